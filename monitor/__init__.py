@@ -1,0 +1,1 @@
+"""A self-hosted, streaming monitor of financial sentiment and opinion."""

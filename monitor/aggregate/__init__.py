@@ -1,0 +1,1 @@
+"""From verdicts to counts per key and bucket of event time."""

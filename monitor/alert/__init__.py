@@ -1,0 +1,1 @@
+"""From alert to receiver: grouping, signing, retries, the guard against SSRF."""

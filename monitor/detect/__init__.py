@@ -1,0 +1,1 @@
+"""From counts to alerts: detectors, baselines, and the life cycle of an alert."""

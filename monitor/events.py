@@ -1,0 +1,246 @@
+"""What travels between the stages: frozen, typed, without behaviour of a stage.
+
+A document goes ``Record`` → ``Document`` → ``Scored`` → ``Bucket`` counts → ``Signal`` → ``Alert``;
+whatever can't go on becomes a ``DeadLetter`` with its reason and its original bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from models.labels import SENTIMENTS, TOPICS
+
+__all__ = [
+    "SENTIMENTS",
+    "TOPICS",
+    "Alert",
+    "AlertStatus",
+    "Bucket",
+    "DeadLetter",
+    "Document",
+    "Evidence",
+    "Gap",
+    "Kind",
+    "Origin",
+    "Partition",
+    "Reason",
+    "Record",
+    "Scored",
+    "Severity",
+]
+
+SCORE_SCALE = 10_000
+"""Probabilities are summed as integers of 1/10,000: integer sums do not depend on their order."""
+
+
+class Kind(StrEnum):
+    """Which sort of source a document came from."""
+
+    NEWS = "news"
+    COMMENT = "comment"
+
+
+class Reason(StrEnum):
+    """Why a record was rejected. Also the ``reason`` label of the metrics, so the set is closed."""
+
+    TOO_LARGE = "too_large"
+    EMPTY = "empty"
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    NOT_AN_OBJECT = "not_an_object"
+    UNKNOWN_FIELD = "unknown_field"
+    MISSING_FIELD = "missing_field"
+    WRONG_TYPE = "wrong_type"
+    BAD_DATE = "bad_date"
+    CONTROL_CHARACTER = "control_character"
+    LONE_SURROGATE = "lone_surrogate"
+    NO_TEXT = "no_text"
+    FUTURE = "future"
+    DUPLICATE = "duplicate"
+    UNSCORABLE = "unscorable"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Partition:
+    """One partition of one Kafka topic."""
+
+    topic: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Records that retention deleted before they were read: ``expected`` to ``resumed`` − 1."""
+
+    partition: Partition
+    expected: int
+    resumed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a record lies in Kafka."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One Kafka record as it was read, undecoded."""
+
+    origin: Origin
+    value: bytes | None
+    key: bytes | None
+    appended_at: datetime
+    """The record's Kafka timestamp: when the producer published it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A valid message of the contract (docs/message.schema.json). All times are in UTC."""
+
+    id: str
+    kind: Kind
+    source: str
+    published_at: datetime
+    title: str
+    text: str
+    url: str | None
+    author: str | None
+    """A keyed hash: the author's name goes no further than the decoder."""
+    lang: str | None
+    tickers: tuple[str, ...]
+    origin: Origin
+    appended_at: datetime
+
+    @property
+    def content(self) -> str:
+        """What the model reads: the title, then the text."""
+        return f"{self.title}\n{self.text}" if self.title and self.text else self.title or self.text
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A rejected record: its reason, what exactly was wrong, its original bytes and its place."""
+
+    origin: Origin
+    reason: Reason
+    detail: str
+    value: bytes | None
+    rejected_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A document with the model's verdict."""
+
+    document: Document
+    sentiment: tuple[float, float, float]
+    """Calibrated probabilities in the order of ``SENTIMENTS``."""
+    topic: int
+    """Index into ``TOPICS`` of the most probable topic."""
+    topic_confidence: float
+    model_version: str
+    scored_at: datetime
+
+    @property
+    def sentiment_index(self) -> int:
+        """Index into ``SENTIMENTS`` of the most probable sentiment; ties go to the first."""
+        return max(range(3), key=self.sentiment.__getitem__)
+
+    @property
+    def label(self) -> str:
+        """The most probable sentiment, by name."""
+        return SENTIMENTS[self.sentiment_index]
+
+    @property
+    def topic_name(self) -> str:
+        """The most probable topic, by name."""
+        return TOPICS[self.topic]
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Counts of one key in one tumbling bucket of event time. Integers only (see SCORE_SCALE).
+
+    ``start`` is in seconds since the epoch, UTC. ``revision`` is 0 for a bucket as it was first
+    closed and grows by one with each correction by documents within the allowed lateness.
+    """
+
+    key: str
+    start: int
+    n: int
+    negative: int
+    positive: int
+    score_sum: int
+    """Sum of (P(positive) − P(negative)) × SCORE_SCALE over the documents."""
+    revision: int = 0
+
+
+class AlertStatus(StrEnum):
+    """The alert's place in its life: a pending one has not paged anybody yet."""
+
+    PENDING = "pending"
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+class Severity(StrEnum):
+    """How loud an alert is."""
+
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One document that an alert rests on."""
+
+    document_id: str
+    published_at: datetime
+    source: str
+    title: str
+    url: str | None
+    negative: float
+    """P(negative), calibrated."""
+    topic: str = ""
+    excerpt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert and its present state. ``id`` is uuid5(key, start bucket, detector version)."""
+
+    id: str
+    key: str
+    detector: str
+    detector_version: str
+    status: AlertStatus
+    severity: Severity
+    started_at: datetime
+    """Start (event time) of the bucket in which the evidence began to rise."""
+    fired_at: datetime | None
+    """Event time at which it fired: the end of the bucket that crossed the threshold."""
+    resolved_at: datetime | None
+    value: float
+    """What was seen: the negative share, or documents an hour."""
+    baseline: float
+    """What was expected of the same quantity."""
+    evalue: float
+    """The detector's statistic M when it fired; alarm means M >= threshold."""
+    threshold: float
+    documents: int
+    negative: int
+    window_start: datetime
+    window_end: datetime
+    summary: str
+    model_version: str
+    appended_at: datetime
+    """Wall time at which the newest record that had been read when it fired was published."""
+    updated_at: datetime
+    """Wall time at which this state was reached."""
+    evidence: tuple[Evidence, ...] = field(default=())

@@ -1,0 +1,1 @@
+"""One transaction for offsets, documents, aggregates, state, alerts and outbox."""

@@ -1,0 +1,197 @@
+"""The protocols of the database: what one transaction holds, and what a restart finds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from monitor.events import Alert, Bucket, DeadLetter, Evidence, Gap, Partition, Scored
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far one partition has been read, as the database knows it."""
+
+    next_offset: int
+    max_event_time: datetime | None
+    """The largest ``published_at`` seen in it: its watermark follows from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Compare-and-set of one partition: ``expected`` (None: no row yet) becomes ``position``."""
+
+    partition: Partition
+    expected: int | None
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """A detector's state for one key, opaque to the store."""
+
+    detector: str
+    key: str
+    version: str
+    state: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A row for the outbox. ``destination`` is a Kafka topic, or RECEIVERS for an alert."""
+
+    destination: str
+    payload: bytes
+    """RECEIVERS: one alert as JSON. A topic: JSON lines, one ``{"key": …, "value": …}`` each."""
+
+
+RECEIVERS = "@receivers"
+"""Destination of alerts on their way to people; no Kafka topic may contain an at sign."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Everything that one batch changes; `Store.apply` writes all of it or nothing."""
+
+    moves: Sequence[Move] = ()
+    closed_until: int | None = None
+    """Buckets that start before this (seconds since the epoch) are closed; None: as before."""
+    documents: Sequence[Scored] = ()
+    dead_letters: Sequence[DeadLetter] = ()
+    buckets: Sequence[Bucket] = ()
+    """Absolute values: they replace the row of the same key and start."""
+    key_states: Sequence[KeyState] = ()
+    alerts: Sequence[Alert] = ()
+    outgoing: Sequence[Outgoing] = ()
+    gaps: Sequence[Gap] = ()
+    now: datetime | None = None
+    """Wall time written beside the rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a start or a reload finds."""
+
+    positions: Mapping[Partition, Position] = field(default_factory=dict)
+    closed_until: int | None = None
+    buckets: Sequence[Bucket] = ()
+    """Those that start at or after ``closed_until`` − ``lookback``."""
+    key_states: Sequence[KeyState] = ()
+    alerts: Sequence[Alert] = ()
+    """Those pending or firing."""
+
+
+class Store(Protocol):
+    """The pipeline's side of the database. Blocks; one thread owns it. Raises ``StoreError``."""
+
+    def load(self, lookback: int) -> Snapshot:
+        """Everything the pipeline needs to go on where the last transaction ended.
+
+        ``lookback`` in seconds. The first ``load`` of a store also takes the writer's lease (an
+        epoch number in the database): from then on any other daemon's ``apply`` is fenced.
+        """
+        ...
+
+    def known(self, ids: Collection[str]) -> set[str]:
+        """Which of these document ids are already stored."""
+        ...
+
+    def evidence(self, key: str, since: datetime, until: datetime, limit: int) -> list[Evidence]:
+        """The most negative documents of a key with ``since`` <= published_at < ``until``, most
+        negative first; one per title (a syndicated copy is no further evidence)."""
+        ...
+
+    def apply(self, commit: Commit) -> None:
+        """Write all of it in one transaction. Documents whose id exists are left as they are.
+
+        Raises ``FencedError`` when an offset is not where ``expected`` says, or the lease was taken
+        by another daemon; ``StoreError`` (retryable: disk full, lock, lost connection) otherwise.
+        In both cases nothing was written.
+        """
+        ...
+
+    def close(self) -> None:
+        """Idempotent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """An undelivered row of the outbox, oldest first by ``id``."""
+
+    id: int
+    destination: str
+    payload: bytes
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GroupState:
+    """Durable state of one notification group of one receiver; ``state`` is JSON."""
+
+    receiver: str
+    group_key: str
+    state: bytes
+
+
+class NotificationStatus(StrEnum):
+    """Where a notification is."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One webhook message. ``id`` and ``body`` never change over its retries."""
+
+    id: str
+    receiver: str
+    group_key: str
+    body: bytes
+    created_at: datetime
+    next_attempt_at: datetime
+    status: NotificationStatus = NotificationStatus.PENDING
+    attempts: int = 0
+    delivered_at: datetime | None = None
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxChange:
+    """What one step of the delivery loop changes, in one transaction."""
+
+    delete_rows: Sequence[int] = ()
+    put_groups: Sequence[GroupState] = ()
+    delete_groups: Sequence[tuple[str, str]] = ()
+    """(receiver, group_key) pairs."""
+    put_notifications: Sequence[Notification] = ()
+    """Inserted, or their status, attempts, next_attempt_at, delivered_at, last_error updated."""
+
+
+class Outbox(Protocol):
+    """The delivery loop's side of the database. Blocks; its own thread. Raises ``StoreError``."""
+
+    def rows(self, limit: int) -> Sequence[OutboxRow]:
+        """The oldest undelivered rows."""
+        ...
+
+    def groups(self) -> Sequence[GroupState]:
+        """Every live group."""
+        ...
+
+    def due(self, now: datetime, limit: int) -> Sequence[Notification]:
+        """Pending notifications whose next attempt is due, oldest first."""
+        ...
+
+    def save(self, change: OutboxChange) -> None:
+        """All of it or nothing."""
+        ...
+
+    def close(self) -> None:
+        """Idempotent."""
+        ...

@@ -1,0 +1,175 @@
+"""The tables. All times are integers: milliseconds since the epoch, UTC (bucket starts: seconds)."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+# SQLite only autoincrements a column declared INTEGER.
+_Serial = BigInteger().with_variant(Integer, "sqlite")
+
+offsets = Table(
+    "offsets",
+    metadata,
+    Column("topic", String(249), primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("max_event_ms", BigInteger),
+    Column("updated_ms", BigInteger, nullable=False),
+)
+
+progress = Table(
+    "progress",
+    metadata,
+    Column("name", String(64), primary_key=True),  # closed_until (seconds), epoch (writer's lease)
+    Column("value", BigInteger, nullable=False),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("source", Text, nullable=False),
+    Column("published_ms", BigInteger, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("url", Text),
+    Column("author_hash", String(64)),
+    Column("lang", String(35)),
+    Column("tickers", Text, nullable=False),  # JSON list
+    Column("topic", Text, nullable=False),
+    Column("topic_confidence", Float, nullable=False),
+    Column("sentiment", String(16), nullable=False),
+    Column("p_negative", Float, nullable=False),
+    Column("p_neutral", Float, nullable=False),
+    Column("p_positive", Float, nullable=False),
+    Column("model_version", String(64), nullable=False),
+    Column("kafka_topic", String(249), nullable=False),
+    Column("kafka_partition", Integer, nullable=False),
+    Column("kafka_offset", BigInteger, nullable=False),
+    Column("appended_ms", BigInteger, nullable=False),
+    Column("scored_ms", BigInteger, nullable=False),
+    Index("documents_by_time", "published_ms"),
+    Index("documents_by_topic", "topic", "published_ms"),
+    Index("documents_by_scored", "scored_ms"),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("kafka_topic", String(249), primary_key=True),
+    Column("kafka_partition", Integer, primary_key=True),
+    Column("kafka_offset", BigInteger, primary_key=True),
+    Column("reason", String(32), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("value", LargeBinary),
+    Column("rejected_ms", BigInteger, nullable=False),
+)
+
+gaps = Table(
+    "gaps",
+    metadata,
+    Column("kafka_topic", String(249), primary_key=True),
+    Column("kafka_partition", Integer, primary_key=True),
+    Column("expected", BigInteger, primary_key=True),
+    Column("resumed", BigInteger, nullable=False),
+    Column("found_ms", BigInteger, nullable=False),
+)
+
+buckets = Table(
+    "buckets",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("start", BigInteger, primary_key=True),
+    Column("n", Integer, nullable=False),
+    Column("negative", Integer, nullable=False),
+    Column("positive", Integer, nullable=False),
+    Column("score_sum", BigInteger, nullable=False),
+    Column("revision", SmallInteger, nullable=False),
+    Index("buckets_by_start", "start"),
+)
+
+key_states = Table(
+    "key_states",
+    metadata,
+    Column("detector", String(32), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("version", String(64), nullable=False),
+    Column("state", LargeBinary, nullable=False),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("detector", String(32), nullable=False),
+    Column("detector_version", String(64), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("started_ms", BigInteger, nullable=False),
+    Column("fired_ms", BigInteger),
+    Column("resolved_ms", BigInteger),
+    Column("value", Float, nullable=False),
+    Column("baseline", Float, nullable=False),
+    Column("evalue", Float, nullable=False),
+    Column("threshold", Float, nullable=False),
+    Column("documents", Integer, nullable=False),
+    Column("negative", Integer, nullable=False),
+    Column("window_start_ms", BigInteger, nullable=False),
+    Column("window_end_ms", BigInteger, nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("model_version", String(64), nullable=False),
+    Column("appended_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+    Column("evidence", Text, nullable=False),  # JSON list of Evidence
+    Index("alerts_by_status", "status", "fired_ms"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", _Serial, primary_key=True, autoincrement=True),
+    Column("destination", String(249), nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+notification_groups = Table(
+    "notification_groups",
+    metadata,
+    Column("receiver", String(64), primary_key=True),
+    Column("group_key", Text, primary_key=True),
+    Column("state", LargeBinary, nullable=False),
+)
+
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("receiver", String(64), nullable=False),
+    Column("group_key", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("next_attempt_ms", BigInteger, nullable=False),
+    Column("delivered_ms", BigInteger),
+    Column("last_error", Text),
+    Index("notifications_due", "status", "next_attempt_ms"),
+)
