@@ -13,6 +13,8 @@ from enum import StrEnum
 from models.labels import SENTIMENTS, TOPICS
 
 __all__ = [
+    "BUCKET_SECONDS",
+    "SCORE_SCALE",
     "SENTIMENTS",
     "TOPICS",
     "Alert",
@@ -29,10 +31,15 @@ __all__ = [
     "Record",
     "Scored",
     "Severity",
+    "Sums",
 ]
 
 SCORE_SCALE = 10_000
 """Probabilities are summed as integers of 1/10,000: integer sums do not depend on their order."""
+
+
+BUCKET_SECONDS = 300
+"""Length of the tumbling buckets of event time."""
 
 
 class Kind(StrEnum):
@@ -179,6 +186,23 @@ class Bucket:
     score_sum: int
     """Sum of (P(positive) − P(negative)) × SCORE_SCALE over the documents."""
     revision: int = 0
+
+
+@dataclass(slots=True)
+class Sums:
+    """What is summed per key and bucket. Adding is commutative and exact."""
+
+    n: int = 0
+    negative: int = 0
+    positive: int = 0
+    score_sum: int = 0
+
+    def add(self, other: Sums) -> None:
+        """Add ``other`` in place."""
+        self.n += other.n
+        self.negative += other.negative
+        self.positive += other.positive
+        self.score_sum += other.score_sum
 
 
 class AlertStatus(StrEnum):

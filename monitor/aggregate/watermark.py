@@ -1,0 +1,71 @@
+"""How far event time is complete: one watermark for each partition, one for the whole stream."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from monitor.events import Partition
+
+
+@dataclass(slots=True)
+class _Progress:
+    max_event_time: float | None  # seconds since the epoch
+    last_record: float  # monotonic seconds
+    at_end: bool = False
+
+
+class Watermarks:
+    """Bounded out-of-orderness with honest idleness.
+
+    A partition's watermark is its largest event time − ``out_of_orderness``; the stream's is the
+    minimum over the partitions that are not idle. Idle means: read to the log's end AND silent for
+    ``idle_after`` seconds. Without the first half a broker outage would age the clock and turn the
+    whole backlog late. When every partition is idle the furthest one rules.
+
+    All arguments are in seconds.
+    """
+
+    def __init__(self, out_of_orderness: float = 60.0, idle_after: float = 60.0) -> None:
+        self._out_of_orderness = out_of_orderness
+        self._idle_after = idle_after
+        self._partitions: dict[Partition, _Progress] = {}
+
+    def assign(self, partitions: Mapping[Partition, float | None], monotonic: float) -> None:
+        """Follow exactly these partitions; the values are their stored largest event times."""
+        self._partitions = {
+            partition: self._partitions.get(partition) or _Progress(event_time, monotonic)
+            for partition, event_time in partitions.items()
+        }
+
+    def observe(self, partition: Partition, event_time: float, monotonic: float) -> None:
+        """A record with this event time was read from the partition."""
+        progress = self._partitions.setdefault(partition, _Progress(None, monotonic))
+        progress.last_record = monotonic
+        if progress.max_event_time is None or event_time > progress.max_event_time:
+            progress.max_event_time = event_time
+
+    def reached_end(self, at_end: Collection[Partition]) -> None:
+        """These partitions, and no others, have been read to the log's end."""
+        for partition, progress in self._partitions.items():
+            progress.at_end = partition in at_end
+
+    def max_event_time(self, partition: Partition) -> float | None:
+        """The largest event time read from the partition, None before the first."""
+        progress = self._partitions.get(partition)
+        return progress.max_event_time if progress else None
+
+    def current(self, monotonic: float) -> float | None:
+        """The stream's watermark (seconds since the epoch); None while one partition is unknown."""
+        if not self._partitions:
+            return None
+        busy = [p for p in self._partitions.values() if not self._is_idle(p, monotonic)]
+        if busy:
+            times = [p.max_event_time for p in busy]
+            known = [t for t in times if t is not None]
+            return min(known) - self._out_of_orderness if len(known) == len(times) else None
+        seen = [p.max_event_time for p in self._partitions.values() if p.max_event_time is not None]
+        return max(seen) - self._out_of_orderness if seen else None
+
+    def _is_idle(self, progress: _Progress, monotonic: float) -> bool:
+        return progress.at_end and monotonic - progress.last_record >= self._idle_after

@@ -1,0 +1,116 @@
+"""The open buckets of event time: closed by the watermark, corrected within the lateness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from monitor.events import BUCKET_SECONDS, Bucket, Sums
+
+MAX_SILENCE = 7 * 86_400
+"""Seconds without one document after which empty buckets are skipped (a replay of another year)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """One closed bucket of event time: the sums of every key that spoke in it."""
+
+    start: int
+    sums: Mapping[str, Sums]
+
+    @property
+    def end(self) -> int:
+        return self.start + BUCKET_SECONDS
+
+
+class Window:
+    """Tumbling buckets per key.
+
+    A bucket is open until the watermark passes its end. A document for a closed bucket corrects it
+    (revision + 1) for ``allowed_lateness`` seconds of event time; after that it is late: it is
+    stored, counted as late, and changes no aggregate.
+    """
+
+    def __init__(self, allowed_lateness: int = 600) -> None:
+        self._lateness = allowed_lateness
+        self._sums: dict[int, dict[str, Sums]] = {}
+        self._revisions: dict[tuple[str, int], int] = {}
+        self._touched: set[tuple[str, int]] = set()
+        self.closed_until: int | None = None
+
+    @property
+    def lookback(self) -> int:
+        """How far before ``closed_until`` (seconds) buckets are still needed."""
+        return self._lateness
+
+    def restore(self, buckets: Iterable[Bucket], closed_until: int | None) -> None:
+        """Go on from what the store holds; whatever was in memory is forgotten."""
+        self._sums.clear()
+        self._revisions.clear()
+        self._touched.clear()
+        self.closed_until = closed_until
+        for b in buckets:
+            self._sums.setdefault(b.start, {})[b.key] = Sums(
+                b.n, b.negative, b.positive, b.score_sum
+            )
+            self._revisions[b.key, b.start] = b.revision
+
+    def is_late(self, start: int) -> bool:
+        """Whether a document of the bucket that starts here comes too late for any correction."""
+        return self.closed_until is not None and start < self.closed_until - self._lateness
+
+    def add(self, deltas: Mapping[tuple[str, int], Sums]) -> None:
+        """Add the sums of a batch; the late ones must have been left out by the caller."""
+        for (key, start), sums in deltas.items():
+            self._sums.setdefault(start, {}).setdefault(key, Sums()).add(sums)
+            if (key, start) not in self._touched:
+                self._touched.add((key, start))
+                if self.closed_until is not None and start < self.closed_until:
+                    self._revisions[key, start] = self._revisions.get((key, start), 0) + 1
+
+    def close(self, watermark: float | None) -> Iterator[Closed]:
+        """Close, oldest first, every bucket whose end the watermark has passed, empty ones too.
+
+        A silence of more than a week between two buckets is skipped, not walked through.
+        """
+        if watermark is None:
+            return
+        until = int(watermark // BUCKET_SECONDS) * BUCKET_SECONDS
+        waiting = sorted(s for s in self._sums if s < until and not self._is_closed(s))
+        if self.closed_until is None:
+            if not waiting:
+                return
+            self.closed_until = waiting[0]
+        while self.closed_until < until:
+            start = self.closed_until
+            while waiting and waiting[0] < start:
+                waiting.pop(0)
+            ahead = waiting[0] if waiting else until
+            if ahead - start > MAX_SILENCE:
+                start = ahead
+                if start >= until:
+                    self.closed_until = until
+                    break
+            self.closed_until = start + BUCKET_SECONDS
+            yield Closed(start, self._sums.get(start, {}))
+
+    def drain(self) -> list[Bucket]:
+        """The buckets that changed since the last drain, as absolute values in a fixed order."""
+        changed = [
+            Bucket(key, start, s.n, s.negative, s.positive, s.score_sum, self._revision(key, start))
+            for key, start in sorted(self._touched)
+            for s in (self._sums[start][key],)
+        ]
+        self._touched.clear()
+        if self.closed_until is not None:
+            horizon = self.closed_until - self._lateness
+            for start in [s for s in self._sums if s < horizon]:
+                for key in self._sums.pop(start):
+                    self._revisions.pop((key, start), None)
+        return changed
+
+    def _revision(self, key: str, start: int) -> int:
+        return self._revisions.get((key, start), 0)
+
+    def _is_closed(self, start: int) -> bool:
+        return self.closed_until is not None and start < self.closed_until

@@ -1,0 +1,68 @@
+"""The interface of a detector: one closed bucket in, readings of the keys that matter out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from monitor.events import Sums
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a detector says of one key after one bucket.
+
+    Given for the keys that are in alarm (``evalue`` >= ``threshold``) and for those that fire.
+    ``observed`` and ``upper`` compare this bucket alone with the upper end of what is normal: the
+    life cycle adds them up to see a recovery. The other figures cover the window since the
+    evidence began to rise.
+    """
+
+    key: str
+    alarm: bool
+    evalue: float
+    """The statistic M: under the null E[number of alarms in T updates] <= T / threshold."""
+    threshold: float
+    bucket_documents: int
+    observed: float
+    upper: float
+    value: float
+    baseline: float
+    documents: int
+    negative: int
+    since: int
+    """Start (seconds since the epoch) of the first bucket of the window."""
+
+
+class Detector(Protocol):
+    """Updated once for every closed bucket, in order. Pure but for its state; never blocks."""
+
+    @property
+    def name(self) -> str:
+        """Short name: a label of metrics and of the alert."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Changes with every change of formula or parameter: stored states of others are void."""
+        ...
+
+    def step(self, start: int, sums: Mapping[str, Sums], firing: Collection[str]) -> list[Reading]:
+        """Update every key with the bucket that starts at ``start`` (seconds since the epoch).
+
+        The baselines of the keys in ``firing`` stay frozen.
+        """
+        ...
+
+    def drain(self) -> list[tuple[str, bytes]]:
+        """(key, state) of every key whose state changed since the last drain."""
+        ...
+
+    def restore(self, states: Iterable[tuple[str, bytes]]) -> None:
+        """Forget everything and go on from these states."""
+        ...
+
+    def accept(self, key: str) -> None:
+        """The present level of the key is the new normal: start its baseline from it."""
+        ...
