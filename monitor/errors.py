@@ -20,9 +20,15 @@ class SourceError(MonitorError):
 
 
 class StoreError(MonitorError):
-    """The database refused; the transaction was rolled back whole."""
+    """The database refused; the transaction was rolled back whole.
 
-    retryable = True
+    ``retryable`` is decided for each failure: a full disk or a lock may pass, a file that is no
+    database will not.
+    """
+
+    def __init__(self, message: str, *, retryable: bool = True) -> None:
+        super().__init__(message)
+        self.retryable = retryable
 
 
 class FencedError(StoreError):
@@ -30,6 +36,14 @@ class FencedError(StoreError):
 
     Raised by the compare-and-set on the offsets, it is what keeps a zombie from writing twice.
     """
+
+
+class LeaseError(FencedError):
+    """Another daemon has taken over this database. Never retryable: this daemon must end, or the
+    two would take turns at fencing each other."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retryable=False)
 
 
 class ScoringError(MonitorError):

@@ -91,7 +91,8 @@ class Store(Protocol):
         """Everything the pipeline needs to go on where the last transaction ended.
 
         ``lookback`` in seconds. The first ``load`` of a store also takes the writer's lease (an
-        epoch number in the database): from then on any other daemon's ``apply`` is fenced.
+        epoch number in the database): from then on any other daemon's ``apply`` is fenced. Later
+        loads keep it, or raise ``LeaseError`` when another daemon has taken it.
         """
         ...
 
@@ -101,15 +102,21 @@ class Store(Protocol):
 
     def evidence(self, key: str, since: datetime, until: datetime, limit: int) -> list[Evidence]:
         """The most negative documents of a key with ``since`` <= published_at < ``until``, most
-        negative first; one per title (a syndicated copy is no further evidence)."""
+        negative first; one per title (a syndicated copy is no further evidence).
+
+        A key is ``all``, ``kind:<kind>`` or ``topic:<topic>``; any other is a ``ValueError``.
+        """
         ...
 
     def apply(self, commit: Commit) -> None:
         """Write all of it in one transaction. Documents whose id exists are left as they are.
 
-        Raises ``FencedError`` when an offset is not where ``expected`` says, or the lease was taken
-        by another daemon; ``StoreError`` (retryable: disk full, lock, lost connection) otherwise.
-        In both cases nothing was written.
+        Raises ``FencedError`` when an offset is not where ``expected`` says; ``LeaseError``, which
+        is fatal, when another daemon has taken the lease; ``StoreError`` (its ``retryable`` is set
+        for a full disk, a lock, a lost connection) otherwise. In each case nothing was written,
+        but for a connection lost during the commit itself, whose outcome nobody knows: apply the
+        same commit again, and the offsets tell (``FencedError`` if it had been written).
+        ``RuntimeError`` before the first ``load``.
         """
         ...
 

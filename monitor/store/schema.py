@@ -46,10 +46,9 @@ documents = Table(
     Column("source", Text, nullable=False),
     Column("published_ms", BigInteger, nullable=False),
     Column("title", Text, nullable=False),
-    Column("text", Text, nullable=False),
     Column("url", Text),
     Column("author_hash", String(64)),
-    Column("lang", String(35)),
+    Column("lang", Text),
     Column("tickers", Text, nullable=False),  # JSON list
     Column("topic", Text, nullable=False),
     Column("topic_confidence", Float, nullable=False),
@@ -63,9 +62,12 @@ documents = Table(
     Column("kafka_offset", BigInteger, nullable=False),
     Column("appended_ms", BigInteger, nullable=False),
     Column("scored_ms", BigInteger, nullable=False),
+    # Last, because SQLite walks a long text's overflow pages to reach any column behind it.
+    Column("text", Text, nullable=False),
     Index("documents_by_time", "published_ms"),
     Index("documents_by_topic", "topic", "published_ms"),
-    Index("documents_by_scored", "scored_ms"),
+    # Covers the lag (scored − appended) of the last hour without touching the rows.
+    Index("documents_by_scored", "scored_ms", "appended_ms"),
 )
 
 dead_letters = Table(

@@ -1,0 +1,347 @@
+"""Between events and rows of the tables."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, true
+
+from monitor.events import (
+    Alert,
+    AlertStatus,
+    Bucket,
+    DeadLetter,
+    Evidence,
+    Gap,
+    Kind,
+    Partition,
+    Scored,
+    Severity,
+)
+from monitor.store import schema
+from monitor.store.base import (
+    GroupState,
+    KeyState,
+    Notification,
+    NotificationStatus,
+    OutboxRow,
+    Position,
+)
+
+Values = dict[str, Any]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+EXCERPT = 280
+"""Characters of a document's text that travel with an alert."""
+HEAD = EXCERPT + 120
+"""Characters of a text that are read to make an excerpt of it."""
+
+
+def milliseconds(moment: datetime) -> int:
+    """Since the epoch, rounded down: exact, unlike ``timestamp() * 1000``."""
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def moment(value: int) -> datetime:
+    """The inverse of ``milliseconds``, in UTC."""
+    return _EPOCH + timedelta(milliseconds=value)
+
+
+def _optional_ms(at: datetime | None) -> int | None:
+    return None if at is None else milliseconds(at)
+
+
+def _optional_moment(value: int | None) -> datetime | None:
+    return None if value is None else moment(value)
+
+
+def document_values(scored: Scored) -> Values:
+    document = scored.document
+    negative, neutral, positive = map(float, scored.sentiment)
+    return {
+        "id": document.id,
+        "kind": document.kind.value,
+        "source": document.source,
+        "published_ms": milliseconds(document.published_at),
+        "title": document.title,
+        "url": document.url,
+        "author_hash": document.author,
+        "lang": document.lang,
+        "tickers": json.dumps(document.tickers) if document.tickers else "[]",
+        "topic": scored.topic_name,
+        "topic_confidence": float(scored.topic_confidence),
+        "sentiment": scored.label,
+        "p_negative": negative,
+        "p_neutral": neutral,
+        "p_positive": positive,
+        "model_version": scored.model_version,
+        "kafka_topic": document.origin.topic,
+        "kafka_partition": document.origin.partition,
+        "kafka_offset": document.origin.offset,
+        "appended_ms": milliseconds(document.appended_at),
+        "scored_ms": milliseconds(scored.scored_at),
+        "text": document.text,
+    }
+
+
+def dead_letter_values(letter: DeadLetter) -> Values:
+    # A detail may quote the very bytes that no database takes; the letter must go in all the same.
+    detail = (
+        letter.detail.encode("utf-8", "replace")
+        .decode()
+        .replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    )
+    return {
+        "kafka_topic": letter.origin.topic,
+        "kafka_partition": letter.origin.partition,
+        "kafka_offset": letter.origin.offset,
+        "reason": letter.reason.value,
+        "detail": detail,
+        "value": letter.value,
+        "rejected_ms": milliseconds(letter.rejected_at),
+    }
+
+
+def gap_values(gap: Gap, now_ms: int) -> Values:
+    return {
+        "kafka_topic": gap.partition.topic,
+        "kafka_partition": gap.partition.number,
+        "expected": gap.expected,
+        "resumed": gap.resumed,
+        "found_ms": now_ms,
+    }
+
+
+def bucket_values(bucket: Bucket) -> Values:
+    return {
+        "key": bucket.key,
+        "start": bucket.start,
+        "n": bucket.n,
+        "negative": bucket.negative,
+        "positive": bucket.positive,
+        "score_sum": bucket.score_sum,
+        "revision": bucket.revision,
+    }
+
+
+def bucket_of(row: Row[Any]) -> Bucket:
+    return Bucket(
+        key=row.key,
+        start=row.start,
+        n=row.n,
+        negative=row.negative,
+        positive=row.positive,
+        score_sum=row.score_sum,
+        revision=row.revision,
+    )
+
+
+def key_state_values(state: KeyState) -> Values:
+    return {
+        "detector": state.detector,
+        "key": state.key,
+        "version": state.version,
+        "state": state.state,
+    }
+
+
+def key_state_of(row: Row[Any]) -> KeyState:
+    return KeyState(detector=row.detector, key=row.key, version=row.version, state=bytes(row.state))
+
+
+def position_of(row: Row[Any]) -> tuple[Partition, Position]:
+    return (
+        Partition(row.topic, row.partition),
+        Position(row.next_offset, _optional_moment(row.max_event_ms)),
+    )
+
+
+def position_values(position: Position, now_ms: int) -> Values:
+    return {
+        "next_offset": position.next_offset,
+        "max_event_ms": _optional_ms(position.max_event_time),
+        "updated_ms": now_ms,
+    }
+
+
+def alert_values(alert: Alert) -> Values:
+    return {
+        "id": alert.id,
+        "key": alert.key,
+        "detector": alert.detector,
+        "detector_version": alert.detector_version,
+        "status": alert.status.value,
+        "severity": alert.severity.value,
+        "started_ms": milliseconds(alert.started_at),
+        "fired_ms": _optional_ms(alert.fired_at),
+        "resolved_ms": _optional_ms(alert.resolved_at),
+        "value": float(alert.value),
+        "baseline": float(alert.baseline),
+        "evalue": float(alert.evalue),
+        "threshold": float(alert.threshold),
+        "documents": alert.documents,
+        "negative": alert.negative,
+        "window_start_ms": milliseconds(alert.window_start),
+        "window_end_ms": milliseconds(alert.window_end),
+        "summary": alert.summary,
+        "model_version": alert.model_version,
+        "appended_ms": milliseconds(alert.appended_at),
+        "updated_ms": milliseconds(alert.updated_at),
+        "evidence": json.dumps([_evidence_values(piece) for piece in alert.evidence]),
+    }
+
+
+def alert_of(row: Row[Any]) -> Alert:
+    return Alert(
+        id=row.id,
+        key=row.key,
+        detector=row.detector,
+        detector_version=row.detector_version,
+        status=AlertStatus(row.status),
+        severity=Severity(row.severity),
+        started_at=moment(row.started_ms),
+        fired_at=_optional_moment(row.fired_ms),
+        resolved_at=_optional_moment(row.resolved_ms),
+        value=row.value,
+        baseline=row.baseline,
+        evalue=row.evalue,
+        threshold=row.threshold,
+        documents=row.documents,
+        negative=row.negative,
+        window_start=moment(row.window_start_ms),
+        window_end=moment(row.window_end_ms),
+        summary=row.summary,
+        model_version=row.model_version,
+        appended_at=moment(row.appended_ms),
+        updated_at=moment(row.updated_ms),
+        evidence=tuple(_evidence_of(values) for values in json.loads(row.evidence)),
+    )
+
+
+def _evidence_values(piece: Evidence) -> Values:
+    return {
+        "document_id": piece.document_id,
+        "published_ms": milliseconds(piece.published_at),
+        "source": piece.source,
+        "title": piece.title,
+        "url": piece.url,
+        "negative": float(piece.negative),
+        "topic": piece.topic,
+        "excerpt": piece.excerpt,
+    }
+
+
+def _evidence_of(values: Values) -> Evidence:
+    return Evidence(
+        document_id=values["document_id"],
+        published_at=moment(values["published_ms"]),
+        source=values["source"],
+        title=values["title"],
+        url=values["url"],
+        negative=values["negative"],
+        topic=values["topic"],
+        excerpt=values["excerpt"],
+    )
+
+
+def outbox_row_of(row: Row[Any]) -> OutboxRow:
+    return OutboxRow(
+        id=row.id,
+        destination=row.destination,
+        payload=bytes(row.payload),
+        created_at=moment(row.created_ms),
+    )
+
+
+def group_values(group: GroupState) -> Values:
+    return {"receiver": group.receiver, "group_key": group.group_key, "state": group.state}
+
+
+def group_of(row: Row[Any]) -> GroupState:
+    return GroupState(receiver=row.receiver, group_key=row.group_key, state=bytes(row.state))
+
+
+def notification_values(notification: Notification) -> Values:
+    return {
+        "id": notification.id,
+        "receiver": notification.receiver,
+        "group_key": notification.group_key,
+        "body": notification.body,
+        "status": notification.status.value,
+        "attempts": notification.attempts,
+        "created_ms": milliseconds(notification.created_at),
+        "next_attempt_ms": milliseconds(notification.next_attempt_at),
+        "delivered_ms": _optional_ms(notification.delivered_at),
+        "last_error": notification.last_error,
+    }
+
+
+def notification_of(row: Row[Any]) -> Notification:
+    return Notification(
+        id=row.id,
+        receiver=row.receiver,
+        group_key=row.group_key,
+        body=bytes(row.body),
+        created_at=moment(row.created_ms),
+        next_attempt_at=moment(row.next_attempt_ms),
+        status=NotificationStatus(row.status),
+        attempts=row.attempts,
+        delivered_at=_optional_moment(row.delivered_ms),
+        last_error=row.last_error,
+    )
+
+
+def excerpt(text: str) -> str:
+    """The beginning of a text on one line, cut between two words where there are any."""
+    line = " ".join(text[:HEAD].split())
+    if len(line) <= EXCERPT:
+        return line
+    head = line[: EXCERPT - 1]
+    words, space, _ = head.rpartition(" ")
+    return (words if space and len(words) > EXCERPT // 2 else head) + "…"
+
+
+def story(title: str, text: str) -> str:
+    """What two copies of one story have in common: the title, or without one the beginning.
+
+    Letters and digits only, without case: agencies differ in quotes, dashes and spaces.
+    """
+    shown = unicodedata.normalize("NFKC", title.strip() or excerpt(text)).casefold()
+    words = "".join(c if c.isalnum() else " " for c in shown).split()
+    return " ".join(words) or shown
+
+
+def stories(candidates: Iterable[tuple[str, str, str]], limit: int) -> list[str]:
+    """Ids of the first ``limit`` of (id, title, text) that each tell another story."""
+    seen: set[str] = set()
+    chosen: list[str] = []
+    if limit > 0:
+        for identifier, title, text in candidates:
+            told = story(title, text)
+            if told not in seen:
+                seen.add(told)
+                chosen.append(identifier)
+                if len(chosen) == limit:
+                    break
+    return chosen
+
+
+def split_key(key: str) -> tuple[str, str]:
+    """``("all", "")``, ``("kind", name)`` or ``("topic", name)``; ``ValueError`` otherwise."""
+    sort, _, name = key.partition(":")
+    if key == "all" or (sort == "topic" and name) or (sort == "kind" and name in set(Kind)):
+        return sort, name
+    raise ValueError(f"unknown key {key!r}: expected all, kind:<kind> or topic:<topic>")
+
+
+def of_key(key: str) -> ColumnElement[bool]:
+    """The documents of a key, as a condition. Raises ``ValueError`` as ``split_key`` does."""
+    sort, name = split_key(key)
+    if sort == "all":
+        return true()
+    return (schema.documents.c.topic if sort == "topic" else schema.documents.c.kind) == name

@@ -1,0 +1,233 @@
+"""The pipeline's database: SQLite or PostgreSQL through SQLAlchemy's Core."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+
+from sqlalchemy import Connection, Engine, Insert, bindparam, func, select, update
+
+from monitor.errors import FencedError, LeaseError
+from monitor.events import AlertStatus, Evidence
+from monitor.store import rows, schema
+from monitor.store.base import Commit, Move, Snapshot
+from monitor.store.engine import writing
+from monitor.store.faults import connected, place
+from monitor.store.statements import Dialect
+
+_CLOSED_UNTIL = "closed_until"
+_EPOCH = "epoch"
+_CHUNK = 500  # ids in one IN: far below the 32,766 variables that SQLite allows
+_LIVE = (AlertStatus.PENDING.value, AlertStatus.FIRING.value)
+
+
+class SqlStore:
+    """``Store`` over an engine of ``open_engine`` whose tables ``migrate`` has made.
+
+    One transaction for each call. The row ``epoch`` of ``progress`` is the writer's lease: it is
+    locked first in every writing transaction, so that on PostgreSQL too they run one by one.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writer = writing(engine)
+        self._where = place(engine.url)
+        self._lease: int | None = None
+
+        dialect = Dialect(engine.dialect.name)
+        offsets = schema.offsets.c
+        self._first_offset = dialect.insert_or_ignore(schema.offsets)
+        self._next_offset = (
+            update(schema.offsets)
+            .where(
+                offsets.topic == bindparam("at_topic"),
+                offsets.partition == bindparam("at_partition"),
+                offsets.next_offset == bindparam("expected"),
+            )
+            .values(
+                next_offset=bindparam("next_offset"),
+                max_event_ms=bindparam("max_event_ms"),
+                updated_ms=bindparam("updated_ms"),
+            )
+        )
+        self._put_progress = dialect.upsert(schema.progress)
+        self._put_document = dialect.insert_or_ignore(schema.documents)
+        self._put_dead_letter = dialect.insert_or_ignore(schema.dead_letters)
+        self._put_gap = dialect.insert_or_ignore(schema.gaps)
+        self._put_bucket = dialect.upsert(schema.buckets)
+        self._put_key_state = dialect.upsert(schema.key_states)
+        self._put_alert = dialect.upsert(schema.alerts)
+        self._put_outgoing = schema.outbox.insert().inline()
+
+    def load(self, lookback: int) -> Snapshot:
+        """See ``Store.load``."""
+        with connected(self._writer, "loading the state") as connection:
+            held = self._epoch(connection)
+            lease = self._lease
+            if lease is None:
+                lease = (held or 0) + 1
+                connection.execute(self._put_progress, {"name": _EPOCH, "value": lease})
+            elif held != lease:
+                raise self._lost()
+            snapshot = self._snapshot(connection, lookback)
+        self._lease = lease  # only once the transaction that took it is committed
+        return snapshot
+
+    def known(self, ids: Collection[str]) -> set[str]:
+        """See ``Store.known``."""
+        known: set[str] = set()
+        if ids:
+            column = schema.documents.c.id
+            rest = iter(ids)
+            with connected(self._engine, "looking up documents") as connection:
+                while chunk := list(islice(rest, _CHUNK)):
+                    found = connection.scalars(select(column).where(column.in_(chunk)))
+                    known.update(found)
+        return known
+
+    def evidence(self, key: str, since: datetime, until: datetime, limit: int) -> list[Evidence]:
+        """See ``Store.evidence``."""
+        table = schema.documents.c
+        ranked = (
+            select(table.id, table.title, func.substr(table.text, 1, rows.HEAD))
+            .where(
+                rows.of_key(key),
+                table.published_ms >= rows.milliseconds(since),
+                table.published_ms < rows.milliseconds(until),
+            )
+            .order_by(table.p_negative.desc(), table.published_ms, table.id)
+        )
+        with connected(self._engine, "gathering evidence") as connection:
+            with connection.execute(ranked) as candidates:
+                ids = rows.stories((tuple(row) for row in candidates), limit)
+            chosen = select(
+                table.id,
+                table.published_ms,
+                table.source,
+                table.title,
+                table.url,
+                table.p_negative,
+                table.topic,
+                func.substr(table.text, 1, rows.HEAD).label("head"),
+            ).where(table.id.in_(ids))
+            found = {
+                row.id: Evidence(
+                    document_id=row.id,
+                    published_at=rows.moment(row.published_ms),
+                    source=row.source,
+                    title=row.title,
+                    url=row.url,
+                    negative=row.p_negative,
+                    topic=row.topic,
+                    excerpt=rows.excerpt(row.head),
+                )
+                for row in connection.execute(chosen)
+            }
+        return [found[identifier] for identifier in ids]
+
+    def apply(self, commit: Commit) -> None:
+        """See ``Store.apply``; step 4 of the pipeline."""
+        if self._lease is None:
+            raise RuntimeError("load() must come before the first apply(): it takes the lease")
+        now_ms = rows.milliseconds(commit.now or datetime.now(UTC))
+        with connected(self._writer, "writing a batch") as connection:
+            if self._epoch(connection) != self._lease:
+                raise self._lost()
+            self._move(connection, commit.moves, now_ms)
+            if commit.closed_until is not None:
+                connection.execute(
+                    self._put_progress, {"name": _CLOSED_UNTIL, "value": commit.closed_until}
+                )
+            work: tuple[tuple[Insert, list[rows.Values]], ...] = (
+                (self._put_document, [rows.document_values(d) for d in commit.documents]),
+                (self._put_dead_letter, [rows.dead_letter_values(d) for d in commit.dead_letters]),
+                (self._put_bucket, [rows.bucket_values(b) for b in commit.buckets]),
+                (self._put_key_state, [rows.key_state_values(s) for s in commit.key_states]),
+                (self._put_alert, [rows.alert_values(a) for a in commit.alerts]),
+                (
+                    self._put_outgoing,
+                    [
+                        {"destination": o.destination, "payload": o.payload, "created_ms": now_ms}
+                        for o in commit.outgoing
+                    ],
+                ),
+                (self._put_gap, [rows.gap_values(gap, now_ms) for gap in commit.gaps]),
+            )
+            for statement, values in work:
+                if values:
+                    connection.execute(statement, values)
+
+    def close(self) -> None:
+        """Close the idle connections; whoever shares the engine reconnects by itself."""
+        self._engine.dispose()
+
+    def _epoch(self, connection: Connection) -> int | None:
+        progress = schema.progress.c
+        held: int | None = connection.scalar(
+            select(progress.value).where(progress.name == _EPOCH).with_for_update()
+        )
+        return held
+
+    def _lost(self) -> LeaseError:
+        return LeaseError(
+            f"{self._where}: another daemon has taken over this database; run one `monitor run` "
+            "for each database, and restart this one only after the other has ended"
+        )
+
+    def _move(self, connection: Connection, moves: Sequence[Move], now_ms: int) -> None:
+        """The compare-and-set: every row must change, or nothing of the batch is written."""
+        first = [
+            {
+                "topic": move.partition.topic,
+                "partition": move.partition.number,
+                **rows.position_values(move.position, now_ms),
+            }
+            for move in moves
+            if move.expected is None
+        ]
+        following = [
+            {
+                "at_topic": move.partition.topic,
+                "at_partition": move.partition.number,
+                "expected": move.expected,
+                **rows.position_values(move.position, now_ms),
+            }
+            for move in moves
+            if move.expected is not None
+        ]
+        changed = 0
+        for statement, values in ((self._first_offset, first), (self._next_offset, following)):
+            if values:
+                changed += connection.execute(statement, values).rowcount
+        if changed != len(moves):
+            raise FencedError(
+                f"{self._where}: another worker has moved the offsets of "
+                + ", ".join(f"{m.partition.topic}[{m.partition.number}]" for m in moves)
+                + f" ({changed} of {len(moves)} were where this worker left them); "
+                "the batch was rolled back and is read again from the stored offsets"
+            )
+
+    def _snapshot(self, connection: Connection, lookback: int) -> Snapshot:
+        progress, buckets = schema.progress.c, schema.buckets.c
+        closed_until: int | None = connection.scalar(
+            select(progress.value).where(progress.name == _CLOSED_UNTIL)
+        )
+        recent = select(schema.buckets).order_by(buckets.start, buckets.key)
+        if closed_until is not None:
+            recent = recent.where(buckets.start >= closed_until - lookback)
+        states = select(schema.key_states).order_by(
+            schema.key_states.c.detector, schema.key_states.c.key
+        )
+        live = (
+            select(schema.alerts)
+            .where(schema.alerts.c.status.in_(_LIVE))
+            .order_by(schema.alerts.c.started_ms, schema.alerts.c.id)
+        )
+        return Snapshot(
+            positions=dict(map(rows.position_of, connection.execute(select(schema.offsets)))),
+            closed_until=closed_until,
+            buckets=[rows.bucket_of(row) for row in connection.execute(recent)],
+            key_states=[rows.key_state_of(row) for row in connection.execute(states)],
+            alerts=[rows.alert_of(row) for row in connection.execute(live)],
+        )
