@@ -150,6 +150,8 @@ class NotificationStatus(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
     DEAD = "dead"
+    SUPERSEDED = "superseded"
+    """A later notification of the same group says all that this one would have said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +185,12 @@ class OutboxChange:
 class Outbox(Protocol):
     """The delivery loop's side of the database. Blocks; its own thread. Raises ``StoreError``."""
 
-    def rows(self, limit: int) -> Sequence[OutboxRow]:
-        """The oldest undelivered rows."""
+    def rows(self, limit: int, skip: Collection[str] = ()) -> Sequence[OutboxRow]:
+        """The oldest undelivered rows whose destination is not in ``skip``.
+
+        ``skip`` keeps rows that a failing topic can't take from filling the page: the alerts behind
+        them would wait as well.
+        """
         ...
 
     def groups(self) -> Sequence[GroupState]:
