@@ -1,4 +1,4 @@
-"""The tables. All times are integers: milliseconds since the epoch, UTC (bucket starts: seconds)."""
+"""The tables. Times are integers: milliseconds since the epoch, UTC (bucket starts: seconds)."""
 
 from __future__ import annotations
 

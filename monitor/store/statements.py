@@ -18,7 +18,7 @@ class Dialect:
     name: str
 
     def _insert(self, table: Table) -> Insert:
-        return (postgresql if self.name == "postgresql" else sqlite).insert(table)
+        return postgresql.insert(table) if self.name == "postgresql" else sqlite.insert(table)
 
     def insert_or_ignore(self, table: Table) -> Insert:
         """Leave a row with the same primary key as it is."""

@@ -1,0 +1,241 @@
+"""The database in memory, with scripted failures: for tests and simulations of the two loops."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Literal
+
+from monitor.errors import FencedError, LeaseError, StoreError
+from monitor.events import (
+    Alert,
+    AlertStatus,
+    Bucket,
+    DeadLetter,
+    Evidence,
+    Gap,
+    Origin,
+    Partition,
+    Scored,
+)
+from monitor.store import rows
+from monitor.store.base import (
+    Commit,
+    GroupState,
+    KeyState,
+    Notification,
+    NotificationStatus,
+    OutboxChange,
+    OutboxRow,
+    Position,
+    Snapshot,
+)
+
+Operation = Literal["load", "known", "evidence", "apply", "rows", "groups", "due", "save"]
+
+
+class MemoryDatabase:
+    """What a ``MemoryStore`` and a ``MemoryOutbox`` share. Tests may read every field."""
+
+    def __init__(self) -> None:
+        self.positions: dict[Partition, Position] = {}
+        self.closed_until: int | None = None
+        self.documents: dict[str, Scored] = {}
+        self.dead_letters: dict[Origin, DeadLetter] = {}
+        self.buckets: dict[tuple[str, int], Bucket] = {}
+        self.key_states: dict[tuple[str, str], KeyState] = {}
+        self.alerts: dict[str, Alert] = {}
+        self.gaps: dict[tuple[Partition, int], Gap] = {}
+        self.outbox: dict[int, OutboxRow] = {}
+        self.groups: dict[tuple[str, str], GroupState] = {}
+        self.notifications: dict[str, Notification] = {}
+        self.epoch = 0
+        self._serial = 0
+        self._lock = threading.Lock()
+        self._failures: defaultdict[Operation, deque[tuple[StoreError | None, bool]]] = defaultdict(
+            deque
+        )
+
+    def fail(self, operation: Operation, *script: StoreError | None, written: bool = False) -> None:
+        """Script the next calls of an operation: raise this error, or (None) work as usual.
+
+        With ``written`` the error comes after the change has been made, as when the connection is
+        lost while the server commits.
+        """
+        self._failures[operation].extend((error, written) for error in script)
+
+    @contextmanager
+    def transaction(self, operation: Operation) -> Iterator[None]:
+        """Hold the lock and play the script of this operation."""
+        with self._lock:
+            script = self._failures[operation]
+            error, written = script.popleft() if script else (None, False)
+            if error is not None and not written:
+                raise error
+            yield
+            if error is not None:
+                raise error
+
+    def append(self, destination: str, payload: bytes, now: datetime) -> None:
+        """A new row of the outbox; ids only grow. Within a transaction only."""
+        self._serial += 1
+        self.outbox[self._serial] = OutboxRow(self._serial, destination, payload, now)
+
+
+class MemoryStore:
+    """``Store`` over a ``MemoryDatabase``; several of them are several daemons."""
+
+    def __init__(self, database: MemoryDatabase | None = None) -> None:
+        self.database = database or MemoryDatabase()
+        self._lease: int | None = None
+
+    def load(self, lookback: int) -> Snapshot:
+        """See ``Store.load``."""
+        db = self.database
+        with db.transaction("load"):
+            if self._lease is None:
+                db.epoch += 1
+                self._lease = db.epoch
+            elif self._lease != db.epoch:
+                raise LeaseError("another daemon has taken over this database in memory")
+            since = None if db.closed_until is None else db.closed_until - lookback
+            return Snapshot(
+                positions=dict(db.positions),
+                closed_until=db.closed_until,
+                buckets=sorted(
+                    (b for b in db.buckets.values() if since is None or b.start >= since),
+                    key=lambda bucket: (bucket.start, bucket.key),
+                ),
+                key_states=[state for _, state in sorted(db.key_states.items())],
+                alerts=sorted(
+                    (a for a in db.alerts.values() if a.status is not AlertStatus.RESOLVED),
+                    key=lambda alert: (alert.started_at, alert.id),
+                ),
+            )
+
+    def known(self, ids: Collection[str]) -> set[str]:
+        """See ``Store.known``."""
+        with self.database.transaction("known"):
+            return {identifier for identifier in ids if identifier in self.database.documents}
+
+    def evidence(self, key: str, since: datetime, until: datetime, limit: int) -> list[Evidence]:
+        """See ``Store.evidence``."""
+        sort, name = rows.split_key(key)
+        with self.database.transaction("evidence"):
+            documents = self.database.documents
+            ranked = sorted(
+                (
+                    scored
+                    for scored in documents.values()
+                    if since <= scored.document.published_at < until
+                    and (
+                        sort == "all"
+                        or name == (scored.topic_name if sort == "topic" else scored.document.kind)
+                    )
+                ),
+                key=lambda s: (-s.sentiment[0], s.document.published_at, s.document.id),
+            )
+            candidates = ((s.document.id, s.document.title, s.document.text) for s in ranked)
+            return [_evidence(documents[i]) for i in rows.stories(candidates, limit)]
+
+    def apply(self, commit: Commit) -> None:
+        """See ``Store.apply``."""
+        if self._lease is None:
+            raise RuntimeError("load() must come before the first apply(): it takes the lease")
+        db = self.database
+        now = commit.now or datetime.now(UTC)
+        with db.transaction("apply"):
+            if self._lease != db.epoch:
+                raise LeaseError("another daemon has taken over this database in memory")
+            for move in commit.moves:
+                held = db.positions.get(move.partition)
+                if (None if held is None else held.next_offset) != move.expected:
+                    raise FencedError(f"the offset of {move.partition} isn't {move.expected}")
+            # Nothing below can fail, so it is all or nothing.
+            db.positions.update((move.partition, move.position) for move in commit.moves)
+            if commit.closed_until is not None:
+                db.closed_until = commit.closed_until
+            for scored in commit.documents:
+                db.documents.setdefault(scored.document.id, scored)
+            for letter in commit.dead_letters:
+                db.dead_letters.setdefault(letter.origin, letter)
+            for gap in commit.gaps:
+                db.gaps.setdefault((gap.partition, gap.expected), gap)
+            db.buckets.update(((bucket.key, bucket.start), bucket) for bucket in commit.buckets)
+            db.key_states.update(((s.detector, s.key), s) for s in commit.key_states)
+            db.alerts.update((alert.id, alert) for alert in commit.alerts)
+            for outgoing in commit.outgoing:
+                db.append(outgoing.destination, outgoing.payload, now)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class MemoryOutbox:
+    """``Outbox`` over the same ``MemoryDatabase`` as a ``MemoryStore``."""
+
+    def __init__(self, database: MemoryDatabase | None = None) -> None:
+        self.database = database or MemoryDatabase()
+
+    def rows(self, limit: int) -> Sequence[OutboxRow]:
+        """See ``Outbox.rows``."""
+        with self.database.transaction("rows"):
+            return [row for _, row in sorted(self.database.outbox.items())[:limit]]
+
+    def groups(self) -> Sequence[GroupState]:
+        """See ``Outbox.groups``."""
+        with self.database.transaction("groups"):
+            return [group for _, group in sorted(self.database.groups.items())]
+
+    def due(self, now: datetime, limit: int) -> Sequence[Notification]:
+        """See ``Outbox.due``."""
+        with self.database.transaction("due"):
+            waiting = [
+                notification
+                for notification in self.database.notifications.values()
+                if notification.status is NotificationStatus.PENDING
+                and notification.next_attempt_at <= now
+            ]
+            waiting.sort(key=lambda n: (n.next_attempt_at, n.created_at, n.id))
+            return waiting[:limit]
+
+    def save(self, change: OutboxChange) -> None:
+        """See ``Outbox.save``."""
+        db = self.database
+        with db.transaction("save"):
+            for row in change.delete_rows:
+                db.outbox.pop(row, None)
+            for pair in change.delete_groups:
+                db.groups.pop(pair, None)
+            db.groups.update(((g.receiver, g.group_key), g) for g in change.put_groups)
+            for notification in change.put_notifications:
+                stored = db.notifications.setdefault(notification.id, notification)
+                db.notifications[notification.id] = replace(
+                    stored,
+                    status=notification.status,
+                    attempts=notification.attempts,
+                    next_attempt_at=notification.next_attempt_at,
+                    delivered_at=notification.delivered_at,
+                    last_error=notification.last_error,
+                )
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def _evidence(scored: Scored) -> Evidence:
+    document = scored.document
+    return Evidence(
+        document_id=document.id,
+        published_at=document.published_at,
+        source=document.source,
+        title=document.title,
+        url=document.url,
+        negative=scored.sentiment[0],
+        topic=scored.topic_name,
+        excerpt=rows.excerpt(document.text),
+    )
