@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import Engine, bindparam, delete, select
@@ -38,9 +38,11 @@ class SqlOutbox:
         self._put_group = dialect.upsert(groups)
         self._put_notification = dialect.upsert(schema.notifications, _CHANGING)
 
-    def rows(self, limit: int) -> Sequence[OutboxRow]:
+    def rows(self, limit: int, skip: Collection[str] = ()) -> Sequence[OutboxRow]:
         """See ``Outbox.rows``."""
         oldest = select(schema.outbox).order_by(schema.outbox.c.id).limit(limit)
+        if skip:
+            oldest = oldest.where(schema.outbox.c.destination.not_in(sorted(skip)))
         with connected(self._engine, "reading the outbox") as connection:
             return [rows.outbox_row_of(row) for row in connection.execute(oldest)]
 
