@@ -181,10 +181,11 @@ class MemoryOutbox:
     def __init__(self, database: MemoryDatabase | None = None) -> None:
         self.database = database or MemoryDatabase()
 
-    def rows(self, limit: int) -> Sequence[OutboxRow]:
+    def rows(self, limit: int, skip: Collection[str] = ()) -> Sequence[OutboxRow]:
         """See ``Outbox.rows``."""
         with self.database.transaction("rows"):
-            return [row for _, row in sorted(self.database.outbox.items())[:limit]]
+            oldest = (row for _, row in sorted(self.database.outbox.items()))
+            return [row for row in oldest if row.destination not in skip][:limit]
 
     def groups(self) -> Sequence[GroupState]:
         """See ``Outbox.groups``."""

@@ -37,7 +37,10 @@ class SqlStore:
 
         dialect = Dialect(engine.dialect.name)
         offsets = schema.offsets.c
-        self._first_offset = dialect.insert_or_ignore(schema.offsets)
+        # Without the option SQLAlchemy doesn't ask for the number of rows that an INSERT wrote.
+        self._first_offset = dialect.insert_or_ignore(schema.offsets).execution_options(
+            preserve_rowcount=True
+        )
         self._next_offset = (
             update(schema.offsets)
             .where(

@@ -1,0 +1,117 @@
+"""The databases that the contract suites run against: memory, SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from monitor.store.base import Outbox, Store
+from monitor.store.engine import open_engine
+from monitor.store.memory import MemoryDatabase, MemoryOutbox, MemoryStore
+from monitor.store.migrations import migrate
+from monitor.store.outbox import SqlOutbox
+from monitor.store.schema import metadata
+from monitor.store.sql import SqlStore
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One empty database: every call of ``store`` is another daemon on it."""
+
+    store: Callable[[], Store]
+    outbox: Callable[[], Outbox]
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL that may be emptied: MONITOR_TEST_POSTGRES, or a server of our own."""
+    if importlib.util.find_spec("psycopg") is None:
+        pytest.skip("psycopg is missing: pip install -e '.[postgres]'")
+    if given := os.environ.get("MONITOR_TEST_POSTGRES"):
+        yield given
+        return
+    if not (_program("initdb") and _program("pg_ctl")):
+        pytest.skip("no PostgreSQL server found (initdb, pg_ctl) and MONITOR_TEST_POSTGRES not set")
+    with tempfile.TemporaryDirectory(prefix="monitor-postgres-") as folder:
+        yield from _server(Path(folder))
+
+
+def _program(name: str) -> str | None:
+    """A program of PostgreSQL: Debian keeps them outside the path."""
+    versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    return shutil.which(name) or (str(versions[-1]) if versions else None)
+
+
+def _server(folder: Path) -> Iterator[str]:
+    user = None
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        user = next((u for u in ("postgres", "nobody") if _exists(u)), None)
+        if user is None:
+            pytest.skip("PostgreSQL refuses to run as root and there is no user postgres or nobody")
+        shutil.chown(folder, user)
+
+    def run(program: str, *arguments: str) -> None:
+        command = [_program(program) or program, *arguments]
+        done = subprocess.run(
+            command, user=user, cwd=folder, capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            log = folder / "log"
+            said = done.stdout + done.stderr + (log.read_text() if log.is_file() else "")
+            pytest.skip(f"PostgreSQL didn't start here ({program}): {said[-500:]}")
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    data = str(folder / "data")
+    run("initdb", "-D", data, "-U", "monitor", "-A", "trust", "-E", "UTF8", "--no-sync")
+    options = f"-p {port} -h 127.0.0.1 -k {folder} -F"
+    run("pg_ctl", "-D", data, "-l", str(folder / "log"), "-w", "-o", options, "start")
+    try:
+        yield f"postgresql://monitor@127.0.0.1:{port}/postgres"
+    finally:
+        run("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+
+
+def _exists(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True
+
+
+def _empty(engine: Engine) -> None:
+    with engine.begin() as connection:
+        for table in metadata.tables.values():
+            connection.execute(table.delete())
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    if request.param == "memory":
+        database = MemoryDatabase()
+        yield Backend(lambda: MemoryStore(database), lambda: MemoryOutbox(database))
+        return
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'contract.db'}"
+    else:
+        url = request.getfixturevalue("postgres_url")
+    migrate(url)
+    engine = open_engine(url)
+    _empty(engine)
+    try:
+        yield Backend(lambda: SqlStore(engine), lambda: SqlOutbox(engine))
+    finally:
+        engine.dispose()

@@ -1,0 +1,451 @@
+"""What every ``Store`` promises, whichever database is behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import pytest
+
+from monitor.errors import FencedError, LeaseError, StoreError
+from monitor.events import (
+    TOPICS,
+    Alert,
+    AlertStatus,
+    Bucket,
+    DeadLetter,
+    Document,
+    Evidence,
+    Gap,
+    Kind,
+    Origin,
+    Partition,
+    Reason,
+    Scored,
+    Severity,
+)
+from monitor.store.base import (
+    RECEIVERS,
+    Commit,
+    KeyState,
+    Move,
+    Outbox,
+    Outgoing,
+    Position,
+    Snapshot,
+    Store,
+)
+
+T0 = datetime(2023, 3, 9, 12, 0, tzinfo=UTC)
+NEWS_0 = Partition("news", 0)
+NEWS_1 = Partition("news", 1)
+DAY = 86_400
+
+
+class Backend(Protocol):
+    store: Callable[[], Store]
+    outbox: Callable[[], Outbox]
+
+
+def scored(
+    number: int,
+    negative: float = 0.5,
+    *,
+    kind: Kind = Kind.NEWS,
+    topic: str = "Macro",
+    title: str | None = None,
+    text: str = "A plain text.",
+) -> Scored:
+    """Document ``number``, published that many minutes after T0."""
+    document = Document(
+        id=f"d{number}",
+        kind=kind,
+        source="wire",
+        published_at=T0 + timedelta(minutes=number),
+        title=f"Title {number}" if title is None else title,
+        text=text,
+        url=None,
+        author=None,
+        lang="en",
+        tickers=("ABC", "XYZ"),
+        origin=Origin("news", 0, number),
+        appended_at=T0 + timedelta(minutes=number, seconds=1),
+    )
+    return Scored(
+        document=document,
+        sentiment=(negative, (1 - negative) / 2, (1 - negative) / 2),
+        topic=TOPICS.index(topic),
+        topic_confidence=0.9,
+        model_version="m1",
+        scored_at=T0 + timedelta(minutes=number, seconds=2),
+    )
+
+
+def alert(identifier: str, status: AlertStatus, minutes: int = 0) -> Alert:
+    return Alert(
+        id=identifier,
+        key="topic:Macro",
+        detector="share",
+        detector_version="share-1",
+        status=status,
+        severity=Severity.WARNING,
+        started_at=T0 + timedelta(minutes=minutes),
+        fired_at=None if status is AlertStatus.PENDING else T0 + timedelta(minutes=minutes + 5),
+        resolved_at=T0 + timedelta(hours=3) if status is AlertStatus.RESOLVED else None,
+        value=0.6,
+        baseline=0.2,
+        evalue=1234.5,
+        threshold=1000.0,
+        documents=20,
+        negative=12,
+        window_start=T0,
+        window_end=T0 + timedelta(minutes=30),
+        summary="Macro: 60 % negative, expected 20 %",
+        model_version="m1",
+        appended_at=T0 + timedelta(minutes=31),
+        updated_at=T0 + timedelta(minutes=32),
+        evidence=(
+            Evidence("d1", T0, "wire", "Title 1", "https://example.org/1", 0.9, "Macro", "A text."),
+            Evidence("d2", T0, "forum", "", None, 0.8),
+        ),
+    )
+
+
+def move(partition: Partition, expected: int | None, to: int, minutes: int = 0) -> Move:
+    return Move(partition, expected, Position(to, T0 + timedelta(minutes=minutes)))
+
+
+def full(expected: int | None = None, to: int = 3) -> Commit:
+    """A commit with something of everything."""
+    return Commit(
+        moves=[move(NEWS_0, expected, to), move(NEWS_1, expected, to, minutes=1)],
+        closed_until=10 * DAY,
+        documents=[scored(1), scored(2)],
+        dead_letters=[DeadLetter(Origin("news", 0, 2), Reason.NOT_JSON, "line 1", b"{\xff", T0)],
+        buckets=[Bucket("all", 10 * DAY, 2, 1, 0, -42, 0)],
+        key_states=[KeyState("share", "all", "share-1", b"\x00state")],
+        alerts=[alert("a1", AlertStatus.FIRING)],
+        outgoing=[Outgoing(RECEIVERS, b"{}"), Outgoing("scored", b"{}\n{}\n")],
+        gaps=[Gap(NEWS_1, 5, 9)],
+        now=T0,
+    )
+
+
+def test_a_new_database_is_empty(backend: Backend) -> None:
+    assert Snapshot(buckets=[], key_states=[], alerts=[]) == backend.store().load(DAY)
+
+
+def test_what_was_applied_is_found_by_the_next_daemon(backend: Backend) -> None:
+    first = backend.store()
+    first.load(DAY)
+    first.apply(full())
+
+    found = backend.store().load(DAY)
+
+    expected = full()
+    assert {m.partition: m.position for m in expected.moves} == found.positions
+    assert expected.closed_until == found.closed_until
+    assert expected.buckets == found.buckets
+    assert expected.key_states == found.key_states
+    assert expected.alerts == found.alerts
+    sent = [(row.destination, row.payload, row.created_at) for row in backend.outbox().rows(10)]
+    assert [(o.destination, o.payload, T0) for o in expected.outgoing] == sent
+
+
+def test_only_buckets_within_the_lookback_are_loaded(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    buckets = [Bucket("all", start, 1, 0, 0, 0) for start in (8 * DAY, 9 * DAY, 10 * DAY)]
+    store.apply(Commit(closed_until=10 * DAY, buckets=buckets))
+
+    assert buckets[1:] == store.load(DAY).buckets
+    assert buckets == store.load(2 * DAY).buckets
+
+
+def test_a_resolved_alert_is_not_loaded(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    pending, firing = alert("a1", AlertStatus.PENDING), alert("a2", AlertStatus.FIRING, 1)
+    store.apply(Commit(alerts=[firing, alert("a3", AlertStatus.FIRING), pending]))
+    store.apply(Commit(alerts=[alert("a3", AlertStatus.RESOLVED)]))
+
+    assert [pending, firing] == store.load(DAY).alerts
+
+
+def test_later_values_replace_buckets_key_states_alerts_and_the_closed_time(
+    backend: Backend,
+) -> None:
+    store = backend.store()
+    store.load(DAY)
+    store.apply(full())
+    bucket = Bucket("all", 10 * DAY, 5, 3, 1, -99, 1)
+    state = KeyState("share", "all", "share-2", b"new")
+    changed = replace(alert("a1", AlertStatus.FIRING), negative=15, evidence=())
+    store.apply(
+        Commit(closed_until=10 * DAY + 300, buckets=[bucket], key_states=[state], alerts=[changed])
+    )
+
+    found = store.load(DAY)
+
+    assert (10 * DAY + 300, [bucket], [state], [changed]) == (
+        found.closed_until,
+        found.buckets,
+        found.key_states,
+        found.alerts,
+    )
+
+
+def test_an_empty_commit_changes_nothing(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    store.apply(full())
+    before = store.load(DAY)
+    store.apply(Commit())
+
+    assert before == store.load(DAY)
+
+
+def test_a_known_document_is_left_as_it_is(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    store.apply(Commit(documents=[scored(1, 0.9)]))
+    store.apply(Commit(documents=[scored(1, 0.1), scored(2, 0.2)]))
+
+    found = store.evidence("all", T0, T0 + timedelta(days=1), 10)
+
+    assert [("d1", 0.9), ("d2", 0.2)] == [(e.document_id, e.negative) for e in found]
+
+
+def test_a_rejected_record_and_a_gap_may_come_twice(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    again = Commit(dead_letters=full().dead_letters, gaps=full().gaps, now=T0)
+    store.apply(again)
+    store.apply(again)
+
+
+def test_any_detail_of_a_dead_letter_can_be_written(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    detail = "lone \ud800 and NUL \x00 in the title"
+    store.apply(
+        Commit(
+            dead_letters=[DeadLetter(Origin("news", 0, 1), Reason.LONE_SURROGATE, detail, b"", T0)]
+        )
+    )
+
+
+def test_known_tells_stored_ids_from_new_ones(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    store.apply(Commit(documents=[scored(n) for n in range(0, 1200, 2)]))
+
+    asked = [f"d{n}" for n in range(1300)]
+
+    assert {f"d{n}" for n in range(0, 1200, 2)} == store.known(asked)
+    assert set() == store.known([])
+
+
+def test_an_unexpected_offset_is_fenced_and_nothing_of_the_batch_is_written(
+    backend: Backend,
+) -> None:
+    store = backend.store()
+    store.load(DAY)
+    store.apply(Commit(moves=[move(NEWS_0, None, 3), move(NEWS_1, None, 7)]))
+    before = store.load(DAY)
+
+    stale = replace(full(), moves=[move(NEWS_0, 3, 6), move(NEWS_1, 6, 9)])
+    with pytest.raises(FencedError) as raised:
+        store.apply(stale)
+
+    assert raised.value.retryable
+    assert not isinstance(raised.value, LeaseError)
+    assert before == store.load(DAY)
+    assert set() == store.known(["d1", "d2"])
+    assert [] == list(backend.outbox().rows(10))
+
+
+def test_a_partition_believed_new_but_stored_is_fenced(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    store.apply(Commit(moves=[move(NEWS_0, None, 3)]))
+
+    with pytest.raises(FencedError):
+        store.apply(Commit(moves=[move(NEWS_0, None, 5), move(NEWS_1, None, 5)]))
+
+    assert {NEWS_0: Position(3, T0)} == store.load(DAY).positions
+
+
+def test_a_partition_believed_stored_but_unknown_is_fenced(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+
+    with pytest.raises(FencedError):
+        store.apply(Commit(moves=[move(NEWS_0, 3, 5)]))
+
+    assert {} == store.load(DAY).positions
+
+
+def test_after_a_fence_the_worker_goes_on_from_the_stored_offsets(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    store.apply(full(None, 3))
+    with pytest.raises(FencedError):
+        store.apply(full(2, 4))
+    at = store.load(DAY).positions[NEWS_0].next_offset
+
+    store.apply(full(at, 4))
+
+    assert 4 == store.load(DAY).positions[NEWS_0].next_offset
+
+
+def test_a_second_daemon_fences_the_first_for_good(backend: Backend) -> None:
+    first, second = backend.store(), backend.store()
+    first.load(DAY)
+    first.apply(full(None, 3))
+    second.load(DAY)
+
+    for attempt in (lambda: first.apply(full(3, 4)), lambda: first.load(DAY)):
+        with pytest.raises(LeaseError) as raised:
+            attempt()
+        assert not raised.value.retryable
+
+    second.apply(full(3, 5))
+    assert 5 == second.load(DAY).positions[NEWS_0].next_offset
+
+
+def test_the_lease_comes_before_the_first_apply(backend: Backend) -> None:
+    with pytest.raises(RuntimeError, match=r"load\(\)"):
+        backend.store().apply(full())
+
+
+def test_reading_needs_no_lease(backend: Backend) -> None:
+    writer, reader = backend.store(), backend.store()
+    writer.load(DAY)
+    assert set() == reader.known(["d1"])
+    assert [] == reader.evidence("all", T0, T0 + timedelta(days=1), 5)
+
+    writer.apply(full())
+
+    assert {"d1"} == reader.known(["d1", "d9"])
+
+
+def test_evidence_is_the_most_negative_of_its_time_and_key(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    store.apply(
+        Commit(
+            documents=[
+                scored(0, 0.95),
+                scored(1, 0.30),
+                scored(2, 0.80, kind=Kind.COMMENT),
+                scored(3, 0.70, topic="Fed | Central Banks"),
+                scored(4, 0.70),
+                scored(5, 0.99),
+            ]
+        )
+    )
+    since, until = T0 + timedelta(minutes=1), T0 + timedelta(minutes=5)
+
+    def ids(key: str, limit: int = 9) -> list[str]:
+        return [e.document_id for e in store.evidence(key, since, until, limit)]
+
+    assert ["d2", "d3", "d4", "d1"] == ids("all")
+    assert ["d2", "d3"] == ids("all", 2)
+    assert [] == ids("all", 0)
+    assert ["d2"] == ids("kind:comment")
+    assert ["d3", "d4", "d1"] == ids("kind:news")
+    assert ["d3"] == ids("topic:Fed | Central Banks")
+    assert [] == ids("topic:Currencies")
+
+
+def test_evidence_carries_what_a_person_wants_to_see(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    document = replace(
+        scored(1, 0.75).document, url="https://example.org/1", text="One\n  two. " * 99
+    )
+    store.apply(Commit(documents=[replace(scored(1, 0.75), document=document)]))
+
+    (found,) = store.evidence("all", T0, T0 + timedelta(days=1), 5)
+
+    assert found.excerpt.startswith("One two. One two.")
+    assert found.excerpt.endswith("…")
+    assert len(found.excerpt) <= 280
+    assert (
+        Evidence(
+            document_id="d1",
+            published_at=T0 + timedelta(minutes=1),
+            source="wire",
+            title="Title 1",
+            url="https://example.org/1",
+            negative=0.75,
+            topic="Macro",
+            excerpt=found.excerpt,
+        )
+        == found
+    )
+
+
+def test_copies_of_one_title_are_one_piece_of_evidence(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    store.apply(
+        Commit(
+            documents=[
+                scored(1, 0.9, title="Lender's shares halted – again"),
+                scored(2, 0.8, title="LENDER’S SHARES HALTED - AGAIN "),
+                scored(3, 0.7, title="Something else"),
+            ]
+        )
+    )
+
+    found = store.evidence("all", T0, T0 + timedelta(days=1), 5)
+
+    assert ["d1", "d3"] == [e.document_id for e in found]
+
+
+def test_comments_without_a_title_are_told_apart_by_their_text(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    store.apply(
+        Commit(
+            documents=[
+                scored(1, 0.9, title="", text="I sold everything."),
+                scored(2, 0.8, title="", text="I sold everything!"),
+                scored(3, 0.7, title="", text="Holding on."),
+            ]
+        )
+    )
+
+    found = store.evidence("all", T0, T0 + timedelta(days=1), 5)
+
+    assert ["d1", "d3"] == [e.document_id for e in found]
+
+
+@pytest.mark.parametrize("key", ["", "topic:", "kind:rumour", "entity:ABC"])
+def test_an_unknown_key_is_refused(backend: Backend, key: str) -> None:
+    with pytest.raises(ValueError, match="unknown key"):
+        backend.store().evidence(key, T0, T0, 1)
+
+
+def test_close_may_be_called_twice(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    store.close()
+    store.close()
+
+
+def test_a_failed_apply_can_be_repeated(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    store.apply(full(None, 3))
+    refused = replace(full(3, 4), moves=[move(NEWS_0, 2, 4)])
+    with pytest.raises(StoreError):
+        store.apply(refused)
+
+    store.apply(full(3, 4))
+
+    assert 4 == store.load(DAY).positions[NEWS_1].next_offset
