@@ -1,0 +1,209 @@
+"""One alert as JSON: the payload of its outbox row and the value on the Kafka topic ``alerts``."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+
+from monitor.events import Alert, AlertStatus, Evidence, Severity
+
+_ALERT = frozenset(item.name for item in fields(Alert))
+_EVIDENCE = frozenset(item.name for item in fields(Evidence))
+# What an older version of this program did not write yet may still lie in the outbox.
+_EVIDENCE_DEFAULTS = {"topic": "", "excerpt": ""}
+_NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+def alert_to_json(alert: Alert) -> bytes:
+    """The alert as one compact line of UTF-8 JSON. `alert_from_json` gives back an equal alert."""
+    return compact_json(alert_to_object(alert))
+
+
+def alert_from_json(payload: bytes) -> Alert:
+    """Read what `alert_to_json` wrote; raises ``ValueError`` saying which field is wrong."""
+    return alert_from_object(json.loads(payload))
+
+
+def compact_json(value: object) -> bytes:
+    """JSON without spaces, in UTF-8; escaped to ASCII where a lone surrogate forbids UTF-8."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+def timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC, to the microsecond where it has any: 2023-03-10T08:00:00Z."""
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment.isoformat()} has no time zone")
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def moment(text: str) -> datetime:
+    """Read what `timestamp` wrote; a time without a zone is a ``ValueError``."""
+    parsed = datetime.fromisoformat(text)
+    if parsed.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return parsed.astimezone(UTC)
+
+
+def alert_to_object(alert: Alert) -> dict[str, Any]:
+    """The alert as a JSON object. Infinite numbers, which JSON lacks, become strings."""
+    return {
+        "id": alert.id,
+        "key": alert.key,
+        "detector": alert.detector,
+        "detector_version": alert.detector_version,
+        "status": alert.status.value,
+        "severity": alert.severity.value,
+        "started_at": timestamp(alert.started_at),
+        "fired_at": _optional_timestamp(alert.fired_at),
+        "resolved_at": _optional_timestamp(alert.resolved_at),
+        "value": _number(alert.value),
+        "baseline": _number(alert.baseline),
+        "evalue": _number(alert.evalue),
+        "threshold": _number(alert.threshold),
+        "documents": alert.documents,
+        "negative": alert.negative,
+        "window_start": timestamp(alert.window_start),
+        "window_end": timestamp(alert.window_end),
+        "summary": alert.summary,
+        "model_version": alert.model_version,
+        "appended_at": timestamp(alert.appended_at),
+        "updated_at": timestamp(alert.updated_at),
+        "evidence": [evidence_to_object(item) for item in alert.evidence],
+    }
+
+
+def alert_from_object(value: object) -> Alert:
+    """The reverse of `alert_to_object`; unknown and missing fields are a ``ValueError``."""
+    item = _Reader("alert", value, _ALERT)
+    return Alert(
+        id=item.text("id"),
+        key=item.text("key"),
+        detector=item.text("detector"),
+        detector_version=item.text("detector_version"),
+        status=AlertStatus(item.text("status")),
+        severity=Severity(item.text("severity")),
+        started_at=item.moment("started_at"),
+        fired_at=item.optional_moment("fired_at"),
+        resolved_at=item.optional_moment("resolved_at"),
+        value=item.number("value"),
+        baseline=item.number("baseline"),
+        evalue=item.number("evalue"),
+        threshold=item.number("threshold"),
+        documents=item.integer("documents"),
+        negative=item.integer("negative"),
+        window_start=item.moment("window_start"),
+        window_end=item.moment("window_end"),
+        summary=item.text("summary"),
+        model_version=item.text("model_version"),
+        appended_at=item.moment("appended_at"),
+        updated_at=item.moment("updated_at"),
+        evidence=tuple(_evidence(entry) for entry in item.items("evidence")),
+    )
+
+
+def evidence_to_object(evidence: Evidence) -> dict[str, Any]:
+    """One piece of evidence as a JSON object."""
+    return {
+        "document_id": evidence.document_id,
+        "published_at": timestamp(evidence.published_at),
+        "source": evidence.source,
+        "title": evidence.title,
+        "url": evidence.url,
+        "negative": _number(evidence.negative),
+        "topic": evidence.topic,
+        "excerpt": evidence.excerpt,
+    }
+
+
+def _evidence(value: object) -> Evidence:
+    item = _Reader("evidence", value, _EVIDENCE, _EVIDENCE_DEFAULTS)
+    return Evidence(
+        document_id=item.text("document_id"),
+        published_at=item.moment("published_at"),
+        source=item.text("source"),
+        title=item.text("title"),
+        url=item.optional_text("url"),
+        negative=item.number("negative"),
+        topic=item.text("topic"),
+        excerpt=item.text("excerpt"),
+    )
+
+
+def _optional_timestamp(value: datetime | None) -> str | None:
+    return None if value is None else timestamp(value)
+
+
+def _number(value: float) -> float | str:
+    return value if math.isfinite(value) else str(float(value))
+
+
+class _Reader:
+    """Typed access to the fields of one JSON object; every fault names the field."""
+
+    def __init__(
+        self,
+        what: str,
+        value: object,
+        names: frozenset[str],
+        defaults: Mapping[str, object] = MappingProxyType({}),
+    ) -> None:
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{what}: expected an object, got {type(value).__name__}")  # noqa: TRY004
+        if unknown := sorted(value.keys() - names):
+            raise ValueError(f"{what}: unknown fields {', '.join(unknown)}")
+        if missing := sorted(names - value.keys() - defaults.keys()):
+            raise ValueError(f"{what}: missing fields {', '.join(missing)}")
+        self._what = what
+        self._value = {**defaults, **value}
+
+    def text(self, name: str) -> str:
+        value = self._value[name]
+        if isinstance(value, str):
+            return value
+        raise self._fault(name, "a string")
+
+    def optional_text(self, name: str) -> str | None:
+        return None if self._value[name] is None else self.text(name)
+
+    def integer(self, name: str) -> int:
+        value = self._value[name]
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        raise self._fault(name, "an integer")
+
+    def number(self, name: str) -> float:
+        value = self._value[name]
+        if isinstance(value, str) and value in _NON_FINITE:
+            return _NON_FINITE[value]
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        raise self._fault(name, "a number")
+
+    def moment(self, name: str) -> datetime:
+        text = self.text(name)
+        try:
+            return moment(text)
+        except ValueError as error:
+            raise ValueError(f"{self._what}.{name}: {error}") from None
+
+    def optional_moment(self, name: str) -> datetime | None:
+        return None if self._value[name] is None else self.moment(name)
+
+    def items(self, name: str) -> list[object]:
+        value = self._value[name]
+        if isinstance(value, list):
+            return value
+        raise self._fault(name, "a list")
+
+    def _fault(self, name: str, expected: str) -> ValueError:
+        got = type(self._value[name]).__name__
+        return ValueError(f"{self._what}.{name}: expected {expected}, got {got}")

@@ -1,0 +1,137 @@
+"""The body of a notification: Alertmanager's webhook, version 4 (docs/webhook.md).
+
+https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from monitor.alert.codec import compact_json, evidence_to_object, timestamp
+from monitor.alert.group import group_labels
+from monitor.events import Alert, AlertStatus
+
+VERSION = "4"
+NOT_ENDED = "0001-01-01T00:00:00Z"
+"""Go's zero time: what Alertmanager sends as ``endsAt`` of an alert that is firing."""
+
+_NAMES = {"share": "NegativeShareSpike", "volume": "VolumeSpike"}
+_FNV_OFFSET, _FNV_PRIME, _FNV_MASK = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+
+
+def webhook_body(receiver: str, key: str, alerts: Sequence[Alert], external_url: str = "") -> bytes:
+    """The body for these alerts of one group, as UTF-8 JSON. The same input gives the same bytes.
+
+    ``external_url``: the dashboard's address, which the links lead to. Nothing is truncated.
+    """
+    items = [_alert(alert, external_url) for alert in alerts]
+    firing = any(alert.status is AlertStatus.FIRING for alert in alerts)
+    labels = group_labels(key)
+    return compact_json(
+        {
+            "version": VERSION,
+            "groupKey": f"{{}}:{{{_matchers(labels)}}}",
+            "truncatedAlerts": 0,
+            "status": "firing" if firing else "resolved",
+            "receiver": receiver,
+            "groupLabels": labels,
+            "commonLabels": _common([item["labels"] for item in items]),
+            "commonAnnotations": _common([item["annotations"] for item in items]),
+            "externalURL": external_url,
+            "alerts": items,
+        }
+    )
+
+
+def fingerprint(labels: Mapping[str, str]) -> str:
+    """Prometheus's hash of a label set: FNV-1a, 64 bits, over name 0xFF value 0xFF, by name."""
+    value = _FNV_OFFSET
+    for name in sorted(labels):
+        for byte in (*name.encode(), 0xFF, *labels[name].encode(errors="replace"), 0xFF):
+            value = ((value ^ byte) * _FNV_PRIME) & _FNV_MASK
+    return f"{value:016x}"
+
+
+def _alert(alert: Alert, external_url: str) -> dict[str, Any]:
+    labels = {
+        "alertname": _NAMES.get(alert.detector, alert.detector),
+        "severity": alert.severity.value,
+        "key": alert.key,
+        **group_labels(alert.key),
+        "detector": alert.detector,
+        "alert_id": alert.id,
+    }
+    ended = alert.status is AlertStatus.RESOLVED and alert.resolved_at is not None
+    return {
+        "status": "resolved" if alert.status is AlertStatus.RESOLVED else "firing",
+        "labels": labels,
+        "annotations": _annotations(alert),
+        "startsAt": timestamp(alert.fired_at or alert.started_at),
+        "endsAt": timestamp(alert.resolved_at) if ended and alert.resolved_at else NOT_ENDED,
+        "generatorURL": f"{external_url}?alert={quote(alert.id)}" if external_url else "",
+        "fingerprint": fingerprint(labels),
+    }
+
+
+def _annotations(alert: Alert) -> dict[str, str]:
+    """Alertmanager's annotations are strings; times that are not known are left out."""
+    values = {
+        "summary": alert.summary,
+        "description": _description(alert),
+        "value": _figure(alert.value),
+        "baseline": _figure(alert.baseline),
+        "evalue": _figure(alert.evalue),
+        "threshold": _figure(alert.threshold),
+        "documents": str(alert.documents),
+        "negative": str(alert.negative),
+        "started_at": timestamp(alert.started_at),
+        "window": f"{timestamp(alert.window_start)}/{timestamp(alert.window_end)}",
+        "evidence": "\n".join(
+            f"{timestamp(item.published_at)} {item.source}: {item.title}"
+            + (f" {item.url}" if item.url else "")
+            for item in alert.evidence
+        ),
+        "evidence_json": compact_json(
+            [evidence_to_object(item) for item in alert.evidence]
+        ).decode(),
+        "appended_at": timestamp(alert.appended_at),
+        "detected_at": timestamp(alert.updated_at),
+        "model_version": alert.model_version,
+    }
+    if alert.fired_at is not None:
+        values["fired_at"] = timestamp(alert.fired_at)
+    if alert.resolved_at is not None:
+        values["resolved_at"] = timestamp(alert.resolved_at)
+    return values
+
+
+def _description(alert: Alert) -> str:
+    lines = [
+        alert.summary,
+        f"Seen {_figure(alert.value)}, expected {_figure(alert.baseline)}; "
+        f"{alert.negative} of {alert.documents} documents negative.",
+    ]
+    if alert.fired_at is not None:
+        lines.append(f"Fired at {timestamp(alert.fired_at)}.")
+    if alert.resolved_at is not None:
+        lines.append(f"Resolved at {timestamp(alert.resolved_at)}.")
+    return "\n".join(lines)
+
+
+def _figure(value: float) -> str:
+    return f"{value:.6g}"
+
+
+def _common(sets: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The pairs that are in every set."""
+    if not sets:
+        return {}
+    first, *rest = sets
+    return {name: value for name, value in first.items() if all(s.get(name) == value for s in rest)}
+
+
+def _matchers(labels: Mapping[str, str]) -> str:
+    return ", ".join(f'{name}="{labels[name].translate(_ESCAPES)}"' for name in sorted(labels))

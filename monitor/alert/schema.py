@@ -1,0 +1,105 @@
+"""The JSON Schema of the webhook's body; docs/webhook.schema.json is its export."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from monitor.alert.payload import NOT_ENDED, VERSION
+
+_TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z$"
+_FIGURE = r"^(-?\d+(\.\d+)?(e[+-]\d+)?|-?inf|nan)$"
+
+_ANNOTATIONS: dict[str, tuple[str, str | None]] = {
+    "summary": ("One sentence: what moved.", None),
+    "description": ("The figures in words, and when it fired and ended.", None),
+    "value": ("What was seen: the negative share (0 to 1), or documents an hour.", _FIGURE),
+    "baseline": ("What was expected of the same quantity.", _FIGURE),
+    "evalue": ("The detector's statistic when it fired.", _FIGURE),
+    "threshold": ("The statistic's threshold: at or above it the alert fires.", _FIGURE),
+    "documents": ("Documents in the window.", r"^\d+$"),
+    "negative": ("Negative documents in the window.", r"^\d+$"),
+    "started_at": ("Event time: start of the bucket in which the evidence began to rise.", _TIME),
+    "window": ("Event time: start and end of the window, separated by a slash.", None),
+    "evidence": ("The documents it rests on, one a line: time, source, title, link.", None),
+    "evidence_json": ("The same as a JSON list of objects.", r"^\["),
+    "appended_at": ("Wall time: the newest document read when it fired was published.", _TIME),
+    "detected_at": ("Wall time: the alert reached this state.", _TIME),
+    "model_version": ("The model that scored the documents.", None),
+    "fired_at": ("Event time: end of the bucket that crossed the threshold.", _TIME),
+    "resolved_at": ("Event time: the end of the alert; only when it has ended.", _TIME),
+}
+_OPTIONAL = frozenset({"fired_at", "resolved_at"})
+
+_STRINGS = {"type": "object", "additionalProperties": {"type": "string"}}
+
+
+def webhook_schema() -> dict[str, Any]:
+    """The schema (draft 2020-12) of every body that `webhook_body` makes."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Webhook notification",
+        "description": "Alertmanager's webhook body, version 4, with this monitor's labels.",
+        **_object(
+            {
+                "version": {"const": VERSION},
+                "groupKey": {"type": "string", "description": "The same for a group for ever."},
+                "truncatedAlerts": {"const": 0, "description": "Nothing is left out."},
+                "status": {"enum": ["firing", "resolved"], "description": "firing if any is."},
+                "receiver": {"type": "string"},
+                "groupLabels": _STRINGS,
+                "commonLabels": _STRINGS,
+                "commonAnnotations": _STRINGS,
+                "externalURL": {"type": "string", "description": "The dashboard."},
+                "alerts": {"type": "array", "minItems": 1, "items": _alert()},
+            }
+        ),
+    }
+
+
+def _alert() -> dict[str, Any]:
+    labels = {
+        "alertname": {"type": "string"},
+        "severity": {"enum": ["warning", "critical"]},
+        "key": {"type": "string", "description": "topic:…, kind:… or all."},
+        "detector": {"type": "string"},
+        "alert_id": {"type": "string", "description": "The same over the alert's whole life."},
+    }
+    return _object(
+        {
+            "status": {"enum": ["firing", "resolved"]},
+            "labels": {
+                "type": "object",
+                "required": list(labels),
+                "properties": labels,
+                "additionalProperties": {
+                    "type": "string",
+                    "description": "The group's label: topic, kind or scope.",
+                },
+            },
+            "annotations": _object(
+                {name: _text(*what) for name, what in _ANNOTATIONS.items()}, _OPTIONAL
+            ),
+            "startsAt": {"type": "string", "pattern": _TIME},
+            "endsAt": {
+                "type": "string",
+                "pattern": _TIME,
+                "description": f"{NOT_ENDED} while the alert is firing.",
+            },
+            "generatorURL": {"type": "string"},
+            "fingerprint": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+        }
+    )
+
+
+def _object(properties: dict[str, Any], optional: frozenset[str] = frozenset()) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": [name for name in properties if name not in optional],
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def _text(description: str, pattern: str | None) -> dict[str, str]:
+    text = {"type": "string", "description": description}
+    return text if pattern is None else {**text, "pattern": pattern}
