@@ -1,0 +1,281 @@
+"""The configuration: one strict tree from a TOML file and the environment.
+
+``MONITOR_SECTION__NAME`` in the environment wins over the file. An unknown name, a wrong type or a
+value out of range stops the start, and every fault is listed at once.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from monitor.errors import ConfigError
+
+Positive = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(ge=0)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+PREFIX = "MONITOR_"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class Kafka(_Section):
+    """The brokers and how to speak to them. Durations in seconds."""
+
+    bootstrap_servers: str = "127.0.0.1:9092"
+    group_id: str = "monitor"
+    group_instance_id: str | None = None
+    client_id: str = "monitor"
+    topics: dict[str, Literal["news", "comment"]] = Field(
+        default={"news": "news", "comments": "comment"}, min_length=1
+    )
+    """Topics to read, and the kind of a message that does not name its own."""
+    scored_topic: str = "scored"
+    alerts_topic: str = "alerts"
+    dead_letters_topic: str = "dead-letters"
+    partitions: Annotated[int, Field(ge=1)] = 3
+    """Of topics that do not exist yet."""
+    session_timeout: Positive = 45.0
+    fetch_max_wait: Positive = 0.5
+    api_version: tuple[int, ...] | None = None
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    ssl_cafile: Path | None = None
+    ssl_certfile: Path | None = None
+    ssl_keyfile: Path | None = None
+    ssl_password: SecretStr | None = None
+    ssl_check_hostname: bool = True
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    sasl_token_file: Path | None = None
+
+
+class Intake(_Section):
+    """What is taken from a message, and how much at once."""
+
+    max_message_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024
+    future_tolerance: Seconds = 300.0
+    """Seconds that ``published_at`` may lie ahead of the clock."""
+    poll_records: Annotated[int, Field(ge=1, le=100_000)] = 512
+    poll_timeout: Positive = 0.5
+    author_key: SecretStr | None = None
+    """Key of the authors' hashes; without one a random key is kept beside the database."""
+
+
+class Model(_Section):
+    """Which weights, and how they run."""
+
+    path: Path | None = None
+    """A folder written by ``python -m models train``; none: the weights of this package."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    threads: Annotated[int, Field(ge=1)] | None = None
+    """Threads of the model on a CPU; none: one for each core."""
+    batch_tokens: Annotated[int, Field(ge=16)] = 1024
+    """Tokens of a micro-batch, padding included."""
+
+
+class Aggregate(_Section):
+    """Event time. All in seconds."""
+
+    out_of_orderness: Seconds = 60.0
+    idle_after: Seconds = 60.0
+    allowed_lateness: Annotated[int, Field(ge=0)] = 600
+
+
+class Detect(_Section):
+    """When an alert fires."""
+
+    budget: Positive = 1.0
+    """Expected false alarms a day, for the whole installation."""
+    volume_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Part of the budget that the volume detector may spend."""
+    min_documents: Annotated[int, Field(ge=1)] = 10
+    min_sources: Annotated[int, Field(ge=1)] = 3
+    recovery: Seconds = 1800.0
+    accept_after: Positive = 86_400.0
+
+
+class StoreSection(_Section):
+    """The database and how long it keeps what."""
+
+    url: str = "sqlite:///var/monitor.db"
+    keep_texts_days: Positive = 90.0
+    keep_buckets_days: Positive = 730.0
+    keep_dead_letters_days: Positive = 30.0
+
+    @field_validator("url")
+    @classmethod
+    def _known_database(cls, url: str) -> str:
+        if not url.startswith(("sqlite:///", "postgresql+psycopg://")):
+            raise ValueError(
+                "must be sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
+            )
+        return url
+
+
+class Receiver(_Section):
+    """One webhook."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+    url: str
+    secrets: Annotated[tuple[SecretStr, ...], Field(min_length=1)]
+    """``whsec_…``, the newest first; several while a secret is being rotated."""
+    allow_http: bool = False
+    allow_networks: tuple[str, ...] = ()
+    """CIDR blocks inside the house that this receiver may lie in."""
+    timeout: Positive = 10.0
+
+    @field_validator("url")
+    @classmethod
+    def _web_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"must be an http or https address, not {url!r}")
+        return url
+
+    @model_validator(mode="after")
+    def _https_unless_allowed(self) -> Receiver:
+        if self.url.startswith("http:") and not self.allow_http:
+            raise ValueError("plain http needs allow_http = true")
+        return self
+
+
+class Delivery(_Section):
+    """Who is told, and how often. Durations in seconds."""
+
+    receivers: tuple[Receiver, ...] = ()
+    group_wait: Seconds = 30.0
+    group_interval: Positive = 300.0
+    repeat_interval: Positive = 14_400.0
+    external_url: str = "http://127.0.0.1:8501"
+    """The dashboard's address, as the receivers see it."""
+
+    @field_validator("receivers")
+    @classmethod
+    def _unique_names(cls, receivers: tuple[Receiver, ...]) -> tuple[Receiver, ...]:
+        names = [r.name for r in receivers]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise ValueError(f"the names must be unique; twice here: {', '.join(twice)}")
+        return receivers
+
+    @model_validator(mode="after")
+    def _repeat_is_slower(self) -> Delivery:
+        if self.repeat_interval < self.group_interval:
+            raise ValueError("repeat_interval must be at least group_interval")
+        return self
+
+
+class Http(_Section):
+    """Metrics and health."""
+
+    host: str = "127.0.0.1"
+    port: Port = 9108
+
+
+class Replay(_Section):
+    """Event time that runs faster than the clock: ``event_origin`` was "now" at ``wall_origin``."""
+
+    event_origin: AwareDatetime
+    wall_origin: AwareDatetime
+    speed: Positive = 1.0
+
+
+class Logs(_Section):
+    """Where the daemon says what it does."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    style: Literal["auto", "text", "json"] = "auto"
+
+
+class Settings(_Section):
+    """The whole tree."""
+
+    kafka: Kafka = Kafka()
+    intake: Intake = Intake()
+    model: Model = Model()
+    aggregate: Aggregate = Aggregate()
+    detect: Detect = Detect()
+    store: StoreSection = StoreSection()
+    delivery: Delivery = Delivery()
+    http: Http = Http()
+    replay: Replay | None = None
+    logs: Logs = Logs()
+    watchdog: Positive = 120.0
+    """Seconds without progress of the main loop after which the process ends itself."""
+
+
+def load_settings(path: Path | None, environ: dict[str, str] | None = None) -> Settings:
+    """Read the file (none: defaults) and the environment.
+
+    Raises ``ConfigError`` with every fault at once, each with its place and how to mend it.
+    """
+    tree = _read(path) if path is not None else {}
+    where = str(path) if path is not None else "the defaults"
+    for name, value in sorted((environ if environ is not None else dict(os.environ)).items()):
+        if name.startswith(PREFIX) and "__" in name:
+            _put(tree, name.removeprefix(PREFIX).lower().split("__"), value)
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        faults = [
+            f"  {'.'.join(str(part) for part in e['loc'])}: {_explain(e)}"
+            for e in error.errors(include_url=False, include_context=False)
+        ]
+        count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
+        raise ConfigError(f"{where}: {count} in the configuration\n" + "\n".join(faults)) from None
+
+
+def _explain(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "unknown name; see deploy/monitor.example.toml for those that exist"
+    shown = "" if isinstance(error["input"], dict) else f" (found {_hide(error)})"
+    return f"{error['msg'].removeprefix('Value error, ')}{shown}"
+
+
+def _hide(error: Any) -> str:
+    """The value at fault, unless its name says that it is a secret."""
+    place = ".".join(str(p) for p in error["loc"])
+    secret = any(word in place for word in ("secret", "password", "key"))
+    return "a secret" if secret else repr(error["input"])[:80]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror}); "
+            "start from deploy/monitor.example.toml, or leave --config out for the defaults"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from error
+
+
+def _put(tree: dict[str, Any], names: list[str], value: str) -> None:
+    for name in names[:-1]:
+        tree = tree.setdefault(name, {})
+    tree[names[-1]] = tomllib.loads(f"v = {value}")["v"] if value[:1] in "[{" else value
+
+
+def replay_from(event_origin: datetime, speed: float) -> Replay:
+    """A clock on which it is ``event_origin`` now."""
+    return Replay(event_origin=event_origin, wall_origin=datetime.now(UTC), speed=speed)

@@ -1,0 +1,81 @@
+"""The daemon's HTTP: metrics for Prometheus, liveness and readiness for the supervisor."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Callable
+
+import uvicorn
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from monitor.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+Checks = dict[str, str | None]
+"""By name, what is wrong; None: nothing."""
+
+
+def application(
+    registry: CollectorRegistry, alive: Callable[[], Checks], ready: Callable[[], Checks]
+) -> Starlette:
+    """``/metrics``; ``/livez`` and ``/readyz``: 200 when every check passes, else 503."""
+
+    def metrics(request: Request) -> Response:
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(registry), headers={"content-type": content_type})
+
+    def health(checks: Callable[[], Checks]) -> Callable[[Request], Response]:
+        def answer(_request: Request) -> Response:
+            found = checks()
+            passed = not any(found.values())
+            body = {"ok": passed, "checks": {k: v or "ok" for k, v in found.items()}}
+            return JSONResponse(body, status_code=200 if passed else 503)
+
+        return answer
+
+    return Starlette(
+        routes=[
+            Route("/metrics", metrics),
+            Route("/livez", health(alive)),
+            Route("/readyz", health(ready)),
+        ]
+    )
+
+
+class HttpServer:
+    """Serves an application from a thread of its own."""
+
+    def __init__(self, app: Starlette, host: str, port: int) -> None:
+        """Takes the port at once. Raises ``ConfigError`` when it is in use."""
+        try:
+            self._socket = socket.create_server((host, port), backlog=128)
+        except OSError as error:
+            raise ConfigError(
+                f"{host}:{port} cannot be listened on ({error.strerror}); "
+                "end the program that uses it or set another [http] port"
+            ) from error
+        self.port: int = self._socket.getsockname()[1]
+        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [self._socket]}, name="http", daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop answering; at most 3 s."""
+        self._server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join(3)
+        self._socket.close()

@@ -1,0 +1,59 @@
+"""The daemon's scheduled work, on APScheduler."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.cron import CronTrigger
+
+from monitor.errors import MonitorError
+
+log = logging.getLogger(__name__)
+
+
+class Jobs:
+    """Each job in a thread of its own; one that fails is logged and tried at its next time."""
+
+    def __init__(self) -> None:
+        # One run at a time for each job; what was missed while the machine slept runs once.
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC,
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": 3600},
+        )
+
+    def hourly(self, name: str, work: Callable[[], object]) -> None:
+        """At seventeen minutes past each hour, when nobody else's jobs start."""
+        self._scheduler.add_job(
+            _guarded(name, work), CronTrigger(minute=17, timezone=UTC), id=name, name=name
+        )
+
+    def names(self) -> list[str]:
+        """The jobs that are planned."""
+        return [job.name for job in self._scheduler.get_jobs()]
+
+    def next_run(self, name: str) -> datetime | None:
+        """When a job runs next; None before `start`."""
+        job = self._scheduler.get_job(name)
+        return getattr(job, "next_run_time", None)
+
+    def start(self) -> None:
+        """Begin."""
+        self._scheduler.start()
+
+    def close(self) -> None:
+        """Begin no more jobs; a running one is not waited for."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+
+def _guarded(name: str, work: Callable[[], object]) -> Callable[[], None]:
+    def run() -> None:
+        try:
+            log.info("job %s: %s", name, work())
+        except MonitorError as error:
+            log.warning("job %s failed, next try at its next time: %s", name, error)
+
+    return run

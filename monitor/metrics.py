@@ -1,0 +1,169 @@
+"""The Prometheus metrics, in an injected registry: base units, one prefix, closed label sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from monitor.events import (
+    SENTIMENTS,
+    Alert,
+    AlertStatus,
+    DeadLetter,
+    Gap,
+    Kind,
+    Reason,
+    Scored,
+)
+
+LAG_BUCKETS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
+STAGE_BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
+STAGES = ("poll", "score", "aggregate", "apply", "commit")
+
+
+class Metrics:
+    """Every metric of the daemon. Labels come from closed sets, so each series exists at once."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+
+        def counter(name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+            return Counter(f"monitor_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
+            return Gauge(f"monitor_{name}", text, labels, registry=registry)
+
+        self.records = counter("records_total", "Records read from Kafka.")
+        self.scored = counter("documents_scored_total", "Documents scored.", ("kind", "sentiment"))
+        self.rejected = counter("documents_rejected_total", "Dead letters.", ("reason",))
+        self.late = counter(
+            "documents_late_total", "Documents too late for any aggregate; scored and stored."
+        )
+        self.gaps = counter(
+            "records_lost_total", "Records deleted by retention before we read them."
+        )
+        self.stage = Histogram(
+            "monitor_stage_seconds",
+            "Time a batch spends in each stage.",
+            ("stage",),
+            buckets=STAGE_BUCKETS,
+            registry=registry,
+        )
+        self.micro_batch_texts = counter("micro_batch_texts_total", "Texts through the model.")
+        self.micro_batch_tokens = counter(
+            "micro_batch_tokens_total", "Tokens through the model, padding included."
+        )
+        self.micro_batches = counter("micro_batches_total", "Forward passes.")
+        self.ingest_lag = Histogram(
+            "monitor_ingest_lag_seconds",
+            "From publication into Kafka to the commit of the verdict.",
+            buckets=LAG_BUCKETS,
+            registry=registry,
+        )
+        self.event_lag = gauge(
+            "event_time_lag_seconds", "Now minus the newest event time, on the daemon's clock."
+        )
+        self.watermark = gauge("watermark_timestamp_seconds", "Event time is complete up to here.")
+        self.offset_lag = gauge("offset_lag_records", "Records in Kafka that are not read yet.")
+        self.partitions = gauge("partitions_assigned", "Partitions that this daemon reads.")
+        self.alerts = counter(
+            "alert_transitions_total", "Changes in the life of alerts.", ("status",)
+        )
+        self.firing = gauge("alerts_firing", "Alerts that fire now.")
+        self.store_failures = counter(
+            "store_failures_total", "Transactions that had to be retried."
+        )
+        self.source_failures = counter("source_failures_total", "Polls that failed.")
+        self.published = counter("messages_published_total", "Acknowledged by Kafka.", ("topic",))
+        self.delivered = counter(
+            "notifications_delivered_total", "Taken by the receiver.", ("receiver",)
+        )
+        self.delivery_failures = counter(
+            "delivery_failures_total",
+            "Attempts at a receiver or a topic that failed.",
+            ("destination", "retryable"),
+        )
+        self.dead_notifications = counter(
+            "notifications_dead_total", "Given up for good.", ("receiver",)
+        )
+        self.delivery_lag = Histogram(
+            "monitor_delivery_lag_seconds",
+            "From the notification's creation to its delivery.",
+            buckets=LAG_BUCKETS,
+            registry=registry,
+        )
+        self.outbox_lag = gauge("outbox_lag_seconds", "Age of the oldest row of the outbox.")
+        self.progress = gauge("loop_progress_timestamp_seconds", "Last pass of the main loop.")
+        self.info = gauge("model_info", "The loaded model.", ("version",))
+
+        for kind in Kind:
+            for sentiment in SENTIMENTS:
+                self.scored.labels(kind, sentiment)
+        for reason in Reason:
+            self.rejected.labels(reason)
+        for stage in STAGES:
+            self.stage.labels(stage)
+        for status in AlertStatus:
+            self.alerts.labels(status)
+
+    def micro_batch(self, texts: int, tokens: int) -> None:
+        """One forward pass over ``texts`` rows, ``tokens`` with padding."""
+        self.micro_batches.inc()
+        self.micro_batch_texts.inc(texts)
+        self.micro_batch_tokens.inc(tokens)
+
+    def batch(
+        self,
+        *,
+        records: int,
+        scored: Sequence[Scored],
+        dead_letters: Sequence[DeadLetter],
+        alerts: Sequence[Alert],
+        gaps: Sequence[Gap],
+        done: datetime,
+    ) -> None:
+        """One batch whose transaction went through at ``done`` (wall time)."""
+        self.records.inc(records)
+        for item in scored:
+            self.scored.labels(item.document.kind, item.label).inc()
+            self.ingest_lag.observe(max((done - item.document.appended_at).total_seconds(), 0))
+        for letter in dead_letters:
+            self.rejected.labels(letter.reason).inc()
+        for alert in alerts:
+            self.alerts.labels(alert.status).inc()
+        for gap in gaps:
+            self.gaps.inc(max(gap.resumed - gap.expected, 0))
+
+
+class DeliveryCounters:
+    """What the delivery loop reports (`monitor.delivery.DeliveryMetrics`), as metrics."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def published(self, topic: str, messages: int) -> None:
+        """The broker acknowledged these messages."""
+        self._metrics.published.labels(topic).inc(messages)
+
+    def delivered(self, receiver: str, seconds: float) -> None:
+        """A receiver took a notification, this long after it was made."""
+        self._metrics.delivered.labels(receiver).inc()
+        self._metrics.delivery_lag.observe(seconds)
+
+    def failed(self, destination: str, retryable: bool) -> None:
+        """An attempt failed; ``destination`` is a receiver or a Kafka topic."""
+        self._metrics.delivery_failures.labels(destination, str(retryable).lower()).inc()
+
+    def dead(self, receiver: str) -> None:
+        """A notification was given up."""
+        self._metrics.dead_notifications.labels(receiver).inc()
+
+    def lag(self, seconds: float) -> None:
+        """Age of the oldest row of the outbox."""
+        self._metrics.outbox_lag.set(seconds)

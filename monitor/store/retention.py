@@ -1,0 +1,61 @@
+"""Deletes what is older than its keep, in chunks, so that no transaction holds the writer up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Engine, Table, delete, select, tuple_
+
+from monitor.store import schema
+from monitor.store.engine import writing
+from monitor.store.faults import connected
+from monitor.store.rows import milliseconds
+
+CHUNK = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How long each kind of row is kept."""
+
+    texts: timedelta
+    buckets: timedelta
+    dead_letters: timedelta
+
+
+def prune(engine: Engine, event_now: datetime, wall: datetime, keep: Keep) -> dict[str, int]:
+    """Delete the rows that are too old; returns how many, by table.
+
+    Documents, buckets and alerts age by event time, dead letters and ended notifications (kept as
+    long) by the wall clock. Alerts are kept as long as buckets. Raises ``StoreError``; the chunks
+    deleted before it stay deleted.
+    """
+    texts, buckets = milliseconds(event_now - keep.texts), milliseconds(event_now - keep.buckets)
+    letters = milliseconds(wall - keep.dead_letters)
+    s = schema
+    old: list[tuple[Table, ColumnElement[bool]]] = [
+        (s.documents, s.documents.c.published_ms < texts),
+        (s.buckets, s.buckets.c.start < buckets // 1000),
+        (s.alerts, (s.alerts.c.status == "resolved") & (s.alerts.c.resolved_ms < buckets)),
+        (s.dead_letters, s.dead_letters.c.rejected_ms < letters),
+        (
+            s.notifications,
+            (s.notifications.c.status != "pending") & (s.notifications.c.created_ms < letters),
+        ),
+    ]
+    return {table.name: _delete(engine, table, condition) for table, condition in old}
+
+
+def _delete(engine: Engine, table: Table, condition: ColumnElement[bool]) -> int:
+    key = tuple(table.primary_key.columns)
+    chunk = select(*key).where(condition).limit(CHUNK)
+    which = key[0].in_(chunk) if len(key) == 1 else tuple_(*key).in_(chunk)
+    statement = delete(table).where(which)
+    deleted = 0
+    while True:
+        with connected(writing(engine), "deleting what is too old") as connection:
+            count = connection.execute(statement).rowcount
+        deleted += count
+        if count < CHUNK:
+            return deleted
