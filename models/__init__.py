@@ -1,0 +1,1 @@
+"""Fine-tuning and inference of the multi-task sentiment and topic classifier."""

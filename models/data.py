@@ -1,0 +1,171 @@
+"""Labelled texts: reading, checking, removing twins, holding out a part."""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from models.backbone import file_sha256
+from models.errors import DataError
+from models.labels import ALIASES, LABELS, Task
+from models.text import twin_key
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Texts of one task with their labels; `texts` are raw, as read from the file."""
+
+    task: Task
+    texts: tuple[str, ...]
+    labels: npt.NDArray[np.int64]  # [n], index into LABELS[task]
+    path: Path
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Return the number of texts of each class, in label order."""
+        found = np.bincount(self.labels, minlength=len(LABELS[self.task]))
+        return {name: int(n) for name, n in zip(LABELS[self.task], found, strict=True)}
+
+    def take(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> "Corpus":
+        """Return the corpus of these rows, in this order."""
+        index = np.asarray(rows, dtype=np.int64)
+        return replace(self, texts=tuple(self.texts[i] for i in index), labels=self.labels[index])
+
+
+def read(path: Path, task: Task) -> Corpus:
+    """Read a CSV with the columns `text` and `label`.
+
+    A label is a class name of the task (any case; `Bullish` and `Bearish` are understood), or a
+    number that the file `labels.json` in the same folder maps to such a name.
+
+    Raises:
+        DataError: the file is missing, not UTF-8 CSV, lacks a column, or a row is faulty.
+    """
+    names = _names(path.with_name("labels.json"), task)
+    rows = list(_rows(path))
+    return Corpus(
+        task=task,
+        texts=tuple(text for _, text, _ in rows),
+        labels=np.asarray([_label(cell, names, task, where) for where, _, cell in rows], np.int64),
+        path=path,
+        sha256=file_sha256(path),
+    )
+
+
+def texts_of(path: Path) -> list[str]:
+    """Return the texts of a CSV, whatever its labels; raises `DataError` as `read` does."""
+    return [text for _, text, _ in _rows(path)]
+
+
+def deduplicate(corpus: Corpus) -> Corpus:
+    """Keep the first of each group of twins.
+
+    Dropped: groups whose members disagree on the label, and texts without a letter or digit once
+    links are gone.
+    """
+    groups: dict[str, list[int]] = {}
+    for row, text in enumerate(corpus.texts):
+        groups.setdefault(twin_key(text), []).append(row)
+    return corpus.take(
+        [
+            rows[0]
+            for key, rows in groups.items()
+            if key and len({int(corpus.labels[row]) for row in rows}) == 1
+        ]
+    )
+
+
+def without_twins(corpus: Corpus, others: Iterable[str]) -> Corpus:
+    """Drop the texts that have a twin among others, so that a score measures no memory.
+
+    Raises:
+        DataError: every text has one.
+    """
+    known = {twin_key(text) for text in others}
+    rows = [row for row, text in enumerate(corpus.texts) if twin_key(text) not in known]
+    if not rows:
+        raise DataError(f"{corpus.path}: every text has a twin in the training texts; give others")
+    return corpus.take(rows)
+
+
+def hold_out(corpus: Corpus, share: float, seed: int) -> tuple[Corpus, Corpus]:
+    """Split into (training, held-out), stratified: each class gives `share` of its texts.
+
+    The corpus must be free of twins (`deduplicate`), else the parts share texts.
+
+    Raises:
+        DataError: a class has fewer than two texts, so that one part would lack it.
+    """
+    if not 0 < share < 1:
+        raise DataError(f"held-out share {share} must lie between 0 and 1")
+    rng = np.random.default_rng(seed)
+    held: list[int] = []
+    for label, name in enumerate(LABELS[corpus.task]):
+        rows = np.flatnonzero(corpus.labels == label)
+        if len(rows) < 2:
+            raise DataError(
+                f"{corpus.path}: class {name!r} has {len(rows)} text(s) after removing twins;"
+                " add at least two"
+            )
+        held.extend(rng.permutation(rows)[: max(1, round(share * len(rows)))].tolist())
+    chosen = set(held)
+    rest = [row for row in range(len(corpus)) if row not in chosen]
+    return corpus.take(rest), corpus.take(sorted(held))
+
+
+def _rows(path: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield (where, text, label) of each row."""
+    line = 0
+    try:
+        # newline="": the csv module keeps the line ends inside quoted texts.
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            missing = {"text", "label"} - set(reader.fieldnames or ())
+            if missing:
+                raise DataError(f"{path}: no column {', '.join(sorted(missing))}; add it")
+            for row in reader:
+                line = reader.line_num
+                text = row["text"] or ""
+                if not text.strip():
+                    raise DataError(f"{path}, line {line}: empty text; remove the row")
+                yield f"{path}, line {line}", text, row["label"] or ""
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}, after line {line}: not UTF-8; convert the file") from error
+    except csv.Error as error:
+        raise DataError(f"{path}, after line {line}: not valid CSV ({error})") from error
+    if not line:
+        raise DataError(f"{path}: no rows below the header")
+
+
+def _names(path: Path, task: Task) -> Mapping[str, str]:
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        return {str(key): str(value) for key, value in found.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise DataError(
+            f'{path}: must be a JSON object of number to class name of {task}: {{"0": "…"}}'
+        ) from error
+
+
+def _label(cell: str, names: Mapping[str, str], task: Task, where: str) -> int:
+    name = names.get(cell, cell).strip().lower()
+    name = ALIASES.get(name, name)
+    for index, label in enumerate(LABELS[task]):
+        if label.lower() == name:
+            return index
+    raise DataError(
+        f"{where}: label {cell!r} is no {task} class; use one of {', '.join(LABELS[task])},"
+        " or map numbers to them in a labels.json beside the file"
+    )

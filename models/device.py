@@ -1,0 +1,41 @@
+"""What the machine can do; asked once, never assumed."""
+
+import torch
+
+from models.errors import ModelError
+
+
+def choose_device(wanted: str) -> str:
+    """Return `cpu` or `cuda`; `auto` takes the GPU where there is one.
+
+    Raises:
+        ModelError: an unknown device, or CUDA wanted and not there.
+    """
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted not in {"cpu", "cuda"}:
+        raise ModelError(f"device {wanted!r}: use auto, cpu or cuda")
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ModelError("device cuda: this torch sees no CUDA device; use auto or cpu")
+    return wanted
+
+
+def has_native_bfloat16(device: str) -> bool:
+    """Return whether bfloat16 matrix products run in hardware; emulated they are slower."""
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    cpu = torch.cpu.get_capabilities()
+    return bool(cpu.get("avx512_bf16") or cpu.get("amx_bf16"))
+
+
+def choose_dtype(wanted: str, device: str) -> torch.dtype:
+    """Return the precision of the encoder; `auto` is bfloat16 where native, else float32.
+
+    Raises:
+        ModelError: an unknown precision.
+    """
+    if wanted == "auto":
+        return torch.bfloat16 if has_native_bfloat16(device) else torch.float32
+    if wanted not in {"float32", "bfloat16"}:
+        raise ModelError(f"dtype {wanted!r}: use auto, float32 or bfloat16")
+    return torch.float32 if wanted == "float32" else torch.bfloat16

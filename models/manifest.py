@@ -1,0 +1,203 @@
+"""The manifest of a model directory: what the weights are, how good, and every file's hash."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from models.backbone import file_sha256
+from models.errors import ModelError
+from models.labels import LABELS, Task
+from models.recipe import Recipe
+
+FORMAT: Final = 1
+FILE: Final = "manifest.json"
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Score(_Record):
+    """A share with its 95 % bootstrap interval."""
+
+    value: Share
+    low: Share
+    high: Share
+
+
+class ClassReport(_Record):
+    """Scores of one class; `support` is its number of texts."""
+
+    precision: Share
+    recall: Share
+    f1: Share
+    support: Annotated[int, Field(ge=0)]
+
+
+class Report(_Record):
+    """How one head judged a set of labelled texts."""
+
+    texts: Annotated[int, Field(ge=1)]
+    accuracy: Score
+    macro_f1: Score
+    weighted_f1: Score
+    ece_before: Share  # expected calibration error, temperature 1
+    ece_after: Share  # with the head's temperature
+    classes: dict[str, ClassReport]
+    confusion: tuple[tuple[int, ...], ...]  # counts; row = true class, column = predicted class
+
+
+class Head(_Record):
+    """One classification head. `validation` texts have no twin in the training file."""
+
+    labels: tuple[str, ...]
+    temperature: Annotated[float, Field(gt=0)]
+    held_out: Report
+    validation: Report | None = None
+
+    @property
+    def best_report(self) -> Report:
+        """Return the report on the validation texts, else the one on the held-out texts."""
+        return self.validation or self.held_out
+
+
+class BackboneRecord(_Record):
+    """The pre-trained encoder that the weights belong to."""
+
+    name: str
+    sha256: Sha256
+    tokenizer_sha256: Sha256
+
+
+class DataRecord(_Record):
+    """A file of labelled texts; `texts` of its `rows` remained after removing twins."""
+
+    task: Task
+    role: Literal["training", "validation"]
+    file: str
+    sha256: Sha256
+    rows: Annotated[int, Field(ge=1)]
+    texts: Annotated[int, Field(ge=1)]
+    licence: str
+
+
+class CandidateRecord(_Record):
+    """Weights that could be chosen and their held-out macro-F1 (see `models.train.Candidate`)."""
+
+    kind: Literal["last", "average", "soup"]
+    member: int
+    epoch: int
+    loss: float
+    macro_f1: dict[Task, Share]
+
+
+class Manifest(_Record):
+    """Everything about a model directory; `version` is the start of the weights' SHA-256."""
+
+    format: Literal[1] = FORMAT
+    name: str
+    version: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+    weights: str
+    files: dict[str, Sha256]
+    backbone: BackboneRecord
+    pooling: Literal["mean"] = "mean"
+    max_length: Annotated[int, Field(ge=8)]  # tokens read at inference, specials included
+    heads: dict[Task, Head]
+    recipe: Recipe
+    chosen: CandidateRecord
+    history: tuple[CandidateRecord, ...]
+    data: tuple[DataRecord, ...]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.weights not in self.files:
+            raise ValueError(f"weights {self.weights!r} has no hash in files")
+        if self.version != version_of(self.files[self.weights]):
+            raise ValueError("version is not the start of the weights' SHA-256")
+        if any(Path(file).name != file for file in self.files):
+            raise ValueError("files must lie in the model directory itself")
+        for task, names in LABELS.items():
+            if task not in self.heads or self.heads[task].labels != names:
+                raise ValueError(f"the labels of head {task} are not those of this program")
+        return self
+
+
+def version_of(sha256: str) -> str:
+    """Return the version of weights of this hash."""
+    return sha256[:12]
+
+
+def read(directory: Path) -> Manifest:
+    """Read and check a model directory: format, labels, and the hash of every file.
+
+    Raises:
+        ModelError: says which file is at fault and how to mend it.
+    """
+    path = directory / FILE
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ModelError(
+            f"{path}: cannot be read ({error.strerror}); give a folder written by"
+            " `python -m models train`"
+        ) from error
+    except ValueError as error:
+        raise ModelError(f"{path}: not JSON ({error}); restore the folder") from error
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != FORMAT:
+        raise ModelError(
+            f"{path}: manifest format {found!r}, this program reads {FORMAT}; train the model"
+            " again, or use the program that wrote it"
+        )
+    try:
+        manifest = Manifest.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "manifest"
+        raise ModelError(f"{path}: {where}: {first['msg']}; restore the folder") from error
+    for file, expected in manifest.files.items():
+        if not (directory / file).is_file():
+            raise ModelError(f"{directory / file}: missing; restore it or train again")
+        actual = file_sha256(directory / file)
+        if actual != expected:
+            raise ModelError(
+                f"{directory / file}: SHA-256 is {actual}, the manifest says {expected};"
+                " restore both files from the same training run"
+            )
+    return manifest
+
+
+def write(manifest: Manifest, directory: Path) -> None:
+    """Write the manifest into the directory, whole or not at all."""
+    text = json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    temporary = directory / f".{FILE}.part"
+    temporary.write_text(compact(text) + "\n", "utf-8")
+    temporary.replace(directory / FILE)
+
+
+def compact(text: str) -> str:
+    """Return indented JSON with each list of numbers on one line, for short diffs."""
+    lines: list[str] = []
+    joined: list[str] | None = None
+    for line in text.splitlines():
+        bare = line.strip()
+        if joined is None and bare.endswith("["):
+            joined = [line]
+        elif joined is None:
+            lines.append(line)
+        elif bare.rstrip(",").lstrip("-").replace(".", "", 1).isdigit():
+            joined.append(bare)
+        elif bare in {"]", "],"} and len(joined) > 1:
+            lines.append(joined[0] + " ".join(joined[1:]) + bare)
+            joined = None
+        else:
+            lines.extend(joined)
+            joined = [line] if bare.endswith("[") else None
+            if joined is None:
+                lines.append(line)
+    return "\n".join(lines + (joined or []))

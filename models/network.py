@@ -1,0 +1,122 @@
+"""The network: one encoder, one forward pass, one linear head for each task."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from models.labels import LABELS, Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+class Network(nn.Module):
+    """Encoder, mean over the real tokens, a linear head per task; pooling and heads in float32."""
+
+    def __init__(self, encoder: "PreTrainedModel", *, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.encoder = encoder
+        hidden = int(encoder.config.hidden_size)
+        self.pad_id = int(encoder.config.pad_token_id or 0)
+        self.dropout = nn.Dropout(dropout)
+        self.heads = nn.ModuleDict(
+            {task: nn.Linear(hidden, len(names)) for task, names in LABELS.items()}
+        )
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[Task, Tensor]:
+        """Return the logits of each task, float32 [n, classes].
+
+        Args:
+            input_ids: int64 [n, length], padded on the right.
+            attention_mask: int64 [n, length], 1 for real tokens.
+        """
+        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        with torch.autocast(states.device.type, enabled=False):
+            pooled = self.dropout(mean_pool(states.float(), attention_mask))
+            return {task: self.heads[task](pooled) for task in LABELS}
+
+
+def mean_pool(states: Tensor, attention_mask: Tensor) -> Tensor:
+    """Return the mean of the real tokens' states: [n, length, hidden] -> [n, hidden]."""
+    weights = attention_mask.unsqueeze(-1).to(states.dtype)
+    return (states * weights).sum(1) / weights.sum(1).clamp_min(1.0)
+
+
+def pad(
+    rows: Sequence[Sequence[int]], pad_id: int, device: str = "cpu", multiple: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Return (input_ids, attention_mask), both int64 [n, longest row], padded on the right.
+
+    The length is rounded up to a `multiple`.
+    """
+    longest = math.ceil(max(len(row) for row in rows) / multiple) * multiple
+    ids = torch.full((len(rows), longest), pad_id, dtype=torch.int64)
+    mask = torch.zeros((len(rows), longest), dtype=torch.int64)
+    for index, row in enumerate(rows):
+        ids[index, : len(row)] = torch.tensor(row, dtype=torch.int64)
+        mask[index, : len(row)] = 1
+    return ids.to(device), mask.to(device)
+
+
+def merge_lora(encoder: nn.Module, pairs: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+    """Add each low-rank update to its linear layer in place: W += B @ A.
+
+    `pairs` maps a layer's name to (A [rank, in], B [out, rank]); the LoRA scale is already in B.
+    Source: Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", section 4.
+
+    Raises:
+        KeyError: no linear layer of that name. ValueError: the shapes do not fit the layer.
+    """
+    layers = {
+        name: layer for name, layer in encoder.named_modules() if isinstance(layer, nn.Linear)
+    }
+    with torch.no_grad():
+        for name, (a, b) in pairs.items():
+            weight = layers[name].weight
+            if (b.shape[0], a.shape[1]) != tuple(weight.shape) or a.shape[0] != b.shape[1]:
+                raise ValueError(
+                    f"{name}: adapter {tuple(b.shape)} x {tuple(a.shape)} does not fit"
+                    f" {tuple(weight.shape)}"
+                )
+            weight += b.to(weight.dtype) @ a.to(weight.dtype)
+
+
+def sorted_batches(
+    rows: Sequence[Sequence[int]],
+    budget: int,
+    forward: Callable[[list[Sequence[int]]], Mapping[Task, npt.NDArray[np.float64]]],
+) -> dict[Task, npt.NDArray[np.float64]]:
+    """Return the logits of all rows in their own order, each task [n, classes].
+
+    Rows are sorted by length and cut into batches of at most `budget` tokens, padding included.
+    """
+    order = sorted(range(len(rows)), key=lambda row: len(rows[row]), reverse=True)
+    found = {task: np.empty((len(rows), len(names))) for task, names in LABELS.items()}
+    start = 0
+    while start < len(order):
+        batch = order[start : start + max(1, budget // max(1, len(rows[order[start]])))]
+        for task, logits in forward([rows[i] for i in batch]).items():
+            found[task][batch] = logits
+        start += len(batch)
+    return found
+
+
+@torch.inference_mode()
+def forward_all(
+    network: Network,
+    rows: Sequence[Sequence[int]],
+    device: str = "cpu",
+    budget: int = 4_096,
+) -> dict[Task, npt.NDArray[np.float64]]:
+    """Return the logits of all rows in their own order, each task [n, classes]."""
+
+    def forward(batch: list[Sequence[int]]) -> dict[Task, npt.NDArray[np.float64]]:
+        logits = network(*pad(batch, network.pad_id, device))
+        return {task: logits[task].double().cpu().numpy() for task in LABELS}
+
+    return sorted_batches(rows, budget, forward)

@@ -1,0 +1,148 @@
+"""Inference: texts to token ids, token ids to calibrated probabilities.
+
+A `Predictor` belongs to one thread: torch's thread count is global to the process, and two
+threads inside one forward pass starve each other. `encode` may run in a second thread beside
+`predict` (the tokeniser is immutable after loading).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from models import manifest as manifests
+from models.backbone import encode, find, load_tokenizer
+from models.calibrate import scaled
+from models.device import choose_device, choose_dtype
+from models.errors import ModelError
+from models.labels import LABELS, Task
+from models.manifest import Manifest
+from models.network import Network, pad
+from models.weights import assemble, read
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+DEFAULT: Final = Path(__file__).parent / "default"
+
+Floats = npt.NDArray[np.float32]
+Device = Literal["cpu", "cuda"]
+
+
+@dataclass(frozen=True, slots=True)
+class Probabilities:
+    """Calibrated probabilities, float32, each row summing to 1, columns in label order."""
+
+    sentiment: Floats  # [n, 3]
+    topic: Floats  # [n, 20]
+
+
+class Predictor:
+    """The loaded model. Not safe for concurrent `predict`; see the module's text."""
+
+    def __init__(
+        self,
+        network: Network,
+        tokenizer: "Tokenizer",
+        manifest: Manifest,
+        *,
+        device: str,
+        dtype: torch.dtype,
+    ) -> None:
+        self.manifest = manifest
+        self.version = manifest.version
+        self.max_length = manifest.max_length
+        self.device = device
+        self.dtype = dtype
+        self._network = network
+        self._tokenizer = tokenizer
+
+    @classmethod
+    def load(
+        cls,
+        path: Path | None = None,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        threads: int | None = None,
+    ) -> "Predictor":
+        """Load a model directory; `None` is the shipped one.
+
+        Args:
+            path: a folder written by `python -m models train`.
+            device: auto, cpu or cuda.
+            dtype: auto (bfloat16 where the hardware has it, else float32), float32 or bfloat16;
+                of the encoder, pooling and heads stay in float32.
+            threads: of torch's kernels, for the whole process; `None` leaves them as they are.
+
+        Raises:
+            ModelError: the directory or its backbone cannot be used; says how to mend it.
+        """
+        directory = DEFAULT if path is None else path
+        manifest = manifests.read(directory)
+        backbone = find(manifest.backbone.name)
+        if backbone.sha256 != manifest.backbone.sha256:
+            raise ModelError(
+                f"{directory}: trained on a backbone {backbone.name} with SHA-256"
+                f" {manifest.backbone.sha256}, here it is {backbone.sha256};"
+                " install that version of the backbone or train again"
+            )
+        if backbone.tokenizer_sha256 != manifest.backbone.tokenizer_sha256:
+            raise ModelError(
+                f"{backbone.path / 'tokenizer.json'}: another tokeniser than the one that"
+                f" {directory} was trained with; install that version of the backbone"
+            )
+        chosen = choose_device(device)
+        kind = choose_dtype(dtype, chosen)
+        if threads is not None:
+            torch.set_num_threads(threads)
+        weights = directory / manifest.weights
+        network = assemble(backbone, read(weights), str(weights))
+        torch.nn.Module.to(network.encoder, dtype=kind)
+        return cls(
+            network.to(chosen),
+            load_tokenizer(backbone, manifest.max_length),
+            manifest,
+            device=chosen,
+            dtype=kind,
+        )
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return each text's token ids: normalised, specials included, cut at `max_length`."""
+        return encode(self._tokenizer, texts)
+
+    @torch.inference_mode()
+    def logits(self, ids: Sequence[Sequence[int]]) -> dict[Task, npt.NDArray[np.float64]]:
+        """Return the raw logits of each head, [n, classes], from one padded forward pass.
+
+        Raises:
+            ValueError: a row without tokens, or longer than `max_length`.
+        """
+        if not ids:
+            return {task: np.empty((0, len(names))) for task, names in LABELS.items()}
+        lengths = [len(row) for row in ids]
+        if min(lengths) == 0 or max(lengths) > self.max_length:
+            raise ValueError(f"rows must hold 1 to {self.max_length} tokens; use encode()")
+        found = self._network(*pad(ids, self._network.pad_id, self.device))
+        return {task: found[task].double().cpu().numpy() for task in LABELS}
+
+    def predict(self, ids: Sequence[Sequence[int]]) -> Probabilities:
+        """Return the probabilities of exactly these rows, from one padded forward pass.
+
+        Cost grows with rows times the longest row: give rows of similar length.
+
+        Raises:
+            ValueError: a row without tokens, or longer than `max_length`.
+        """
+        logits = self.logits(ids)
+        heads = self.manifest.heads
+        return Probabilities(
+            sentiment=scaled(logits["sentiment"], heads["sentiment"].temperature).astype(
+                np.float32
+            ),
+            topic=scaled(logits["topic"], heads["topic"].temperature).astype(np.float32),
+        )

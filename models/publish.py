@@ -1,0 +1,144 @@
+"""From trained weights to a model directory: temperatures, reports, manifest, all or nothing."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from models import manifest as manifests
+from models import weights as weight_files
+from models.backbone import Backbone, encode, file_sha256, load_tokenizer
+from models.calibrate import fit_temperature
+from models.data import Corpus
+from models.errors import ModelError
+from models.evaluate import report
+from models.labels import LABELS, Task
+from models.manifest import BackboneRecord, CandidateRecord, DataRecord, Head, Manifest
+from models.metrics import Floats
+from models.network import forward_all
+from models.recipe import Recipe
+from models.train import Candidate, Trained
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The corpora of one task: the file as read, its two parts, and twin-free validation texts."""
+
+    whole: Corpus
+    training: Corpus
+    held_out: Corpus
+    validation: Corpus | None = None
+    validation_rows: int = 0  # of the validation file, before its twins were removed
+    licence: str = field(default="not stated")
+
+
+def publish(
+    directory: Path,
+    trained: Trained,
+    sources: Mapping[Task, Sources],
+    backbone: Backbone,
+    recipe: Recipe,
+    *,
+    name: str,
+    max_length: int = 512,
+    device: str = "cpu",
+) -> Manifest:
+    """Write weights and manifest into `directory`; other files there stay.
+
+    Reports and temperatures come from the weights as stored (16 bits), run in float32.
+
+    Raises:
+        ModelError: the folder cannot be written; it is then left as it was.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".part-", dir=directory))
+    except OSError as error:
+        raise ModelError(f"{directory}: cannot be written ({error.strerror})") from error
+    try:
+        weight_files.write(staging / weight_files.FILE, trained.weights)
+        digest = file_sha256(staging / weight_files.FILE)
+        network = weight_files.assemble(backbone, trained.weights).to(device)
+        tokenizer = load_tokenizer(backbone, max_length)
+
+        def judge(task: Task, source: Sources) -> Head:
+            def logits(corpus: Corpus) -> Floats:
+                rows = encode(tokenizer, corpus.texts)
+                return forward_all(network, rows, device)[task]
+
+            held = logits(source.held_out)
+            temperature = round(fit_temperature(held, source.held_out.labels), 4)
+            checked = source.validation
+            return Head(
+                labels=LABELS[task],
+                temperature=temperature,
+                held_out=report(task, held, source.held_out.labels, temperature),
+                validation=checked and report(task, logits(checked), checked.labels, temperature),
+            )
+
+        manifest = Manifest(
+            name=name,
+            version=manifests.version_of(digest),
+            weights=weight_files.FILE,
+            files={weight_files.FILE: digest},
+            backbone=BackboneRecord(
+                name=backbone.name,
+                sha256=backbone.sha256,
+                tokenizer_sha256=backbone.tokenizer_sha256,
+            ),
+            max_length=max_length,
+            heads={task: judge(task, source) for task, source in sources.items()},
+            recipe=recipe,
+            chosen=_record(trained.chosen),
+            history=tuple(_record(candidate) for candidate in trained.history),
+            data=tuple(r for task, s in sources.items() for r in _records(task, s)),
+        )
+        manifests.write(manifest, staging)
+        # Weights first: a crash between the two leaves a hash mismatch, which loading reports.
+        for file in (weight_files.FILE, manifests.FILE):
+            (staging / file).replace(directory / file)
+    except OSError as error:
+        raise ModelError(
+            f"{directory}: cannot be written ({error.strerror}); free space or choose another"
+        ) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return manifest
+
+
+def _record(candidate: Candidate) -> CandidateRecord:
+    return CandidateRecord(
+        kind=candidate.kind,
+        member=candidate.member,
+        epoch=candidate.epoch,
+        loss=round(candidate.loss, 4),
+        macro_f1={task: round(value, 4) for task, value in candidate.macro_f1.items()},
+    )
+
+
+def _records(task: Task, source: Sources) -> list[DataRecord]:
+    records = [
+        DataRecord(
+            task=task,
+            role="training",
+            file=source.whole.path.name,
+            sha256=source.whole.sha256,
+            rows=len(source.whole),
+            texts=len(source.training) + len(source.held_out),
+            licence=source.licence,
+        )
+    ]
+    if source.validation is not None:
+        records.append(
+            DataRecord(
+                task=task,
+                role="validation",
+                file=source.validation.path.name,
+                sha256=source.validation.sha256,
+                rows=source.validation_rows,
+                texts=len(source.validation),
+                licence=source.licence,
+            )
+        )
+    return records

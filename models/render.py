@@ -1,0 +1,59 @@
+"""Reports and verdicts as text for a terminal."""
+
+import json
+from collections.abc import Sequence
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from models.labels import SENTIMENTS, TOPICS, Task
+from models.manifest import Report, Score
+from models.predict import Probabilities
+
+
+def print_report(console: Console, task: Task, report: Report) -> None:
+    """Print one head's report: summary, classes, confusion matrix."""
+    console.rule(f"{task}: {report.texts} texts")
+    summary = Table("score", "value", "95 % interval")
+    for name in ("accuracy", "macro_f1", "weighted_f1"):
+        score: Score = getattr(report, name)
+        summary.add_row(name, f"{score.value:.4f}", f"{score.low:.4f} to {score.high:.4f}")
+    summary.add_row(
+        "ECE before / after scaling", f"{report.ece_before:.4f}", f"{report.ece_after:.4f}"
+    )
+    console.print(summary)
+    classes = Table("#", "class", "precision", "recall", "F1", "texts")
+    for number, (name, found) in enumerate(report.classes.items()):
+        figures = (found.precision, found.recall, found.f1)
+        classes.add_row(str(number), name, *(f"{v:.3f}" for v in figures), str(found.support))
+    console.print(classes)
+    matrix = Table("true \\ predicted", *map(str, range(len(report.classes))), padding=(0, 0))
+    for number, row in enumerate(report.confusion):
+        matrix.add_row(str(number), *(str(n) if n else "·" for n in row))
+    console.print(matrix)
+
+
+def print_verdicts(
+    console: Console, texts: Sequence[str], found: Probabilities, *, as_json: bool
+) -> None:
+    """Print the verdict on each text, or one JSON object for each."""
+    table = Table("sentiment", "topic", "text")
+    for text, sentiment, topic in zip(texts, found.sentiment, found.topic, strict=True):
+        if as_json:
+            verdict = {
+                "text": text,
+                "sentiment": dict(
+                    zip(SENTIMENTS, (round(float(p), 4) for p in sentiment), strict=True)
+                ),
+                "topic": dict(zip(TOPICS, (round(float(p), 4) for p in topic), strict=True)),
+            }
+            typer.echo(json.dumps(verdict, ensure_ascii=False))
+            continue
+        table.add_row(
+            f"{SENTIMENTS[sentiment.argmax()]} {sentiment.max():.2f}",
+            f"{TOPICS[topic.argmax()]} {topic.max():.2f}",
+            text,
+        )
+    if not as_json:
+        console.print(table)

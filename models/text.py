@@ -1,0 +1,63 @@
+"""The one normalisation of texts, used by training and by inference alike."""
+
+import html
+import re
+from typing import Final
+
+MAX_CHARACTERS: Final = 4_096
+"""Texts are cut here before any other work: a 200,000-character text costs the tokeniser 38 ms."""
+
+_URL = re.compile(r"(?:https?://|www\.)\S+|\b(?:t\.co|pic\.twitter\.com)/\S+", re.IGNORECASE)
+_SPACE = re.compile(r"\s+")
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd\u200b-\u200f\u2060\ufeff\ud800-\udfff]")
+_NOT_WORD = re.compile(r"[^a-z0-9]+")
+# UTF-8 read as Windows-1252: a lead byte shown as one of Â Ã â followed by its continuation.
+_MOJIBAKE = re.compile(
+    r"(?:[\u00c2\u00c3][\u0080-\u00bf\u0152-\u2122]|â[\u0080-\u00bf\u0152-\u2122]{2})"
+)
+_PUNCTUATION = str.maketrans(
+    {
+        "\u2018": "'",
+        "\u2019": "'",
+        "\u201a": "'",
+        "\u201c": '"',
+        "\u201d": '"',
+        "\u201e": '"',
+        "\u2010": "-",
+        "\u2011": "-",
+        "\u2012": "-",
+        "\u2013": "-",
+        "\u2014": "-",
+        "\u2212": "-",
+        "\u2026": "...",
+    }
+)
+
+
+def _repaired(match: re.Match[str]) -> str:
+    try:
+        return match.group().encode("cp1252").decode("utf-8")
+    except UnicodeError:
+        return match.group()
+
+
+def normalise(text: str) -> str:
+    """Return the text as the model reads it; never raises, whatever the characters.
+
+    Cuts to `MAX_CHARACTERS`, unescapes HTML entities, repairs UTF-8 that was read as Windows-1252,
+    drops links and control characters, unifies quotes and dashes, collapses white space.
+    """
+    text = text[:MAX_CHARACTERS]
+    if "&" in text:
+        text = html.unescape(text)
+    if "Ã" in text or "Â" in text or "â" in text:
+        text = _MOJIBAKE.sub(_repaired, text)
+    if "/" in text or "www" in text:
+        text = _URL.sub(" ", text)
+    text = _CONTROL.sub(" ", text)
+    return _SPACE.sub(" ", text.translate(_PUNCTUATION)).strip()
+
+
+def twin_key(text: str) -> str:
+    """Return what two texts must share to be twins: lower-case letters and digits only."""
+    return _NOT_WORD.sub(" ", normalise(text).lower()).strip()

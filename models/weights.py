@@ -1,0 +1,109 @@
+"""The weights file of a model directory (safetensors) and the network it makes.
+
+Names: `head.<task>.weight` and `.bias` (float32); `lora.<layer>.a` [rank, in] and `.b`
+[out, rank] with the LoRA scale in `b` (float16); or `encoder.<parameter>` after full fine-tuning.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from models.backbone import Backbone, load_encoder
+from models.errors import ModelError
+from models.network import Network, merge_lora
+
+Weights = dict[str, Tensor]
+
+FILE: Final = "adapters.safetensors"
+
+
+def write(path: Path, tensors: Weights) -> None:
+    """Write the tensors.
+
+    Raises:
+        ModelError: the disk is full or the folder cannot be written.
+    """
+    try:
+        save_file(tensors, path)
+        path.chmod(0o644)  # safetensors writes for the owner alone
+    except (OSError, SafetensorError) as error:
+        path.unlink(missing_ok=True)
+        raise ModelError(
+            f"{path}: cannot be written ({error}); free space or choose --out"
+        ) from error
+
+
+def read(path: Path) -> Weights:
+    """Read the tensors.
+
+    Raises:
+        ModelError: the file is missing or not safetensors.
+    """
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
+
+
+def soup(members: Sequence[Weights]) -> Weights:
+    """Return the average of networks that were trained from the same start.
+
+    The mean of low-rank updates is one update of the summed rank: their factors side by side.
+    """
+    share = 1 / len(members)
+    found: Weights = {}
+    for name, first in members[0].items():
+        each = [member[name] for member in members]
+        if name.startswith("lora.") and name.endswith(".a"):
+            found[name] = torch.cat(each, dim=0)
+        elif name.startswith("lora."):
+            found[name] = (torch.cat(each, dim=1).float() * share).to(first.dtype)
+        else:
+            found[name] = torch.stack([t.float() for t in each]).mean(0).to(first.dtype)
+    return found
+
+
+def assemble(backbone: Backbone, tensors: Weights, origin: str = "weights") -> Network:
+    """Return the network in float32 and evaluation mode, adapters merged into the encoder.
+
+    Raises:
+        ModelError: the tensors, from `origin`, belong to another architecture or are not finite.
+    """
+    encoder = load_encoder(backbone)
+    network = Network(encoder)
+    heads = _below("head.", tensors)
+    pairs = _below("lora.", tensors)
+    full = _below("encoder.", tensors)
+    try:
+        network.heads.load_state_dict(heads)
+        merge_lora(
+            encoder,
+            {
+                name.removesuffix(".a"): (a, pairs[name.removesuffix("a") + "b"].float())
+                for name, a in pairs.items()
+                if name.endswith(".a")
+            },
+        )
+        if full:
+            encoder.load_state_dict({name: t.float() for name, t in full.items()})
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"{origin}: does not fit the backbone {backbone.name} ({error});"
+            " use the backbone it was trained on"
+        ) from error
+    if not all(torch.isfinite(t).all() for t in tensors.values()):
+        raise ModelError(f"{origin}: holds NaN or infinite weights; train again")
+    return network.eval().requires_grad_(False)
+
+
+def _below(prefix: str, tensors: Weights) -> Weights:
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
