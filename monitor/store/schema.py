@@ -78,8 +78,9 @@ dead_letters = Table(
     Column("kafka_offset", BigInteger, primary_key=True),
     Column("reason", String(32), nullable=False),
     Column("detail", Text, nullable=False),
-    Column("value", LargeBinary),
     Column("rejected_ms", BigInteger, nullable=False),
+    Column("value", LargeBinary),
+    Index("dead_letters_by_reason", "reason"),
 )
 
 gaps = Table(

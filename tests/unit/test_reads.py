@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+from sqlalchemy import event
 
 from monitor.errors import StoreError
 from monitor.events import (
@@ -373,6 +376,37 @@ def test_offsets_are_shown_by_partition(database: Database) -> None:
     assert ["comments", "news"] == found["topic"].tolist()
     assert [7, 5] == found["next_offset"].tolist()
     assert (True, T0) == (pd.isna(found["max_event"][0]), found["max_event"][1])
+
+
+def test_no_read_scans_a_large_table(database: Database) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    @event.listens_for(database.reader, "before_cursor_execute")
+    def _note(_c: object, _cursor: object, statement: str, values: object, *_rest: object) -> None:
+        asked.append((statement, values))
+
+    reads = database.reads
+    reads.mood(["all"], T0, LATER)
+    reads.keys(T0, LATER)
+    reads.span()
+    reads.documents("all", T0, LATER)
+    reads.documents("topic:Macro", T0, LATER, order="negative")
+    reads.throughput(LATER)
+    reads.lag(LATER)
+    SqlStore(database.reader).evidence("topic:Macro", T0, LATER, 5)
+    reads.counts()
+    noted = [each for each in asked if each[0].startswith("SELECT")]
+    with database.engine.connect() as connection:
+        plans = [
+            line.detail
+            for statement, values in noted
+            for line in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+        ]
+
+    # An index alone may be scanned (counting reads the smallest one), the rows may not.
+    large = re.compile(r"SCAN (documents|buckets|dead_letters)(?!.*USING COVERING INDEX)")
+    assert 15 < len(plans)
+    assert [] == [plan for plan in plans if large.match(plan)]
 
 
 def test_the_reader_can_not_write(database: Database) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from monitor.errors import StoreError
 from monitor.store import schema
-from monitor.store.engine import open_engine
+from monitor.store.engine import open_engine, writing
 from monitor.store.faults import place, store_error
 from monitor.store.migrations import migrate
 from monitor.store.outbox import SqlOutbox
@@ -150,6 +150,15 @@ def test_a_lock_held_by_another_process_may_pass(url: str, tmp_path: Path) -> No
     other.execute("ROLLBACK")
     other.close()
     SqlStore(engine).load(0)
+    engine.dispose()
+
+
+def test_a_writing_transaction_takes_the_lock_before_it_reads(url: str) -> None:
+    migrate(url)
+    engine = open_engine(url, busy_timeout=0.0)
+
+    with writing(engine).begin(), pytest.raises(OperationalError, match="locked"):
+        writing(engine).connect().begin()
     engine.dispose()
 
 

@@ -56,10 +56,11 @@ def upgrade() -> None:
         sa.Column("kafka_offset", sa.BigInteger(), nullable=False),
         sa.Column("reason", sa.String(length=32), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
-        sa.Column("value", sa.LargeBinary(), nullable=True),
         sa.Column("rejected_ms", sa.BigInteger(), nullable=False),
+        sa.Column("value", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("kafka_topic", "kafka_partition", "kafka_offset"),
     )
+    op.create_index("dead_letters_by_reason", "dead_letters", ["reason"], unique=False)
     op.create_table(
         "documents",
         sa.Column("id", sa.Text(), nullable=False),
