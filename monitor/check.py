@@ -1,0 +1,68 @@
+"""`monitor check`: try every part that a start needs, and say what is wrong with each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from rich.console import Console
+
+from monitor.app import (
+    author_key,
+    every_topic,
+    kafka_settings,
+    load_scorer,
+    make_notifiers,
+    open_database,
+)
+from monitor.config import Settings, load_settings
+from monitor.errors import MonitorError
+from monitor.metrics import Metrics
+from monitor.source.client import require_reachable
+
+
+def run_check(path: Path | None) -> int:
+    """Print a line for each part; 0 when all of them work. Raises ``ConfigError``."""
+    settings = load_settings(path)
+    console = Console()
+    console.print("configuration  ok")
+    with ExitStack() as stack:
+        parts: dict[str, Callable[[], str]] = {
+            "database": lambda: _database(settings, stack),
+            "kafka": lambda: _kafka(settings),
+            "model": lambda: _model(settings),
+            "receivers": lambda: _receivers(settings, stack),
+        }
+        faults = 0
+        for name, part in parts.items():
+            try:
+                console.print(f"{name:<14} ok: {part()}", markup=False, highlight=False)
+            except MonitorError as error:
+                faults += 1
+                console.print(f"{name:<14} FAULT: {error}", markup=False, highlight=False)
+    return 1 if faults else 0
+
+
+def _database(settings: Settings, stack: ExitStack) -> str:
+    engine = open_database(settings, stack)
+    author_key(settings)
+    return engine.url.render_as_string(hide_password=True)
+
+
+def _kafka(settings: Settings) -> str:
+    require_reachable(kafka_settings(settings.kafka))
+    topics = ", ".join(every_topic(settings.kafka))
+    return f"{settings.kafka.bootstrap_servers} answers; topics {topics}"
+
+
+def _model(settings: Settings) -> str:
+    scorer = load_scorer(settings.model, Metrics(CollectorRegistry()))
+    scorer.warmup()
+    return scorer.model_version
+
+
+def _receivers(settings: Settings, stack: ExitStack) -> str:
+    names = list(make_notifiers(settings.delivery, stack))
+    return ", ".join(names) or "none configured: alerts go to the dashboard and Kafka only"

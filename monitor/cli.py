@@ -1,0 +1,113 @@
+"""The command line. Heavy modules are imported by the command that needs them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monitor.errors import MonitorError
+
+app = typer.Typer(
+    help="A self-hosted, streaming monitor of financial sentiment and opinion.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="TOML file; without one: defaults and the environment."),
+]
+
+
+@app.command(
+    epilog="Example: monitor run --config /etc/monitor/monitor.toml",
+)
+def run(config: Config = None) -> None:
+    """Run the daemon: read Kafka, score, aggregate, detect, alert. SIGTERM ends it cleanly."""
+    from monitor import log
+    from monitor.app import run_daemon
+    from monitor.config import load_settings
+
+    settings = load_settings(config)
+    log.configure(settings.logs.level, settings.logs.style)
+    run_daemon(settings)
+
+
+@app.command(epilog="Example: monitor demo --for 90")
+def demo(
+    seconds: Annotated[
+        float | None,
+        typer.Option("--for", min=25, help="Run headless for so many seconds, print a summary."),
+    ] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(min=1, help="Simulated seconds a second; default 720: a day in two minutes."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the sample stream.")] = 7,
+    dashboard_port: Annotated[int, typer.Option(min=1, max=65535)] = 8501,
+    http_port: Annotated[int, typer.Option(min=1, max=65535)] = 9108,
+    folder: Annotated[
+        Path, typer.Option(help="Database, configuration and logs; emptied at the start.")
+    ] = Path("var/demo"),
+) -> None:
+    """Start everything on this machine: broker, feed, daemon, webhook receiver, dashboard."""
+    from monitor.demo.run import DemoOptions, run_demo
+
+    options = DemoOptions(seconds, speed, seed, dashboard_port, http_port, folder)
+    raise typer.Exit(run_demo(options))
+
+
+@app.command(
+    epilog="Example: monitor replay news_2023-03.jsonl "
+    "--map published_at=ts,text=description,url=link --speed 3600",
+)
+def replay(
+    files: Annotated[list[Path], typer.Argument(help="JSONL or CSV files, read in this order.")],
+    config: Config = None,
+    mapping: Annotated[
+        str, typer.Option("--map", help="Field names: contract=file, separated by commas.")
+    ] = "",
+    topic: Annotated[str, typer.Option(help="Kafka topic to publish to.")] = "news",
+    speed: Annotated[
+        str, typer.Option(help="Event seconds a second, or max: as fast as the broker takes them.")
+    ] = "max",
+    assume_utc: Annotated[
+        bool, typer.Option("--assume-utc", help="Times without a zone are UTC, not an error.")
+    ] = False,
+) -> None:
+    """Publish a file into Kafka with its event times."""
+    from monitor.replay import run_replay
+
+    raise typer.Exit(run_replay(files, config, mapping, topic, speed, assume_utc))
+
+
+@app.command(epilog="Example: monitor check --config monitor.toml")
+def check(config: Config = None) -> None:
+    """Check configuration, model, database, brokers and receivers; say what is wrong with each."""
+    from monitor.check import run_check
+
+    raise typer.Exit(run_check(config))
+
+
+@app.command(epilog="Example: monitor migrate --config monitor.toml")
+def migrate(config: Config = None) -> None:
+    """Bring the database's tables to this version; `run` does it by itself."""
+    from monitor.config import load_settings
+    from monitor.store.migrations import migrate as upgrade
+
+    found, now = upgrade(load_settings(config).store.url)
+    typer.echo(f"tables: {found or 'none'} → {now}")
+
+
+def main() -> None:
+    """Console script: an error that a person can mend is one message and exit status 1."""
+    try:
+        app()
+    except MonitorError as error:
+        print(f"monitor: {error}", file=sys.stderr)  # noqa: T201 - the command line's last word
+        sys.exit(1)
