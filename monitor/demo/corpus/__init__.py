@@ -1,0 +1,1 @@
+"""The phrase material of the sample stream: frames, invented companies, numbers, damage."""
