@@ -1,0 +1,319 @@
+"""From a Kafka record to a `Document` or a `DeadLetter`: pure, and never an exception.
+
+Every check of the contract (monitor/source/contract.py, docs/message.schema.json) is made here,
+so that what lies behind can rely on it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
+
+from monitor.events import DeadLetter, Document, Kind, Reason, Record
+from monitor.source.contract import LANG, PUBLISHED_AT, URL, Limits, unclean
+
+_is_published_at = re.compile(PUBLISHED_AT, re.ASCII).fullmatch
+_is_lang = re.compile(LANG).fullmatch
+_is_url = re.compile(URL).fullmatch
+_KINDS = {kind.value: kind for kind in Kind}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SHOWN = 80
+_FIRST_SURROGATE = 0xD800
+
+# Control characters and surrogates can stand in a valid JSON text only as one of these escapes, or
+# (DEL, C1) as these bytes. Five searches over the bytes cost 0.3 µs; most messages have none, and
+# are spared a regular expression over every field.
+_SUSPECTS = (b"\\u", b"\\b", b"\\f", b"\x7f", b"\xc2")
+
+
+class _RejectedError(Exception):
+    """Carries a reason out of the checks; it never leaves this module."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_parse = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+
+def pseudonymiser(key: bytes) -> Callable[[str], str]:
+    """A keyed hash of authors' names: without ``key`` nobody can find out whose a hash is.
+
+    BLAKE2b in keyed mode (RFC 7693), 128 bits in hexadecimal.
+    """
+    short = key if len(key) <= hashlib.blake2b.MAX_KEY_SIZE else hashlib.sha256(key).digest()
+
+    def pseudonymise(name: str) -> str:
+        return hashlib.blake2b(name.encode(), key=short, digest_size=16).hexdigest()
+
+    return pseudonymise
+
+
+class Decoder:
+    """Turns records into documents.
+
+    ``kinds`` gives the kind of a message that names none, by its topic (``Kind.NEWS`` for others).
+    ``pseudonymise`` turns an author's name into what is kept of it; see `pseudonymiser`.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        kinds: Mapping[str, Kind],
+        pseudonymise: Callable[[str], str],
+    ) -> None:
+        self._limits = limits
+        self._kinds = dict(kinds)
+        self._pseudonymise = pseudonymise
+
+    def decode(
+        self, record: Record, *, now: datetime, rejected_at: datetime
+    ) -> Document | DeadLetter:
+        """The record's document, or why there is none.
+
+        ``now`` is on the axis of event times (documents from the future are rejected against it);
+        ``rejected_at`` is the wall time that a dead letter carries.
+        """
+        try:
+            return self._document(record, now)
+        except _RejectedError as rejected:
+            return DeadLetter(
+                record.origin, rejected.reason, rejected.detail, record.value, rejected_at
+            )
+
+    def _document(self, record: Record, now: datetime) -> Document:
+        limits = self._limits
+        message = self._message(record.value)
+        source = _text(message, "source", limits.source)
+        if not source:
+            _missing(message, "source")
+        published_at = self._published_at(message, now)
+        title = _text(message, "title", limits.title)
+        text = _text(message, "text", limits.message_bytes)
+        if not title and not text:
+            raise _RejectedError(Reason.NO_TEXT, "title and text are both missing or blank")
+        url = _text(message, "url", limits.url)
+        if url and not _is_url(url):
+            raise _RejectedError(
+                Reason.WRONG_TYPE, f"url must be an http or https address, not {_shown(url)}"
+            )
+        author = _text(message, "author", limits.author)
+        lang = _text(message, "lang", limits.lang)
+        if lang and not _is_lang(lang):
+            raise _RejectedError(
+                Reason.WRONG_TYPE, f"lang must be a BCP 47 tag such as en-US, not {_shown(lang)}"
+            )
+        return Document(
+            id=_text(message, "id", limits.id) or _hash(source, url, title, text, published_at),
+            kind=self._kind(message, record.origin.topic),
+            source=source,
+            published_at=published_at,
+            title=title,
+            text=text,
+            url=url or None,
+            author=self._pseudonymise(author) if author else None,
+            lang=lang or None,
+            tickers=self._tickers(message),
+            origin=record.origin,
+            appended_at=record.appended_at,
+        )
+
+    def _message(self, value: bytes | None) -> dict[str, Any]:
+        if not value:
+            raise _RejectedError(Reason.EMPTY, "the record has no value (a tombstone?)")
+        if len(value) > self._limits.message_bytes:
+            raise _RejectedError(
+                Reason.TOO_LARGE,
+                f"{len(value):,} bytes are more than the {self._limits.message_bytes:,} allowed",
+            )
+        try:
+            message = _parse(value.decode())
+        except UnicodeDecodeError as error:
+            raise _RejectedError(Reason.NOT_UTF8, f"{error.reason} at byte {error.start}") from None
+        except json.JSONDecodeError as error:
+            control = error.msg.startswith("Invalid control character")
+            raise _RejectedError(
+                Reason.CONTROL_CHARACTER if control else Reason.NOT_JSON,
+                f"{error.msg} at character {error.pos}",
+            ) from None
+        except ValueError as error:  # NaN, Infinity, an integer of more than 4,300 digits
+            raise _RejectedError(Reason.NOT_JSON, str(error)[:200]) from None
+        except RecursionError:
+            raise _RejectedError(Reason.NOT_JSON, "nested too deeply") from None
+        if type(message) is not dict:
+            raise _RejectedError(
+                Reason.NOT_AN_OBJECT, f"a JSON object is needed, not {_type_name(message)}"
+            )
+        for suspect in _SUSPECTS:
+            if suspect in value:
+                _check_characters(message)
+                break
+        return message
+
+    def _published_at(self, message: dict[str, Any], now: datetime) -> datetime:
+        value = message.get("published_at")
+        if type(value) is not str:
+            _missing(message, "published_at")
+        moment = parse_timestamp(value)
+        if moment is None:
+            raise _RejectedError(
+                Reason.BAD_DATE,
+                "published_at must be RFC 3339 with a zone, from 1970 on, such as "
+                f"2024-05-17T09:30:00Z, not {_shown(value)}",
+            )
+        if moment - now > self._limits.future:
+            raise _RejectedError(
+                Reason.FUTURE,
+                f"published_at {_shown(value)} is {moment - now} ahead of the clock "
+                f"({self._limits.future} allowed)",
+            )
+        return moment
+
+    def _kind(self, message: dict[str, Any], topic: str) -> Kind:
+        value = message.get("kind")
+        if value is None:
+            return self._kinds.get(topic, Kind.NEWS)
+        kind = _KINDS.get(value) if type(value) is str else None
+        if kind is None:
+            raise _RejectedError(
+                Reason.WRONG_TYPE, f"kind must be news or comment, not {_shown(value)}"
+            )
+        return kind
+
+    def _tickers(self, message: dict[str, Any]) -> tuple[str, ...]:
+        value = message.get("tickers")
+        if value is None:
+            return ()
+        if type(value) is not list:
+            raise _RejectedError(
+                Reason.WRONG_TYPE, f"tickers must be a list of strings, not {_type_name(value)}"
+            )
+        if len(value) > self._limits.tickers:
+            raise _RejectedError(
+                Reason.TOO_LARGE,
+                f"tickers has {len(value):,} items, {self._limits.tickers} allowed",
+            )
+        for item in value:
+            if type(item) is not str or not item.strip():
+                raise _RejectedError(
+                    Reason.WRONG_TYPE, f"tickers must hold non-blank strings, not {_shown(item)}"
+                )
+            if len(item) > self._limits.ticker:
+                raise _RejectedError(
+                    Reason.TOO_LARGE,
+                    f"tickers holds one of {len(item):,} characters, {self._limits.ticker} allowed",
+                )
+        return tuple(dict.fromkeys(item.strip() for item in value))
+
+
+def parse_timestamp(value: str) -> datetime | None:
+    """An RFC 3339 date-time in UTC; None where it is not one, or lies before 1970 or after 9999.
+
+    A leap second (23:59:60 UTC) becomes the following midnight, as POSIX time has it.
+    """
+    if not _is_published_at(value):
+        return None
+    leap = value[17:19] == "60"
+    if leap:
+        value = f"{value[:17]}59{value[19:]}"
+    try:
+        moment = datetime.fromisoformat(value.upper()).astimezone(UTC)
+        if leap:
+            if (moment.hour, moment.minute) != (23, 59):
+                return None
+            moment = moment.replace(microsecond=0) + timedelta(seconds=1)
+    except (ValueError, OverflowError):  # the 30th of February; the first hours of year 10000
+        return None
+    return moment if moment >= _EPOCH else None
+
+
+def _text(message: dict[str, Any], name: str, limit: int) -> str:
+    """A string field, stripped; empty where it is absent or null."""
+    value = message.get(name)
+    if value is None:
+        return ""
+    if type(value) is not str:
+        raise _RejectedError(Reason.WRONG_TYPE, f"{name} must be a string, not {_type_name(value)}")
+    if len(value) > limit:
+        raise _RejectedError(
+            Reason.TOO_LARGE, f"{name} has {len(value):,} characters, {limit:,} allowed"
+        )
+    return value.strip()
+
+
+def _missing(message: dict[str, Any], name: str) -> NoReturn:
+    """A required field that is absent, null, blank, or no string."""
+    value = message.get(name)
+    if value is None or isinstance(value, str):
+        raise _RejectedError(Reason.MISSING_FIELD, f"{name} is missing or blank")
+    raise _RejectedError(Reason.WRONG_TYPE, f"{name} must be a string, not {_type_name(value)}")
+
+
+_FIELDS = ("id", "kind", "source", "published_at", "title", "text", "url", "author", "lang")
+
+
+def _check_characters(message: dict[str, Any]) -> None:
+    for name in _FIELDS:
+        value = message.get(name)
+        if type(value) is str:
+            _check_clean(name, value)
+    tickers = message.get("tickers")
+    if type(tickers) is list:
+        for item in tickers:
+            if type(item) is str:
+                _check_clean("tickers", item)
+
+
+def _check_clean(name: str, value: str) -> None:
+    found = unclean(value)
+    if found:
+        code = ord(found[0])
+        surrogate = code >= _FIRST_SURROGATE
+        raise _RejectedError(
+            Reason.LONE_SURROGATE if surrogate else Reason.CONTROL_CHARACTER,
+            f"{name} holds U+{code:04X} at character {found.start()}",
+        )
+
+
+def _hash(source: str, url: str, title: str, text: str, published_at: datetime) -> str:
+    """The id of a message that brings none: SHA-256 of source, url and title, cut to 128 bits.
+
+    Without a title the text and the time are hashed too: comments under one page share their url,
+    and would all be one document. NUL separates, since no field can hold one.
+    """
+    parts = (source, url, title) if title else (source, url, text, published_at.isoformat())
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def _shown(value: object) -> str:
+    """A string as ASCII in at most 80 characters (details go to logs and tables), else its type:
+    the ``repr`` of an absurdly nested list would exceed the recursion limit."""
+    if type(value) is not str:
+        return _type_name(value)
+    shown = ascii(value[:80])
+    return shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 3]}..."
+
+
+_JSON_TYPES = {
+    type(None): "null",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    str: "a string",
+    list: "an array",
+    dict: "an object",
+}
+
+
+def _type_name(value: object) -> str:
+    return _JSON_TYPES.get(type(value), "something else")

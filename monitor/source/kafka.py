@@ -1,0 +1,333 @@
+"""The Kafka source, on kafka-python.
+
+Positions live in the database: Kafka's committed offsets are written for lag tools and never read
+back. Four of the client's habits shape this module:
+
+- ``auto_offset_reset`` hides loss, so it is off. An offset out of range arrives as an exception and
+  leaves as a `Gap`; a partition without a committed offset arrives as one too, and starts at the
+  log's start.
+- The poll that ends a rebalance already fetches from the committed offset. What it brings from a
+  newly assigned partition is thrown away, and the partition put at the log's start, before anybody
+  can see a record from the wrong place; then the caller seeks.
+- After an exception inside ``poll`` the next one may never return unless every partition was sought
+  anew; this module does so itself.
+- Rebalance listeners run on the client's IO thread: this one only takes notes.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.errors import (
+    KafkaError,
+    LogTruncationError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
+
+from monitor.errors import SourceError
+from monitor.events import Gap, Origin, Partition, Record
+from monitor.source.base import Batch
+from monitor.source.client import client_options, milliseconds, require_reachable, source_error
+from monitor.source.settings import KafkaSettings
+
+log = logging.getLogger(__name__)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MAX_TIMESTAMP = 253_402_300_799_000  # the last second of year 9999, in milliseconds
+_CLOSE_TIMEOUT = 5.0
+_SLICE = 0.1
+
+
+class _Notes(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no types
+    """What was taken away since it was last asked; what was given is seen in the assignment."""
+
+    def __init__(self) -> None:
+        self._revoked: set[TopicPartition] = set()
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        self._revoked.update(revoked)
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Nothing to note."""
+
+    def take(self) -> set[TopicPartition]:
+        taken, self._revoked = self._revoked, set()
+        return taken
+
+
+class KafkaSource:
+    """A `Source` that is one member of a consumer group.
+
+    Blocks in ``poll`` and, after an assignment or a gap, in two requests for the log's bounds.
+    The constructor raises ``SourceError`` when no broker answers within ``connect_timeout``.
+    A topic that was created anew shows as a `Gap` whose ``resumed`` is below its ``expected``: the
+    stored offset lies beyond the log's end, and reading starts over. ``wall`` stands in for the
+    time of publication where a record carries none.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topics: Sequence[str],
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._settings = settings
+        self._wall = wall
+        self._paused = False
+        self._closed = False
+        self._names: dict[TopicPartition, Partition] = {}
+        self._positions: dict[TopicPartition, int] = {}  # of every partition reported as assigned
+        self._ends: dict[TopicPartition, int] = {}
+        self._committed: dict[TopicPartition, OffsetAndMetadata] = {}
+        self._commit_error = ""
+        self._notes = _Notes()
+        require_reachable(settings)
+        try:
+            self._consumer = KafkaConsumer(
+                **client_options(settings),
+                group_id=settings.group_id,
+                group_instance_id=settings.group_instance_id,
+                auto_offset_reset="none",
+                enable_auto_commit=False,
+                isolation_level="read_committed",
+                allow_auto_create_topics=False,
+                partition_assignment_strategy=[CooperativeStickyAssignor],
+                session_timeout_ms=milliseconds(settings.session_timeout),
+                heartbeat_interval_ms=milliseconds(min(3.0, settings.session_timeout / 4)),
+                max_poll_interval_ms=milliseconds(settings.max_poll_interval),
+                fetch_max_wait_ms=milliseconds(settings.fetch_max_wait),
+                fetch_max_bytes=settings.fetch_max_bytes,
+                max_partition_fetch_bytes=settings.max_partition_fetch_bytes,
+                metadata_max_age_ms=60_000,  # new partitions are seen within a minute
+                metrics_enabled=False,  # nobody reads them
+            )
+        except KafkaError as error:
+            raise source_error(settings, "Connecting to Kafka", error) from error
+        try:
+            self._subscribe(topics)
+        except BaseException:
+            self._consumer.close(autocommit=False, timeout_ms=0)
+            raise
+
+    def poll(self, timeout: float, limit: int) -> Batch:
+        """See `monitor.source.base.Source.poll`. It returns early after a rebalance or a gap."""
+        fetched: Mapping[TopicPartition, Sequence[Any]] = {}
+        gaps: Sequence[Gap] = ()
+        try:
+            try:
+                fetched = self._wait_for_records(timeout, limit)
+            except NoOffsetForPartitionError:
+                log.debug("newly assigned partitions without a committed offset")
+            except OffsetOutOfRangeError as error:
+                gaps = self._close_gaps(error.args[0])
+            except LogTruncationError as error:
+                gaps = self._close_gaps(error.divergent_offsets)
+            assigned, revoked = self._rebalanced()
+            records = self._records(fetched, assigned)
+            self._advance(fetched)
+        except Exception as error:  # a broken record raises whatever its codec raises
+            self._rewind()
+            raise source_error(self._settings, "Reading from Kafka", error) from error
+        return Batch(
+            records=records,
+            positions={self._name(tp): at for tp, at in self._positions.items()},
+            ends={self._name(tp): at for tp, at in self._ends.items()},
+            assigned=frozenset(map(self._name, assigned)),
+            revoked=frozenset(map(self._name, revoked)),
+            gaps=gaps,
+        )
+
+    def seek(self, offsets: Mapping[Partition, int]) -> None:
+        """See `monitor.source.base.Source.seek`. Sends nothing; does not block."""
+        for partition, offset in offsets.items():
+            tp = TopicPartition(partition.topic, partition.number)
+            if tp in self._positions and tp in self._consumer.assignment():
+                self._consumer.seek(tp, offset)
+                self._positions[tp] = offset
+
+    def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """See `monitor.source.base.Source.commit`."""
+        payload = {
+            TopicPartition(partition.topic, partition.number): OffsetAndMetadata(offset, "", -1)
+            for partition, offset in offsets.items()
+        }
+        self._committed = payload
+        try:
+            self._consumer.commit_async(payload, callback=self._on_commit)
+        except KafkaError as error:
+            self._on_commit(payload, error)
+
+    def pause(self, paused: bool) -> None:
+        """See `monitor.source.base.Source.pause`."""
+        self._paused = paused
+        change = self._consumer.pause if paused else self._consumer.resume
+        change(*self._consumer.assignment())
+
+    def close(self) -> None:
+        """Commit what is still to be committed, leave the group, disconnect; at most about 10 s."""
+        if self._closed:
+            return
+        self._closed = True
+        timeout = milliseconds(_CLOSE_TIMEOUT)
+        try:
+            if self._committed:  # an asynchronous commit in flight would be lost
+                mine = self._consumer.assignment()
+                last = {tp: at for tp, at in self._committed.items() if tp in mine}
+                self._consumer.commit(last, timeout_ms=timeout)
+        except KafkaError as error:
+            log.warning("the last offsets were not committed for lag tools: %s", error)
+        try:
+            self._consumer.close(autocommit=False, timeout_ms=timeout)
+        except KafkaError as error:
+            log.warning("leaving the consumer group failed: %s", error)
+
+    def _subscribe(self, topics: Sequence[str]) -> None:
+        """Subscribe, and learn the topics' partitions before the group is joined.
+
+        A leader that joins without them assigns nothing, and the client's refresh that is under way
+        from its bootstrap can swallow the request for them: that member would idle for a minute.
+        """
+        try:
+            self._consumer.bootstrap(timeout_ms=milliseconds(self._settings.connect_timeout))
+            self._consumer.subscribe(list(topics), listener=self._notes)
+            missing = [t for t in topics if not self._consumer.partitions_for_topic(t)]
+        except KafkaError as error:
+            raise source_error(self._settings, "Connecting to Kafka", error) from error
+        if missing:
+            raise SourceError(
+                f"The topics {', '.join(missing)} do not exist at "
+                f"{self._settings.bootstrap_servers}, or this user may not read them: create them "
+                "(kafka-topics --create), or check kafka.topics"
+            )
+
+    def _wait_for_records(
+        self, timeout: float, limit: int
+    ) -> Mapping[TopicPartition, Sequence[Any]]:
+        """Poll in slices: the client itself would keep a rebalance to itself until ``timeout``."""
+        deadline = time.monotonic() + timeout
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            fetched: Mapping[TopicPartition, Sequence[Any]] = self._consumer.poll(
+                milliseconds(min(left, _SLICE)), max_records=limit
+            )
+            if fetched or left <= _SLICE or self._consumer.assignment() != self._positions.keys():
+                return fetched
+
+    def _rebalanced(self) -> tuple[set[TopicPartition], set[TopicPartition]]:
+        """What was assigned and revoked since the last poll; new partitions are made ready.
+
+        A partition that was lost and given back is in both sets.
+        """
+        now_mine = self._consumer.assignment()
+        before = self._positions.keys()
+        revoked = before & (self._notes.take() | (before - now_mine))
+        for tp in revoked:
+            del self._positions[tp]
+            self._ends.pop(tp, None)
+        assigned = now_mine - self._positions.keys()
+        if assigned:
+            if self._paused:
+                self._consumer.pause(*assigned)
+            starts, ends = self._bounds(assigned)
+            for tp in assigned:
+                self._consumer.seek(tp, starts[tp])
+            self._positions.update(starts)
+            self._ends.update(ends)
+        if assigned or revoked:
+            log.info("rebalance: %d assigned, %d revoked", len(assigned), len(revoked))
+        return assigned, revoked
+
+    def _bounds(
+        self, partitions: Iterable[TopicPartition]
+    ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+        wanted = list(partitions)
+        timeout = milliseconds(self._settings.request_timeout)
+        starts = self._consumer.beginning_offsets(wanted, timeout_ms=timeout)
+        return starts, self._consumer.end_offsets(wanted, timeout_ms=timeout)
+
+    def _close_gaps(self, partitions: Iterable[TopicPartition]) -> list[Gap]:
+        """Where the log does not hold the position: go on at its start, and say what is lost."""
+        mine = [tp for tp in partitions if tp in self._positions]
+        starts, ends = self._bounds(mine)
+        gaps = []
+        for tp in mine:
+            wanted = self._positions[tp]
+            inside = starts[tp] <= wanted <= ends[tp]
+            resumed = wanted if inside else starts[tp]
+            self._consumer.seek(tp, resumed)
+            self._positions[tp] = resumed
+            self._ends[tp] = ends[tp]
+            if not inside:
+                gaps.append(Gap(self._name(tp), wanted, resumed))
+                log.error(
+                    "%s/%d: offset %d is %s; going on at %d",
+                    *(tp.topic, tp.partition, wanted),
+                    "beyond the log's end (was the topic created anew?)"
+                    if wanted > ends[tp]
+                    else "deleted by retention before it was read",
+                    resumed,
+                )
+        return gaps
+
+    def _records(
+        self,
+        fetched: Mapping[TopicPartition, Sequence[Any]],
+        unsettled: set[TopicPartition],
+    ) -> list[Record]:
+        records = []
+        for tp, messages in fetched.items():
+            if tp in unsettled:
+                continue
+            topic, number = tp
+            for message in messages:
+                records.append(  # noqa: PERF401  the comprehension is not faster, and unreadable
+                    Record(
+                        Origin(topic, number, message.offset),
+                        message.value,
+                        message.key,
+                        self._appended_at(message.timestamp),
+                    )
+                )
+        return records
+
+    def _appended_at(self, timestamp: int) -> datetime:
+        if 0 <= timestamp <= _MAX_TIMESTAMP:
+            return _EPOCH + timedelta(milliseconds=timestamp)
+        return self._wall()
+
+    def _advance(self, fetched: Mapping[TopicPartition, Sequence[Any]]) -> None:
+        """Learn the positions: they pass control records and compacted gaps without a record."""
+        for tp, known in self._positions.items():
+            end = self._consumer.highwater(tp)
+            if end is not None:
+                self._ends[tp] = end
+            if tp in fetched or (end is not None and end != known):
+                position = self._consumer.position(tp, timeout_ms=0)
+                if position is not None:
+                    self._positions[tp] = position
+
+    def _rewind(self) -> None:
+        """Put every partition where the caller knows it to be."""
+        mine = self._consumer.assignment()
+        for tp, offset in self._positions.items():
+            if tp in mine:
+                self._consumer.seek(tp, offset)
+
+    def _on_commit(self, _offsets: object, outcome: object) -> None:
+        error = repr(outcome) if isinstance(outcome, Exception) else ""
+        if error and error != self._commit_error:
+            log.warning("committing offsets for lag tools failed (harmless): %s", error)
+        self._commit_error = error
+
+    def _name(self, tp: TopicPartition) -> Partition:
+        name = self._names.get(tp)
+        if name is None:
+            name = self._names[tp] = Partition(tp.topic, tp.partition)
+        return name
