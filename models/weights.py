@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from models.backbone import Backbone, load_encoder
+from models.backbone import Backbone, load_inference_encoder
 from models.errors import ModelError
 from models.network import Network, merge_lora
 
@@ -74,7 +74,7 @@ def assemble(backbone: Backbone, tensors: Weights, origin: str = "weights") -> N
     Raises:
         ModelError: the tensors, from `origin`, belong to another architecture or are not finite.
     """
-    encoder = load_encoder(backbone)
+    encoder = load_inference_encoder(backbone)
     network = Network(encoder)
     heads = _below("head.", tensors)
     pairs = _below("lora.", tensors)
