@@ -161,13 +161,15 @@ class Guard:
 
     def fault(self, address: Address) -> str | None:
         """Why this address is refused; None when it may be connected to."""
-        for form in (address, *embedded(address)):
-            if not _within(form, self._inside) and not (
-                # A NAT64 or mapped form is as good as the address inside it.
-                (form is address and _is_wrapper(address)) or _is_global(form)
-            ):
-                inner = "" if form is address else f" (as {form})"
-                return f"which is not a public address{inner}"
+        if _within(address, self._inside):
+            return None
+        inner = embedded(address)
+        # A mapped or NAT64 form is as good as the address inside it.
+        for form in inner if _is_wrapper(address) else (address, *inner):
+            if not _is_global(form):
+                return "which is not a public address" + (
+                    "" if form is address else f" (as {form})"
+                )
         return None
 
 

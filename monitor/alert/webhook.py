@@ -7,14 +7,10 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from http.client import HTTPException
-
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError
-from urllib3.response import HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 
 from monitor.alert.guard import Address, Guard
 from monitor.alert.retry import judge
@@ -68,7 +64,7 @@ class WebhookNotifier:
         if self._tls.verify_mode is not ssl.CERT_REQUIRED or not self._tls.check_hostname:
             raise ValueError("webhooks are sent with verified certificates only")
         self._lock = threading.Lock()
-        self._open: socket.socket | None = None
+        self._open: tuple[socket.socket, threading.Event] | None = None
         self._closed = False
 
     def __repr__(self) -> str:
@@ -87,25 +83,24 @@ class WebhookNotifier:
         }
         addresses = self._addresses()
         try:
-            with self._connected(addresses) as connection:
-                connection.request(
-                    "POST",
-                    self._target.path,
-                    body=notification.body,
-                    headers=headers,
-                    preload_content=False,
-                    decode_content=False,
-                )
+            with self._connected(addresses) as (connection, cut):
+                connection.request("POST", self._target.path, notification.body, headers)
                 response = connection.getresponse()
-                status, retry_after = response.status, response.headers.get("Retry-After")
+                status, retry_after = response.status, response.getheader("Retry-After")
                 detail = b"" if 200 <= status < 300 else _beginning(response)
+                # http.client takes the end of a connection for the end of the headers.
+                if cut.is_set():
+                    raise TimeoutError("cut off before its answer was complete")
         except ssl.SSLCertVerificationError as error:
             raise DeliveryError(
                 f"{self._target}: its certificate is not valid ({error.verify_message})",
                 retryable=True,
             ) from error
-        except (HTTPError, HTTPException, OSError, ValueError) as error:
-            raise DeliveryError(f"{self._target}: {_said(error)}", retryable=True) from error
+        except (HTTPException, OSError) as error:
+            said = f": {error}" if str(error) else ""
+            raise DeliveryError(
+                f"{self._target}: {type(error).__name__}{said}", retryable=True
+            ) from error
         if verdict := judge(status, retry_after, now, detail.decode(errors="replace")):
             raise verdict
 
@@ -138,51 +133,52 @@ class WebhookNotifier:
         return found
 
     @contextmanager
-    def _connected(self, addresses: tuple[Address, ...]) -> Iterator[HTTPConnection]:
-        """A connection to the first address that answers, cut when the total time is over."""
-        connection = self._connect(addresses[:_TRIED_ADDRESSES])
+    def _connected(
+        self, addresses: tuple[Address, ...]
+    ) -> Iterator[tuple[HTTPConnection, threading.Event]]:
+        """A connection to the first address that answers, and whether it has been cut: by `close`,
+        or because the total time was over."""
+        opened = self._connect(addresses[:_TRIED_ADDRESSES])
+        cut = threading.Event()
         with self._lock:
-            self._open = connection.sock
+            self._open = (opened, cut)
             if self._closed:
                 self._cut()
         timer = threading.Timer(self._limits.total, self._cut_late)
         timer.daemon = True
         timer.start()
+        connection = HTTPConnection(self._target.host, self._target.port)
+        connection.sock = opened
         try:
-            yield connection
+            yield connection, cut
         finally:
             timer.cancel()
             with self._lock:
                 self._open = None
             connection.close()
+            opened.close()
 
-    def _connect(self, addresses: tuple[Address, ...]) -> HTTPConnection:
-        for number, address in enumerate(addresses, start=1):
-            connection = self._connection(address)
+    def _connect(self, addresses: tuple[Address, ...]) -> socket.socket:
+        """To an address that was checked; the name in TLS (SNI, certificate) stays the URL's."""
+        fault: OSError = OSError("no address")
+        for address in addresses:
             try:
-                connection.connect()
-            except (HTTPError, OSError):
-                connection.close()
-                if number == len(addresses):
-                    raise
-            else:
-                connection.timeout = self._limits.read
-                return connection
-        raise DeliveryError(f"{self._target.host} has no address", retryable=True)
-
-    def _connection(self, address: Address) -> HTTPConnection:
-        """urllib3 goes to the address; name in TLS (SNI, certificate) and Host stay the URL's."""
-        timeout = self._limits.connect
-        if self._target.scheme == "http":
-            return HTTPConnection(str(address), self._target.port, timeout=timeout)
-        return HTTPSConnection(
-            str(address),
-            self._target.port,
-            timeout=timeout,
-            ssl_context=self._tls,
-            server_hostname=self._target.host,
-            assert_hostname=self._target.host,
-        )
+                opened = socket.create_connection(
+                    (str(address), self._target.port), self._limits.connect
+                )
+            except OSError as error:
+                fault = error
+                continue
+            try:
+                if self._target.scheme == "https":
+                    name = self._target.host.removesuffix(".")
+                    opened = self._tls.wrap_socket(opened, server_hostname=name)
+                opened.settimeout(self._limits.read)
+            except BaseException:
+                opened.close()
+                raise
+            return opened
+        raise fault
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
@@ -194,23 +190,15 @@ class WebhookNotifier:
 
     def _cut(self) -> None:
         if self._open is not None:
-            try:
-                # Not SSLSocket.shutdown: that one drops the TLS state under the reading thread.
-                socket.socket.shutdown(self._open, socket.SHUT_RDWR)
-            except OSError:
-                self._open = None  # it has been closed in the meantime
+            opened, cut = self._open
+            cut.set()
+            # Not SSLSocket.shutdown: that one drops the TLS state under the reading thread.
+            with suppress(OSError):
+                socket.socket.shutdown(opened, socket.SHUT_RDWR)
 
 
 def _beginning(response: HTTPResponse) -> bytes:
     """What the receiver says about its refusal; its status counts even if that can't be read."""
-    try:
-        # Undecoded: a compressed answer could unfold into gigabytes.
-        return response.read(_RESPONSE_LIMIT, decode_content=False)
-    except (HTTPError, HTTPException, OSError):
-        return b""
-
-
-def _said(error: Exception) -> str:
-    """The error for people. urllib3 puts the connection's repr in front of some messages."""
-    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-    return f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
+    with suppress(HTTPException, OSError):
+        return response.read(_RESPONSE_LIMIT)
+    return b""

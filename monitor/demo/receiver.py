@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from monitor.alert.signing import SignatureError, Signer
 
@@ -102,7 +103,7 @@ class WebhookReceiver:
         self._server.server_close()
         self._thread.join()
 
-    def __enter__(self) -> WebhookReceiver:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -156,9 +157,9 @@ class WebhookReceiver:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
         """A client that hangs up is no traceback on the demo's screen."""
-        log.debug("The request of %s broke off", client_address, exc_info=True)
+        log.debug("The request of %s broke off: %r", client_address, sys.exception())
 
 
 def _handler(receiver: WebhookReceiver) -> type[BaseHTTPRequestHandler]:

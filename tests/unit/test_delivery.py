@@ -1,0 +1,531 @@
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from monitor.alert.base import Notifier
+from monitor.alert.codec import alert_to_json
+from monitor.alert.group import GroupTiming
+from monitor.alert.lane import InlineLane, ThreadLane
+from monitor.alert.memory import Cut, MemoryNotifier, Reply
+from monitor.alert.relay import messages_of
+from monitor.clock import ManualClock, SystemClock
+from monitor.delivery import POLL, UNREADABLE, DeliveryLoop
+from monitor.errors import SourceError, StoreError
+from monitor.events import Alert, AlertStatus, Severity
+from monitor.store.base import RECEIVERS, Notification, NotificationStatus
+from monitor.store.memory import MemoryDatabase, MemoryOutbox
+
+NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
+START = datetime(2023, 3, 10, 8, tzinfo=UTC)
+TIMING = GroupTiming()
+
+
+def alert(name: str = "a", key: str = "topic:Financials", **changes: Any) -> Alert:
+    made = Alert(
+        id=name,
+        key=key,
+        detector="share",
+        detector_version="share-1",
+        status=AlertStatus.FIRING,
+        severity=Severity.WARNING,
+        started_at=START,
+        fired_at=START + timedelta(minutes=10),
+        resolved_at=None,
+        value=0.6,
+        baseline=0.2,
+        evalue=1200.0,
+        threshold=1000.0,
+        documents=40,
+        negative=24,
+        window_start=START,
+        window_end=START + timedelta(minutes=10),
+        summary=f"{key} turned negative",
+        model_version="m1",
+        appended_at=NOW,
+        updated_at=NOW,
+    )
+    return replace(made, **changes)
+
+
+def ended(made: Alert) -> Alert:
+    return replace(made, status=AlertStatus.RESOLVED, resolved_at=START + timedelta(hours=1))
+
+
+@dataclass
+class MemoryPublisher:
+    """Topics named in ``failing`` refuse."""
+
+    failing: set[str] = field(default_factory=set)
+    written: list[tuple[str, bytes | None, bytes]] = field(default_factory=list)
+
+    def publish(self, topic: str, messages: Iterable[tuple[bytes | None, bytes]]) -> None:
+        if topic in self.failing:
+            raise SourceError(f"{topic}: not authorised")
+        self.written.extend((topic, key, value) for key, value in messages)
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class Counted:
+    """The metrics as a list of calls."""
+
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
+    lags: list[float] = field(default_factory=list)
+
+    def published(self, topic: str, messages: int) -> None:
+        self.calls.append(("published", topic, messages))
+
+    def delivered(self, receiver: str, seconds: float) -> None:
+        self.calls.append(("delivered", receiver, seconds))
+
+    def failed(self, destination: str, retryable: bool) -> None:
+        self.calls.append(("failed", destination, retryable))
+
+    def dead(self, receiver: str) -> None:
+        self.calls.append(("dead", receiver))
+
+    def lag(self, seconds: float) -> None:
+        self.lags.append(seconds)
+
+
+class Bench:
+    """A loop over a database in memory; ``run`` steps through simulated time."""
+
+    def __init__(self, **notifiers: Notifier) -> None:
+        self.db = MemoryDatabase()
+        self.clock = ManualClock(NOW)
+        self.publisher = MemoryPublisher()
+        self.metrics = Counted()
+        self.ops = MemoryNotifier()
+        self.notifiers: dict[str, Notifier] = {"ops": self.ops, **notifiers}
+        self.loop = self.restarted()
+
+    def restarted(self) -> DeliveryLoop:
+        self.loop = DeliveryLoop(
+            MemoryOutbox(self.db),
+            self.publisher,
+            self.notifiers,
+            TIMING,
+            self.metrics,
+            self.clock,
+            lambda: 0.5,
+            lane=InlineLane,
+        )
+        return self.loop
+
+    def put(self, *alerts: Alert) -> None:
+        for item in alerts:
+            self.db.append(RECEIVERS, alert_to_json(item), self.clock.now())
+
+    def publish(self, topic: str, payload: bytes = b'{"key": "k", "value": {"n": 1}}') -> None:
+        self.db.append(topic, payload, self.clock.now())
+
+    def step(self, seconds: float = 0.0) -> float:
+        self.clock.advance(seconds)
+        return self.loop.step(self.clock.now())
+
+    def run(self, seconds: float, every: float = 5.0) -> None:
+        for _ in range(round(seconds / every)):
+            self.step(every)
+
+    def statuses(self) -> list[NotificationStatus]:
+        ordered = sorted(self.db.notifications.values(), key=lambda n: n.created_at)
+        return [notification.status for notification in ordered]
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def told(notifications: Iterable[Notification]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """(status of the body, (alert, status) pairs) of each notification."""
+    bodies = [json.loads(notification.body) for notification in notifications]
+    return [
+        (body["status"], [(a["labels"]["alert_id"], a["status"]) for a in body["alerts"]])
+        for body in bodies
+    ]
+
+
+def test_an_alert_is_delivered_after_the_wait_and_its_end_after_the_interval(bench: Bench) -> None:
+    bench.put(alert())
+    bench.step()
+    bench.step(29)
+    assert bench.ops.received == []
+    bench.step(1)
+    bench.put(ended(alert()))
+    bench.run(299, 1)
+    assert told(bench.ops.received) == [("firing", [("a", "firing")])]
+    bench.step(1)
+    assert told(bench.ops.received)[1:] == [("resolved", [("a", "resolved")])]
+    assert bench.db.outbox == {}
+    assert bench.db.groups == {}
+    assert bench.statuses() == [NotificationStatus.DELIVERED] * 2
+
+
+def test_share_and_volume_of_a_topic_ring_once_and_two_topics_twice(bench: Bench) -> None:
+    bench.put(alert("a"), alert("b", detector="volume"), alert("c", key="topic:Earnings"))
+    bench.run(60)
+    assert sorted(told(bench.ops.received)) == [
+        ("firing", [("a", "firing"), ("b", "firing")]),
+        ("firing", [("c", "firing")]),
+    ]
+
+
+def test_every_receiver_gets_every_alert_with_its_own_id(bench: Bench) -> None:
+    other = MemoryNotifier()
+    bench.notifiers["other"] = other
+    bench.restarted()
+    bench.put(alert())
+    bench.run(60)
+    assert len({n.id for n in (*bench.ops.received, *other.received)}) == 2
+    assert [len(bench.ops.received), len(other.received)] == [1, 1]
+
+
+def test_a_firing_group_without_news_is_repeated_after_four_hours(bench: Bench) -> None:
+    bench.put(alert())
+    bench.run(4 * 3600 + 60, 10)
+    assert told(bench.ops.received) == [("firing", [("a", "firing")])] * 2
+
+
+def test_retries_keep_id_and_body_and_follow_the_schedule(bench: Bench) -> None:
+    bench.ops.script.extend([Reply(503), Cut(), Reply(429, "300")])
+    bench.put(alert())
+    bench.step()
+    start = bench.clock.now() + timedelta(seconds=30)
+    bench.run(1000, 1)
+    assert len({(n.id, n.body) for n, _ in bench.ops.attempts}) == 1
+    seconds = [(at - start).total_seconds() for _, at in bench.ops.attempts]
+    assert seconds == [0, 5, 35, 335]
+    assert bench.statuses() == [NotificationStatus.DELIVERED]
+
+
+def test_six_hours_of_silence_end_with_everything_delivered_at_the_next_retry(bench: Bench) -> None:
+    bench.ops.otherwise = Cut()
+    names = [f"topic:{i}" for i in range(20)]
+    bench.put(*(alert(f"a{i}", key=key) for i, key in enumerate(names)))
+    bench.run(6 * 3600, 30)
+    bench.ops.otherwise = Reply()
+    due = [n.next_attempt_at for n in bench.db.notifications.values()]
+    bench.clock.advance((max(due) - bench.clock.now()).total_seconds())
+    bench.step()
+    assert sorted(n.group_key for n in bench.ops.received) == sorted(names)
+
+
+def test_an_alert_that_ended_before_its_firing_was_delivered_is_one_combined_message(
+    bench: Bench,
+) -> None:
+    bench.ops.otherwise = Reply(503)
+    bench.put(alert())
+    bench.run(60)
+    bench.put(ended(alert()))
+    bench.run(600)
+    bench.ops.otherwise = Reply()
+    bench.run(3600, 10)
+    assert told(bench.ops.received) == [("resolved", [("a", "resolved")])]
+    (body,) = [json.loads(n.body) for n in bench.ops.received]
+    assert {"fired_at", "resolved_at"} <= body["alerts"][0]["annotations"].keys()
+    assert bench.statuses() == [NotificationStatus.SUPERSEDED, NotificationStatus.DELIVERED]
+    assert bench.db.groups == {}
+
+
+def test_a_final_refusal_is_a_dead_letter_and_the_next_alert_is_tried(bench: Bench) -> None:
+    bench.ops.script.append(Reply(400))
+    bench.put(alert("a"))
+    bench.run(60)
+    bench.put(alert("b"))
+    bench.run(600)
+    assert bench.statuses() == [NotificationStatus.DEAD, NotificationStatus.DELIVERED]
+    assert ("dead", "ops") in bench.metrics.calls
+    assert ("failed", "ops", False) in bench.metrics.calls
+
+
+def test_a_notification_is_given_up_after_a_day(bench: Bench) -> None:
+    bench.ops.otherwise = Reply(500)
+    bench.put(alert())
+    bench.run(25 * 3600, 60)
+    first = min(bench.db.notifications.values(), key=lambda n: n.created_at)
+    assert first.status is NotificationStatus.DEAD
+    assert first.attempts == 13
+    assert first.last_error == "the receiver answered 500"
+
+
+def test_after_410_a_receiver_gets_nothing_until_a_restart(bench: Bench) -> None:
+    bench.ops.script.append(Reply(410))
+    bench.put(alert("a", key="topic:A"), alert("b", key="topic:B"))
+    bench.run(60)
+    assert len(bench.ops.attempts) == 1
+    assert bench.statuses() == [NotificationStatus.DEAD] * 2
+    bench.restarted()
+    bench.put(alert("c", key="topic:C"))
+    bench.run(60)
+    assert told(bench.ops.received) == [("firing", [("c", "firing")])]
+
+
+def test_a_broken_receiver_holds_up_neither_the_others_nor_kafka() -> None:
+    broken = MemoryNotifier(otherwise=Reply(500))
+    bench = Bench(broken=broken)
+    bench.put(alert())
+    bench.publish("scored")
+    bench.run(60)
+    assert len(bench.ops.received) == 1
+    assert len(broken.attempts) >= 2
+    assert bench.publisher.written == [("scored", b"k", b'{"n":1}')]
+
+
+def test_a_fault_in_a_notifiers_code_is_retried_like_any_other(bench: Bench) -> None:
+    class Faulty(MemoryNotifier):
+        def send(self, notification: Notification, now: datetime) -> None:
+            if not self.attempts:
+                self.attempts.append((notification, now))
+                raise ZeroDivisionError
+            super().send(notification, now)
+
+    bench.notifiers["ops"] = faulty = Faulty()
+    bench.restarted()
+    bench.put(alert())
+    bench.run(60)
+    assert told(faulty.received) == [("firing", [("a", "firing")])]
+
+
+def test_rows_for_kafka_are_published_in_order_and_deleted(bench: Bench) -> None:
+    bench.publish("scored", b'{"key": "a", "value": {"n": 1}}\n{"key": null, "value": {"n": 2}}\n')
+    bench.publish("dead-letters", b'{"key": null, "value": {"reason": "empty"}}')
+    bench.publish("scored", '{"key": "利", "value": {"t": "率"}}'.encode())
+    bench.step()
+    assert bench.publisher.written == [
+        ("scored", b"a", b'{"n":1}'),
+        ("scored", None, b'{"n":2}'),
+        ("scored", "利".encode(), '{"t":"率"}'.encode()),
+        ("dead-letters", None, b'{"reason":"empty"}'),
+    ]
+    assert bench.db.outbox == {}
+    assert bench.metrics.calls == [("published", "scored", 3), ("published", "dead-letters", 1)]
+
+
+def test_a_failing_topic_holds_up_neither_other_topics_nor_alerts(bench: Bench) -> None:
+    bench.publisher.failing = {"scored"}
+    for _ in range(300):  # three pages of rows that can't be taken
+        bench.publish("scored")
+    bench.publish("alerts")
+    bench.put(alert())
+    bench.run(60, 0.25)
+    assert [topic for topic, _, _ in bench.publisher.written] == ["alerts"]
+    assert len(bench.ops.received) == 1
+    assert len(bench.db.outbox) == 300
+    assert bench.metrics.lags[-1] == 60.0
+    bench.publisher.failing.clear()
+    bench.run(120, 0.25)
+    assert bench.db.outbox == {}
+    assert len(bench.publisher.written) == 301
+    assert bench.metrics.lags[-1] == 0.0
+
+
+def test_a_failing_topic_is_tried_less_and_less_often(bench: Bench) -> None:
+    bench.publisher.failing = {"scored"}
+    bench.publish("scored")
+    bench.run(600, 1)
+    assert 10 <= bench.metrics.calls.count(("failed", "scored", True)) <= 16
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"{",
+        b"\xff",
+        b"[]",
+        b'{"key": "k"}',
+        b'{"key": 1, "value": {}}',
+        b'{"key": "k", "value": []}',
+        b'{"key": "k", "value": {"n": NaN}}',
+        b'{"key": "k", "value": {}, "more": 1}',
+    ],
+)
+def test_a_row_that_can_not_be_read_is_kept_as_a_dead_letter_and_blocks_nothing(
+    bench: Bench, payload: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ValueError, match="line 1"):
+        messages_of(payload)
+    bench.publish("scored", payload)
+    bench.put(alert())
+    bench.db.append(RECEIVERS, payload, NOW)
+    bench.publish("scored")
+    bench.run(60)
+    assert bench.publisher.written == [("scored", b"k", b'{"n":1}')]
+    assert len(bench.ops.received) == 1
+    letters = [n for n in bench.db.notifications.values() if n.receiver == UNREADABLE]
+    assert sorted((n.group_key, n.body) for n in letters) == [
+        (RECEIVERS, payload),
+        ("scored", payload),
+    ]
+    assert {n.status for n in letters} == {NotificationStatus.DEAD}
+    assert bench.metrics.calls.count(("dead", UNREADABLE)) == 2
+    assert "Outbox row 1 to scored can't be read: line 1" in caplog.text
+
+
+def test_each_distinct_error_is_logged_once_and_the_recovery_too(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "monitor.delivery")
+    bench.ops.script.extend([Reply(503), Reply(503), Reply(500), Reply(500)])
+    bench.put(alert())
+    bench.run(3600, 5)
+    assert [r.getMessage() for r in caplog.records] == [
+        "Delivery to receiver ops fails: the receiver answered 503",
+        "Delivery to receiver ops fails: the receiver answered 500",
+        "Delivery to receiver ops works again",
+    ]
+
+
+def test_a_store_that_fails_is_asked_less_and_less_often_and_said_so_once(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.db.fail("rows", *([StoreError("the disk is full")] * 6))
+    assert [bench.step() for _ in range(7)] == [1, 2, 5, 10, 30, 30, POLL]
+    assert caplog.text.count("the disk is full") == 1
+
+
+def test_an_unconfigured_receiver_loses_its_group_and_its_notifications_are_dead(
+    bench: Bench,
+) -> None:
+    bench.ops.otherwise = Cut()
+    bench.put(alert())
+    bench.run(60)
+    del bench.notifiers["ops"]
+    bench.notifiers["new"] = new = MemoryNotifier()
+    bench.restarted()
+    bench.run(600)
+    assert bench.db.groups == {}
+    assert bench.statuses() == [NotificationStatus.DEAD]
+    assert [n.last_error for n in bench.db.notifications.values()] == [
+        "no receiver ops is configured"
+    ]
+    assert new.attempts == []
+
+
+def test_a_group_that_can_not_be_read_is_a_dead_letter_and_the_loop_goes_on(bench: Bench) -> None:
+    bench.put(alert())
+    bench.step()
+    ((place, stored),) = bench.db.groups.items()
+    bench.db.groups[place] = replace(stored, state=b"{}")
+    bench.restarted()
+    bench.put(alert("b", key="topic:B"))
+    bench.run(60)
+    assert told(bench.ops.received) == [("firing", [("b", "firing")])]
+    assert [n.body for n in bench.db.notifications.values() if n.receiver == UNREADABLE] == [b"{}"]
+
+
+def test_without_receivers_alerts_leave_the_outbox() -> None:
+    bench = Bench()
+    bench.notifiers.clear()
+    bench.restarted()
+    bench.put(alert())
+    bench.run(60)
+    assert bench.db.outbox == {}
+    assert bench.db.notifications == {}
+
+
+def test_the_delay_says_when_the_next_step_is_worth_making(bench: Bench) -> None:
+    assert bench.step() == POLL
+    bench.put(alert())
+    bench.step()
+    assert bench.step(29.9) == pytest.approx(0.1)
+    assert bench.step(0.1) == POLL
+    for _ in range(150):
+        bench.publish("scored")
+    assert bench.step() == 0.0
+
+
+def test_the_delivered_metric_counts_from_the_making_of_the_notification(bench: Bench) -> None:
+    bench.ops.script.append(Cut())
+    bench.put(alert())
+    bench.run(60, 5)
+    assert ("delivered", "ops", 5.0) in bench.metrics.calls
+
+
+class SlowNotifier:
+    """Holds each send until it is released."""
+
+    def __init__(self) -> None:
+        self.started = threading.Event()
+        self.released = threading.Event()
+
+    def send(self, notification: Notification, now: datetime) -> None:
+        self.started.set()
+        self.released.wait(30)
+
+    def close(self) -> None:
+        self.released.set()
+
+
+def _threaded(bench: Bench) -> DeliveryLoop:
+    quick = GroupTiming(timedelta(0), timedelta(seconds=1), timedelta(hours=4))
+    return DeliveryLoop(
+        MemoryOutbox(bench.db),
+        bench.publisher,
+        bench.notifiers,
+        quick,
+        bench.metrics,
+        SystemClock(),
+        lane=ThreadLane,
+    )
+
+
+def test_a_receiver_that_hangs_holds_up_nobody_and_is_settled_on_the_way_out() -> None:
+    slow = SlowNotifier()
+    bench = Bench(slow=slow)
+    delivered = threading.Event()
+
+    class Telling(MemoryNotifier):
+        def send(self, notification: Notification, now: datetime) -> None:
+            super().send(notification, now)
+            if notification.group_key == "topic:B":
+                delivered.set()
+
+    bench.notifiers["ops"] = Telling()
+    bench.put(alert("a", key="topic:A"))
+    stop = threading.Event()
+    thread = threading.Thread(target=_threaded(bench).run, args=(stop,))
+    thread.start()
+    assert slow.started.wait(10)
+    bench.db.append(RECEIVERS, alert_to_json(alert("b", key="topic:B")), NOW)
+    assert delivered.wait(10)
+    stop.set()
+    slow.released.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    done = {
+        (n.receiver, n.group_key)
+        for n in bench.db.notifications.values()
+        if n.status is NotificationStatus.DELIVERED
+    }
+    assert {("ops", "topic:A"), ("slow", "topic:A")} <= done
+
+
+def test_a_send_that_never_ends_does_not_keep_the_loop_and_stays_pending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("monitor.delivery.GRACE", 0.05)
+    slow = SlowNotifier()
+    bench = Bench()
+    bench.notifiers = {"slow": slow}
+    bench.put(alert())
+    stop = threading.Event()
+    thread = threading.Thread(target=_threaded(bench).run, args=(stop,))
+    thread.start()
+    assert slow.started.wait(10)
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert bench.statuses() == [NotificationStatus.PENDING]
+    slow.released.set()
