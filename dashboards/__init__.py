@@ -1,0 +1,1 @@
+"""The Streamlit page: reads the store, shows it, changes nothing."""

@@ -1,0 +1,174 @@
+"""Pieces of the page as HTML. Whatever came from outside goes through `words.escaped`."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from dashboards.charts import ENOUGH
+from dashboards.health import Level, State
+from dashboards.palette import Palette
+from dashboards.words import duration, escaped, key_name, link, moment, percent, signed
+from monitor.events import Alert, AlertStatus, Evidence, Reason
+
+EVIDENCE_SHOWN = 3
+
+MEANINGS: dict[Reason, str] = {
+    Reason.TOO_LARGE: "Larger than the configured limit.",
+    Reason.EMPTY: "A record without a value (a tombstone).",
+    Reason.NOT_UTF8: "The bytes are not valid UTF-8.",
+    Reason.NOT_JSON: "The text is not JSON.",
+    Reason.NOT_AN_OBJECT: "JSON, but not an object.",
+    Reason.UNKNOWN_FIELD: "A field that the message contract does not know.",
+    Reason.MISSING_FIELD: "A field that the message contract requires is missing.",
+    Reason.WRONG_TYPE: "A field has another type than the contract says.",
+    Reason.BAD_DATE: "The publication time is no RFC 3339 time with a zone.",
+    Reason.CONTROL_CHARACTER: "The text holds control characters.",
+    Reason.LONE_SURROGATE: "The text holds half of a surrogate pair.",
+    Reason.NO_TEXT: "Neither title nor text.",
+    Reason.FUTURE: "Published too far in the future to be believed.",
+    Reason.DUPLICATE: "Read before, under the same id.",
+    Reason.UNSCORABLE: "The model failed on this one document.",
+}
+
+
+def header(current: State, facts: Sequence[tuple[str, str]]) -> str:
+    """The line that says whether to believe the rest of the page. ``facts`` are plain text."""
+    shown = "".join(f"<span>{html.escape(k)} {escaped(v)}</span>" for k, v in facts)
+    css = {Level.LIVE: "m-live", Level.STALLED: "m-stalled", Level.QUIET: "m-quiet"}
+    return (
+        f'<div class="m-state {css.get(current.level, "")}" role="status">'
+        f"<div><b>{html.escape(current.title)}</b> · {html.escape(current.sentence)}</div>"
+        f'<div class="m-facts">{shown}</div></div>'
+    )
+
+
+def heading(title: str, note: str = "") -> str:
+    """A section's title, and in a few words what it shows."""
+    below = f'<p class="m-note">{html.escape(note)}</p>' if note else ""
+    return f'<h2 class="m-h" style="padding:0">{html.escape(title)}</h2>{below}'
+
+
+def panel_title(key: str, share: float | None, net: float | None, n: int, firing: bool) -> str:
+    """The name of a mood panel and its figures over the window."""
+    fire = '<span class="m-fire">firing</span> · ' if firing else ""
+    figures = (
+        f"<b>{percent(share)}</b> negative · net <b>{signed(net)}</b> · {n:,} documents"
+        if share is not None and net is not None
+        else f"{n:,} documents: insufficient evidence"
+    )
+    return (
+        f'<div class="m-panel"><span class="m-name">{escaped(key_name(key))}</span>'
+        f'<span class="m-num">{fire}{figures}</span></div>'
+    )
+
+
+def mood_key(palette: Palette, net: bool) -> str:
+    """What the marks of a mood panel mean."""
+    line = "net sentiment" if net else "negative share, with its 90 % interval"
+    colour = palette.ink if net else palette.negative
+    return (
+        '<p class="m-note">'
+        f'<span class="m-key" style="background:{colour}"></span>{line}'
+        f'<span class="m-key" style="background:{palette.neutral};opacity:.4"></span>documents'
+        f'<span class="m-key" style="background:{palette.negative};opacity:.25"></span>alert'
+        '<span class="m-key m-ring"></span>'
+        f"fewer than {ENOUGH} documents: insufficient evidence</p>"
+    )
+
+
+def heat_key(palette: Palette, step_words: str) -> str:
+    """What the colours of the heat map mean."""
+    gradient = ", ".join(palette.scale)
+    return (
+        f'<p class="m-note">0 % <span class="m-key" style="width:9em;margin:0 .2em;'
+        f'border:1px solid {palette.line};background:linear-gradient(90deg, {gradient})"></span> '
+        f"80 % and more negative, in steps of {html.escape(step_words)} "
+        f'<span class="m-key" style="background:{palette.faint};border-radius:50%;width:.35em;'
+        f'height:.35em;vertical-align:.15em"></span>fewer than {ENOUGH} documents</p>'
+    )
+
+
+def alert_card(alert: Alert, delivery: str) -> str:
+    """One alert: what moved from what to what, since when, on which documents it rests."""
+    firing = alert.status is AlertStatus.FIRING
+    status = {
+        AlertStatus.FIRING: "Firing",
+        AlertStatus.PENDING: "Pending, not sent yet",
+        AlertStatus.RESOLVED: "Resolved",
+    }[alert.status]
+    ended = f" – {moment(alert.resolved_at)}" if alert.resolved_at else ""
+    shown, rest = alert.evidence[:EVIDENCE_SHOWN], alert.evidence[EVIDENCE_SHOWN:]
+    listed = _listed(shown)
+    if rest:
+        listed += f"<details><summary>{len(rest)} more documents</summary>{_listed(rest)}</details>"
+    return (
+        f'<article class="m-card m-{alert.status.value}"><div class="m-top">'
+        f'<span class="m-name">{escaped(key_name(alert.key))}</span>'
+        f'<span class="m-chip m-{alert.severity.value}">{alert.severity.value}</span>'
+        f'<span class="m-chip {"m-fire" if firing else ""}">{status}</span>'
+        f'<span class="m-when">{moment(alert.started_at)}{ended}</span></div>'
+        f'<p class="m-move">{_movement(alert)}</p>{listed}'
+        '<div class="m-foot">'
+        f"<span>{escaped(delivery)}</span><span>model {escaped(alert.model_version, 24)}</span>"
+        "</div></article>"
+    )
+
+
+def _listed(pieces: Sequence[Evidence]) -> str:
+    return f'<ol class="m-evidence">{"".join(map(_evidence, pieces))}</ol>' if pieces else ""
+
+
+def _movement(alert: Alert) -> str:
+    counted = f"{alert.documents:,} documents, {alert.negative:,} of them negative"
+    if alert.detector == "volume":
+        moved = f"Documents an hour <b>{alert.baseline:,.1f} → {alert.value:,.1f}</b>"
+    else:
+        moved = f"Negative share <b>{percent(alert.baseline)} → {percent(alert.value)}</b>"
+    lasted = (alert.window_end - alert.window_start).total_seconds()
+    return f"{moved} within {duration(lasted)} · {counted}"
+
+
+def _evidence(piece: Evidence) -> str:
+    width = max(0.0, min(1.0, piece.negative)) * 100
+    title = piece.title.strip() or piece.excerpt
+    return (
+        f'<li><span class="m-p" title="P(negative)">{percent(piece.negative)}'
+        f'<i><i style="width:{width:.0f}%"></i></i></span>'
+        f'<span>{link(title, piece.url)}<span class="m-src">{escaped(piece.source, 80)} · '
+        f"{moment(piece.published_at)}</span></span></li>"
+    )
+
+
+def reasons(rows: Iterable[tuple[str, int]]) -> str:
+    """Rejected records by reason, and what each reason means."""
+    cells = "".join(
+        f'<tr><td><b>{html.escape(reason.replace("_", " "))}</b><span class="m-src">'
+        f'{html.escape(_meaning(reason))}</span></td><td class="m-n">{count:,}</td></tr>'
+        for reason, count in rows
+    )
+    return f'<div class="m-scroll"><table class="m-rows">{cells}</table></div>'
+
+
+def _meaning(reason: str) -> str:
+    try:
+        return MEANINGS[Reason(reason)]
+    except ValueError:
+        return "A reason this page does not know: the daemon is newer."
+
+
+def no_database(place: str, detail: str, now: datetime) -> str:
+    """The page before there is anything to show. ``place`` and ``detail`` are plain text."""
+    return (
+        '<div class="m-empty"><b>No database yet.</b> This page reads '
+        f"<code>{escaped(place)}</code>, and there is nothing there.<br>"
+        "Start the daemon with <code>monitor run</code>, or everything at once with "
+        "<code>make demo</code>. This page looks again every few seconds and goes on by itself."
+        f'<br><span class="m-src">{escaped(detail)} · looked at {now:%H:%M:%S} UTC</span></div>'
+    )
+
+
+def nothing(title: str, sentence: str) -> str:
+    """A section that has nothing to show, and why."""
+    return f'<div class="m-empty"><b>{html.escape(title)}</b> {html.escape(sentence)}</div>'
