@@ -6,6 +6,7 @@ import json
 import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, true
@@ -60,6 +61,11 @@ def _optional_moment(value: int | None) -> datetime | None:
     return None if value is None else moment(value)
 
 
+@lru_cache(maxsize=4096)  # the same few come again and again; uncached, a quarter of a row
+def _ticker_list(tickers: tuple[str, ...]) -> str:
+    return json.dumps(tickers)
+
+
 def document_values(scored: Scored) -> Values:
     document = scored.document
     negative, neutral, positive = map(float, scored.sentiment)
@@ -72,7 +78,7 @@ def document_values(scored: Scored) -> Values:
         "url": document.url,
         "author_hash": document.author,
         "lang": document.lang,
-        "tickers": json.dumps(document.tickers) if document.tickers else "[]",
+        "tickers": _ticker_list(document.tickers),
         "topic": scored.topic_name,
         "topic_confidence": float(scored.topic_confidence),
         "sentiment": scored.label,

@@ -25,6 +25,7 @@ from monitor.store.sql import SqlStore
 
 T0 = datetime(2023, 1, 1, tzinfo=UTC)
 NEWS = Partition("news", 0)
+STEP = 5  # seconds of event time between two documents
 KEYS = ["all", "kind:news", "kind:comment", *(f"topic:{topic}" for topic in TOPICS)]
 
 
@@ -40,7 +41,7 @@ def commits(documents: int, batch: int, text: int, seed: int = 1) -> list[Commit
                 id=f"{generator.getrandbits(128):032x}",
                 kind=Kind.NEWS if offset % 3 else Kind.COMMENT,
                 source="wire",
-                published_at=T0 + timedelta(seconds=60 * offset + generator.randrange(600)),
+                published_at=T0 + timedelta(seconds=STEP * offset + generator.randrange(600)),
                 title=f"Title {offset} of a document",
                 text="some words " * (text // 11),
                 url=f"https://example.org/{offset}",
@@ -55,13 +56,14 @@ def commits(documents: int, batch: int, text: int, seed: int = 1) -> list[Commit
             at = T0 + timedelta(milliseconds=offset + generator.randrange(5_000))
             scored.append(Scored(document, sentiment, topic, 0.8, "model-1", at))
         end = first + batch
-        bucket = 300 * (first * 60 // 300)
+        origin = int(T0.timestamp())
+        starts = range(origin + first * STEP // 300 * 300, origin + end * STEP, 300)
         made.append(
             Commit(
                 moves=[Move(NEWS, first or None, Position(end, T0))],
-                closed_until=bucket,
+                closed_until=starts[0],
                 documents=scored,
-                buckets=[Bucket(key, bucket, batch, 100, 100, -5) for key in KEYS],
+                buckets=[Bucket(k, s, 60, 20, 20, -5) for s in starts for k in KEYS],
                 key_states=[KeyState("share", key, "1", bytes(200)) for key in KEYS],
                 outgoing=[Outgoing("scored", bytes(250 * batch))],
                 now=T0,
@@ -126,7 +128,7 @@ def main() -> None:
         spent = timed(write)
         identifiers = [scored.document.id for batch in batches for scored in batch.documents]
         known = timed(lambda: store.known(identifiers))
-        since, until = T0, T0 + timedelta(minutes=total)
+        since, until = T0, T0 + timedelta(seconds=STEP * total)
         reads = Reads(open_reader(url))
         day = timedelta(days=1)
         queries: dict[str, Callable[[], object]] = {
