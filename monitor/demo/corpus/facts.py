@@ -86,7 +86,7 @@ def draw_facts(company: Company, when: datetime, rng: Random, *, crash: bool = F
     values["qn"] = {"half-year": "the first half"}.get(
         values["q"], "the " + values["q"].replace("-", " ")
     )
-    revenue = 10 ** rng.uniform(2.2, 3.7)
+    revenue = 10 ** rng.uniform(3.3 if crash else 2.2, 3.7)
     values |= _pair("r", revenue, rng.uniform(0.04, 0.28), lambda amount: money(amount, cur))
     profit = revenue * rng.uniform(0.03, 0.11)
     values |= _pair("p", profit, rng.uniform(0.12, 0.9), lambda amount: money(amount, cur))
@@ -130,7 +130,7 @@ def draw_facts(company: Company, when: datetime, rng: Random, *, crash: bool = F
         ("cpi", 1.9, 4.4, 0.9, 1),
         ("job", 3.6, 5.4, 0.5, 1),
         ("yld", 2.1, 4.3, 0.3, 2),
-        ("oil", 58.0, 84.0, 9.0, 1),
+        ("oil", 46.0, 63.0, 9.0, 1),
         ("gold", 2300.0, 3900.0, 90.0, 0),
     ):
         base = rng.uniform(low, high)

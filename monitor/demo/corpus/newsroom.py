@@ -26,6 +26,19 @@ _COPY_SHARE: Final = 0.1
 # Shares of TONES: negative, neutral, positive.
 _ORDINARY_MIX: Final = (0.25, 0.45, 0.30)
 _CRISIS_MIX: Final = (0.93, 0.045, 0.025)
+# Companies that people meet as customers; chatter speaks of shops and products.
+_EVERYDAY: Final = (
+    "food maker",
+    "appliance maker",
+    "retailer",
+    "carmaker",
+    "luxury house",
+    "software firm",
+    "games studio",
+    "telecom operator",
+    "hotel group",
+    "airline",
+)
 # Documents per hour of the day, relative: quiet nights, busy from 07:00 to 20:00 UTC.
 _RHYTHM: Final = (1, 1, 1, 1, 1, 2, 4, 8, 9, 9, 8, 8, 8, 9, 10, 10, 9, 8, 7, 6, 4, 3, 2, 1)
 _CRISIS_TITLES: Final = ("UPDATE 1-", "UPDATE 2-", "Live: ", "Analysis: ", "Just in: ", "Recap: ")
@@ -213,7 +226,7 @@ class Newsroom:
         frames = story.event.frames.get(f"comment-{tone}")
         if frames is None or rng.random() < 0.25:
             at = self._ordinary_time(day)
-            hit = self._bystander(())
+            hit = self._bystander(_EVERYDAY)
             return self._comment(
                 Story(story.event, hit, draw_facts(hit, at, rng)), [chatter], at, tone
             )

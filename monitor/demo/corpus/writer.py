@@ -94,14 +94,17 @@ def remark(
     frames: Sequence[tuple[str, ...]], facts: Facts, author: Author, decks: Decks, rng: Random
 ) -> str:
     """One comment: a core or two, perhaps an opening and a tail, in the author's habits."""
-    cores = [_reworded(expand(decks.draw(listed), facts, rng), rng) for listed in frames]
+    drawn = dict.fromkeys(decks.draw(listed) for listed in frames)
+    cores = [_reworded(expand(frame, facts, rng), rng) for frame in drawn]
     text = cores[0]
     for core in cores[1:]:
-        text += rng.choice((". ", " - ", "... ", ". also ", ". ", "\n\n")) + core
+        joint = rng.choice((". ", " - ", "... ", ". also ", ". ", "\n\n"))
+        text += (joint if text[-1].isalnum() else joint.replace(".", "")) + core
     if rng.random() < 0.2:
         text = decks.draw(lexicon()["open"]) + " " + text
     if rng.random() < 0.14:
-        text += rng.choice((". ", " ", ", ", "... ")) + decks.draw(lexicon()["tail"])
+        joint = rng.choice((". ", " ", ", ", "... ")) if text[-1].isalnum() else " "
+        text += joint + decks.draw(lexicon()["tail"])
     return _typed(text, facts, author, rng)
 
 
