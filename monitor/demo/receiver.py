@@ -85,16 +85,21 @@ class WebhookReceiver:
 
     def latencies(self) -> list[float]:
         """Seconds from the publication of the newest document to the receipt of each alert that
-        fired; an alert that was repeated or resolved later counts once."""
-        seen: dict[str, float] = {}
+        fired; an alert that was repeated or resolved later counts once, one without the times not
+        at all."""
         with self._lock:
             deliveries = list(self.received)
+        seen: dict[str, float] = {}
         for delivery in deliveries:
             for alert in delivery.alerts:
-                if alert.get("status") == "firing":
+                try:
+                    name, status = alert["labels"]["alert_id"], alert["status"]
                     published = datetime.fromisoformat(alert["annotations"]["appended_at"])
                     seconds = (delivery.received_at - published).total_seconds()
-                    seen.setdefault(alert["labels"]["alert_id"], seconds)
+                except (KeyError, TypeError, ValueError):
+                    continue
+                if status == "firing":
+                    seen.setdefault(name, seconds)
         return list(seen.values())
 
     def close(self) -> None:

@@ -529,3 +529,18 @@ def test_a_send_that_never_ends_does_not_keep_the_loop_and_stays_pending(
     assert not thread.is_alive()
     assert bench.statuses() == [NotificationStatus.PENDING]
     slow.released.set()
+
+
+def test_a_failed_save_is_repeated_and_neither_the_sending_nor_the_publishing(bench: Bench) -> None:
+    lost = StoreError("the connection was lost")
+    bench.publish("scored")
+    bench.db.fail("save", lost)  # the deletion of the published row
+    bench.step()
+    bench.put(alert())
+    bench.step(1)
+    bench.db.fail("save", None, lost, lost)  # the notification is frozen; then its settlement
+    bench.run(60)
+    assert len(bench.publisher.written) == 1
+    assert len(bench.ops.attempts) == 1
+    assert bench.statuses() == [NotificationStatus.DELIVERED]
+    assert bench.db.outbox == {}
