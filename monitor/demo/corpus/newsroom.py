@@ -41,6 +41,8 @@ _EVERYDAY: Final = (
 )
 # Documents per hour of the day, relative: quiet nights, busy from 07:00 to 20:00 UTC.
 _RHYTHM: Final = (1, 1, 1, 1, 1, 2, 4, 8, 9, 9, 8, 8, 8, 9, 10, 10, 9, 8, 7, 6, 4, 3, 2, 1)
+# How much of a crisis is told as what prices do rather than as what people go through.
+_MARKET_SHARE: Final = 0.6
 _CRISIS_TITLES: Final = ("UPDATE 1-", "UPDATE 2-", "Live: ", "Analysis: ", "Just in: ", "Recap: ")
 CRISIS_LENGTH: Final = timedelta(hours=4, minutes=30)
 
@@ -50,7 +52,7 @@ class Script:
     """A crisis: whom it may hit, on which day of three, and its stages.
 
     `stages` pairs an event of the file `corpus` with the hour (from `begin`) of its height; `calm`
-    is the event behind the few sober explainers.
+    is the event behind the few sober explainers, `reaction` the one of markets, at every stage.
     """
 
     corpus: str
@@ -59,6 +61,7 @@ class Script:
     begin: timedelta
     stages: tuple[tuple[str, float], ...]
     calm: str
+    reaction: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,7 @@ SCRIPTS: Final = (
             ("run_rescue", 4.0),
         ),
         calm="run_calm",
+        reaction="run_reaction",
     ),
     Script(
         corpus="crisis_safety.txt",
@@ -103,6 +107,7 @@ SCRIPTS: Final = (
             ("scandal_exit", 4.0),
         ),
         calm="scandal_plain",
+        reaction="scandal_reaction",
     ),
 )
 
@@ -149,7 +154,11 @@ class Newsroom:
         victim = self._victims[script.corpus]
         begin = self._start + timedelta(days=day) + script.begin
         facts = draw_facts(victim, begin, rng, crash=True)
-        stages = {event.name: Story(event, victim, facts) for event in events(script.corpus)}
+        stages = {
+            # Explainers carry no symbol and no line on the share price.
+            event.name: Story(event, None if event.name == script.calm else victim, facts)
+            for event in events(script.corpus)
+        }
         copies = round(quota * _COPY_SHARE * 1.3)
         news_quota = round((quota - copies) * _NEWS_SHARE)
         documents: list[Document] = []
@@ -162,11 +171,11 @@ class Newsroom:
             stage = stages[rng.choices(names, heat)[0]]
             if number < news_quota:
                 told = stages[script.calm] if rng.random() < 0.06 else stage
-                documents.append(self._crisis_article(told, at))
+                documents.append(self._crisis_article(told, stages[script.reaction], at))
             else:
                 tone = rng.choices(TONES, _CRISIS_MIX)[0]
                 so_far = [stages[name] for name in names[: names.index(stage.event.name) + 1]]
-                documents.append(self._crisis_comment(so_far, tone, at))
+                documents.append(self._crisis_comment(so_far, stages[script.reaction], tone, at))
         return documents + [self._copy(rng.choice(documents)) for _ in range(copies)]
 
     def _ordinary_time(self, day: int) -> datetime:
@@ -203,15 +212,21 @@ class Newsroom:
         tickers = story.tickers if rng.random() < 0.85 else ()
         return Document(at, source, author, title, text, tickers, story.event.tone)
 
-    def _crisis_article(self, story: Story, at: datetime) -> Document:
+    def _crisis_article(self, story: Story, reaction: Story, at: datetime) -> Document:
         rng = self._rng
         role = rng.choices((("wire",), ("paper",), ("note",)), (45, 45, 10))[0]
-        written = self._article(story, at, rng.choice(sources_of(*role)))
+        told = story
+        if story.event.tone == "negative" and rng.random() < _MARKET_SHARE:
+            # A market report: the headline is about prices, the text also about what happened.
+            theirs, ours = reaction.event.frames, story.event.frames
+            frames = {**ours, "title": theirs["title"], "lead": theirs["lead"] + ours["lead"]}
+            told = replace(story, event=replace(story.event, frames=frames))
+        written = self._article(told, at, rng.choice(sources_of(*role)))
         title = written.title or ""
         draw = rng.random()
         if draw < 0.3:
             title = rng.choice(_CRISIS_TITLES) + title
-        elif draw < 0.55:
+        elif draw < 0.5:
             second = expand(self._decks.draw(story.event.frames["title"]), story.facts, rng)
             title = f"{title}; {second}" if second not in title else title
         return replace(written, title=title)
@@ -234,12 +249,19 @@ class Newsroom:
         cores = [frames, frames] if len(frames) > 2 and rng.random() < 0.2 else [frames]
         return self._comment(story, cores, at, tone)
 
-    def _crisis_comment(self, so_far: list[Story], tone: str, at: datetime) -> Document:
+    def _crisis_comment(
+        self, so_far: list[Story], reaction: Story, tone: str, at: datetime
+    ) -> Document:
+        rng = self._rng
         part = f"comment-{tone}"
         stage = so_far[-1] if part in so_far[-1].event.frames else so_far[0]
         cores = [stage.event.frames[part]]
-        if self._rng.random() < 0.35:
-            cores.append(self._rng.choice(so_far).event.frames[part])
+        if tone == "negative" and rng.random() < _MARKET_SHARE:
+            cores.insert(0, reaction.event.frames[part])
+            if rng.random() < 0.6:
+                cores.pop()
+        elif rng.random() < 0.35:
+            cores.append(rng.choice(so_far).event.frames[part])
         return self._comment(stage, cores, at, tone)
 
     def _comment(
