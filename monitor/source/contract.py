@@ -18,6 +18,12 @@ CONTROL = "\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f"
 is Windows-1252 read as Latin-1, so the text is already damaged."""
 SURROGATE = "\\ud800-\\udfff"
 
+FIELDS = (
+    *("id", "kind", "source", "published_at", "title", "text", "url", "author", "lang"),
+    "tickers",
+)
+"""Every field of a message; all but ``tickers`` are strings."""
+
 PUBLISHED_AT = (
     r"(?:19[7-9]\d|[2-9]\d{3})-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
     r"[Tt](?:[01]\d|2[0-3]):[0-5]\d:(?:[0-5]\d|60)(?:\.\d+)?"

@@ -1,0 +1,378 @@
+"""Recorded streams: JSONL and CSV files as messages of the contract, published in event order.
+
+Only what has a place in time is published; whether it is a valid message is for the daemon to
+judge, so that a replay counts the same rejections as a live stream would.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from monitor.clock import Clock
+from monitor.errors import ConfigError
+from monitor.source.base import Publisher
+from monitor.source.contract import FIELDS
+from monitor.source.decode import document_id
+
+JSON_SUFFIXES = (".jsonl", ".ndjson")
+CSV_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+CHUNK = 2_000
+"""Messages published at once: what a failure in the middle can repeat."""
+LONGEST_SLEEP = 0.5
+"""Seconds; a slow replay still shows that it lives."""
+_MOST_FAULTS_KEPT = 100
+_LARGEST_FIELD = 16 * 1024 * 1024
+_MILLISECONDS_FROM = 1e11  # as seconds that would be the year 5138
+_SURROGATE = re.compile("[\ud800-\udfff]").search
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record of a file, with the names that the file gives its fields."""
+
+    path: Path
+    line: int
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that can't be read, or has no place in time."""
+
+    path: Path
+    line: int
+    fault: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.fault}"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldMap:
+    """Which field of a file is which field of a message.
+
+    ``columns`` maps a message's field to the file's name for it, ``literals`` to a fixed text;
+    other fields of the contract are taken under their own names. Values among ``blanks`` count as
+    absent (exports write "Comment" or "[deleted]" where there is no title). ``assume_utc`` takes
+    times without a zone as UTC, otherwise their rows are unreadable.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    literals: Mapping[str, str] = field(default_factory=dict)
+    blanks: Collection[str] = ()
+    assume_utc: bool = False
+
+    @classmethod
+    def parse(
+        cls, text: str, *, blanks: Collection[str] = (), assume_utc: bool = False
+    ) -> FieldMap:
+        """From ``published_at=ts,text=description,source==reddit.com``: a second equals sign
+        marks a fixed text. Raises ``ConfigError``."""
+        columns: dict[str, str] = {}
+        literals: dict[str, str] = {}
+        for pair in filter(None, (part.strip() for part in text.split(","))):
+            name, equals, value = pair.partition("=")
+            if not equals or not value.lstrip("=") or name not in FIELDS:
+                raise ConfigError(
+                    f"--map {pair!r}: write FIELD=COLUMN or FIELD==TEXT, where FIELD is one of "
+                    f"{', '.join(FIELDS)}"
+                )
+            if value.startswith("="):
+                literals[name] = value[1:]
+            else:
+                columns[name] = value
+        return cls(columns, literals, frozenset(blanks), assume_utc)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Timed:
+    """A message with its place in time; ordered by it, then by its place in the files."""
+
+    published_at: datetime
+    place: int
+    key: bytes = field(compare=False)
+    value: bytes = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayReport:
+    """What a replay did. ``faults`` holds the first hundred of the ``unreadable`` rows."""
+
+    published: int
+    unreadable: int
+    faults: Sequence[BadRow]
+    first: datetime | None
+    last: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayProgress:
+    """How far a replay is: messages, and the event time reached."""
+
+    published: int
+    total: int
+    event_time: datetime
+
+
+def read_rows(path: Path) -> Iterator[Row | BadRow]:
+    """The file's rows in its order, by its suffix: .jsonl, .ndjson, .csv (comma), .tsv (tab).
+
+    UTF-8; CSV with a header line. Raises ``ConfigError`` where the file can't be opened or its
+    kind is unknown.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in JSON_SUFFIXES and suffix not in CSV_DELIMITERS:
+        raise ConfigError(
+            f"{path}: unknown kind of file; known are "
+            f"{', '.join((*JSON_SUFFIXES, *CSV_DELIMITERS))} (one JSON object a line, or a header)"
+        )
+    try:
+        if suffix in JSON_SUFFIXES:
+            yield from _json_rows(path)
+        else:
+            yield from _csv_rows(path, CSV_DELIMITERS[suffix])
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}") from error
+
+
+def normalised_time(value: object, *, assume_utc: bool = False) -> datetime:
+    """A moment in UTC from what exports write: ISO 8601 (a space for the T, ``+0000``), or seconds
+    or milliseconds since the epoch as number or text. Raises ``ValueError`` in words."""
+    if isinstance(value, str):
+        value = value.strip()
+        with suppress(ValueError):
+            value = float(value)
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
+        raise ValueError(f"no time: {ascii(value)[:60]}")
+    if not isinstance(value, str):
+        seconds = value / 1000 if abs(value) >= _MILLISECONDS_FROM else value
+        try:
+            return datetime.fromtimestamp(seconds, UTC)
+        except (ValueError, OverflowError, OSError) as error:
+            raise ValueError(f"no time: {value}") from error
+    try:
+        moment = datetime.fromisoformat(value.upper().replace(" UTC", "Z").replace(" Z", "Z"))
+    except ValueError:
+        raise ValueError(f"no time: {ascii(value)[:60]}") from None
+    if moment.tzinfo is None:
+        if not assume_utc:
+            raise ValueError(f"no zone: {value} (--assume-utc if it is UTC)")
+        moment = moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"no time: {value}") from None
+
+
+def message_of(row: Row, mapping: FieldMap) -> tuple[datetime, dict[str, Any]]:
+    """The row's time and its message. Raises ``ValueError`` where it has no place in time."""
+    message: dict[str, Any] = {}
+    for name in FIELDS:
+        value = mapping.literals.get(name)
+        if value is None:
+            value = row.fields.get(mapping.columns.get(name, name))
+        if value is None or (isinstance(value, str) and value in mapping.blanks):
+            continue
+        message[name] = value
+    moment = normalised_time(message.get("published_at", ""), assume_utc=mapping.assume_utc)
+    message["published_at"] = moment.isoformat().replace("+00:00", "Z")
+    tickers = message.get("tickers")
+    if isinstance(tickers, str):
+        message["tickers"] = [part for part in re.split(r"[\s,;|]+", tickers) if part]
+    return moment, message
+
+
+def load(paths: Sequence[Path], mapping: FieldMap) -> tuple[list[Timed], int, list[BadRow]]:
+    """All messages of the files in event order, how many rows were unreadable, and the first of
+    those. Takes about twice the files' size of memory. Raises ``ConfigError`` for a column of the
+    mapping that no row has: every field it stands for would silently be empty.
+    """
+    messages: list[Timed] = []
+    faults: list[BadRow] = []
+    unreadable = 0
+    unseen = set(mapping.columns.values())
+    for path in paths:
+        for row in read_rows(path):
+            found: Timed | BadRow
+            if isinstance(row, BadRow):
+                found = row
+            else:
+                unseen.difference_update(row.fields)
+                found = _timed(row, mapping, len(messages))
+            if isinstance(found, Timed):
+                messages.append(found)
+            else:
+                unreadable += 1
+                if unreadable <= _MOST_FAULTS_KEPT:
+                    faults.append(found)
+    if unseen and (messages or unreadable):
+        raise ConfigError(
+            f"--map names {', '.join(sorted(unseen))}, which no row of "
+            f"{', '.join(str(path) for path in paths)} has"
+        )
+    messages.sort()
+    return messages, unreadable, faults
+
+
+def replay(
+    paths: Sequence[Path],
+    mapping: FieldMap,
+    publisher: Publisher,
+    topic: str,
+    speed: float | None,
+    clock: Clock,
+    sleep: Callable[[float], None],
+    progress: Callable[[ReplayProgress], None] = lambda _: None,
+) -> ReplayReport:
+    """Publish the files into ``topic``; ``speed`` as in `pace`.
+
+    Each message is keyed by its id (or what the decoder will compute in its place), so that
+    messages spread over the partitions. Raises ``ConfigError`` and ``SourceError``.
+    """
+    messages, unreadable, faults = load(paths, mapping)
+    published = pace(messages, publisher, topic, speed, clock, sleep, progress)
+    return ReplayReport(
+        published,
+        unreadable,
+        faults,
+        messages[0].published_at if messages else None,
+        messages[-1].published_at if messages else None,
+    )
+
+
+def pace(
+    messages: Sequence[Timed],
+    publisher: Publisher,
+    topic: str,
+    speed: float | None,
+    clock: Clock,
+    sleep: Callable[[float], None],
+    progress: Callable[[ReplayProgress], None] = lambda _: None,
+) -> int:
+    """Publish messages that are in event order; how many.
+
+    ``speed`` is event time over real time (60: an hour a minute); None: as fast as the brokers
+    acknowledge. Where they are slower than ``speed``, what has become due goes out at once.
+    """
+    if speed is not None and speed <= 0:
+        raise ConfigError(f"--speed must be positive or max, not {speed}")
+    done = 0
+    started = clock.monotonic()
+    while done < len(messages):
+        end = min(done + CHUNK, len(messages))
+        if speed is not None:
+            reached = (clock.monotonic() - started) * speed
+            origin = messages[0].published_at
+            first = done
+            while first < end and _seconds(origin, messages[first]) <= reached:
+                first += 1
+            if first == done:
+                wait = (_seconds(origin, messages[done]) - reached) / speed
+                sleep(min(wait, LONGEST_SLEEP))
+                continue
+            end = first
+        publisher.publish(topic, ((m.key, m.value) for m in messages[done:end]))
+        done = end
+        progress(ReplayProgress(done, len(messages), messages[done - 1].published_at))
+    return done
+
+
+@contextmanager
+def progress_bar(console: Console | None = None) -> Iterator[Callable[[ReplayProgress], None]]:
+    """A bar for `replay` on the terminal: messages, event time, time left."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console or Console(stderr=True)) as bar:
+        task = bar.add_task("reading", total=None)
+
+        def show(state: ReplayProgress) -> None:
+            bar.update(
+                task,
+                description=f"{state.event_time:%Y-%m-%d %H:%M}",
+                completed=state.published,
+                total=state.total,
+            )
+
+        yield show
+
+
+def _json_rows(path: Path) -> Iterator[Row | BadRow]:
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                fields = json.loads(line.decode("utf-8-sig"))
+            except UnicodeDecodeError as error:
+                yield BadRow(path, number, f"not UTF-8: {error.reason} at byte {error.start}")
+            except (ValueError, RecursionError) as error:
+                yield BadRow(path, number, f"not JSON: {str(error)[:120]}")
+            else:
+                if isinstance(fields, dict):
+                    yield Row(path, number, fields)
+                else:
+                    yield BadRow(path, number, "not a JSON object")
+
+
+def _csv_rows(path: Path, delimiter: str) -> Iterator[Row | BadRow]:
+    csv.field_size_limit(min(_LARGEST_FIELD, sys.maxsize))
+    # A byte that is not UTF-8 must cost its row, not the file: it comes through as a surrogate.
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+        reader = csv.DictReader(lines, delimiter=delimiter, restkey="", strict=False)
+        while True:
+            line = reader.line_num + 1 if reader.line_num else 2
+            try:
+                fields = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield BadRow(path, line, f"not CSV: {error}")
+                continue
+            if fields.pop("", None) is not None:
+                yield BadRow(path, line, "more fields than the header has")
+            elif any(value and _SURROGATE(value) for value in fields.values()):
+                yield BadRow(path, line, "not UTF-8")
+            else:
+                yield Row(path, line, fields)
+
+
+def _timed(row: Row, mapping: FieldMap, place: int) -> Timed | BadRow:
+    try:
+        moment, message = message_of(row, mapping)
+    except ValueError as error:
+        return BadRow(row.path, row.line, str(error))
+    try:
+        value = json.dumps(message, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # a lone surrogate: escaped it reaches the daemon, which rejects it
+        value = json.dumps(message).encode()
+    return Timed(moment, place, _key(message, moment), value)
+
+
+def _key(message: Mapping[str, Any], moment: datetime) -> bytes:
+    def text(name: str) -> str:
+        return str(message.get(name, "")).strip().encode(errors="replace").decode()
+
+    named = text("id")
+    if named:
+        return named.encode()
+    return document_id(text("source"), text("url"), text("title"), text("text"), moment).encode()
+
+
+def _seconds(origin: datetime, message: Timed) -> float:
+    return (message.published_at - origin).total_seconds()
