@@ -17,6 +17,7 @@ from dashboards.health import Level, state
 from dashboards.queries import Target, Vitals
 from monitor.errors import StoreError
 from monitor.events import SENTIMENTS, TOPICS, Alert, AlertStatus
+from monitor.keys import ALL, topic_key
 
 STALLED_AFTER = 120.0  # seconds without a write after which the header says "stalled"
 PANELS = 6  # topics shown to begin with
@@ -97,11 +98,14 @@ def _waiting(url: str | None) -> None:
     """Look again every few seconds; go on by itself once there is something to read."""
 
     def look() -> None:
+        there = False
         try:
-            queries.vitals(queries.target(url))
+            at = queries.target(url)
+            there = True
+            queries.vitals(at)
         except (StoreError, OSError) as error:
-            now = datetime.now(UTC)
-            st.html(cards.no_database(queries.shown_place(url), str(error), now))
+            place, now = queries.shown_place(url), datetime.now(UTC)
+            st.html(cards.no_database(place, there, str(error), now))
         else:
             st.rerun(scope="app")
 
@@ -127,7 +131,7 @@ def _header(at: Target, url: str | None, was_empty: bool) -> None:
     if was_empty:
         return
     span = _span(vitals)
-    sums = frames.totals(queries.buckets(at, span), frames.ALL_KEY)
+    sums = frames.totals(queries.buckets(at, span), ALL)
     before = queries.before(at, span) if frames.WINDOWS[st.session_state["window"]] else (0, 0)
     firing = vitals.counts.alerts.get(AlertStatus.FIRING.value, 0)
     pending = vitals.counts.alerts.get(AlertStatus.PENDING.value, 0)
@@ -252,12 +256,12 @@ def _mood(at: Target, colours: palette.Palette) -> None:
         st.html(cards.panel_title(key, total.share, total.net, total.n, key in firing))
         st.vega_lite_chart(spec=draw(frame, spans, colours, height), key=f"mood {key} {net}")
 
-    panel(frames.ALL_KEY, 210)
+    panel(ALL, 210)
     with st.container(key="m_grid"):
         for row in range(0, len(chosen), 2):
             for column, topic in zip(st.columns(2), chosen[row : row + 2], strict=False):
                 with column:
-                    panel(frames.TOPIC_PREFIX + topic, 140)
+                    panel(topic_key(topic), 140)
     st.html(cards.mood_key(colours, net))
 
 
@@ -294,7 +298,7 @@ def _undelivered(alert: Alert) -> str:
 def _heat(at: Target, colours: palette.Palette) -> None:
     span = _span(queries.vitals(at))
     sums = queries.buckets(at, span)
-    busiest = sums[sums["key"] != frames.ALL_KEY].groupby("key")["n"].sum()
+    busiest = sums[sums["key"] != ALL].groupby("key")["n"].sum()
     usual = int(busiest.median()) if len(busiest) else 0
     step = frames.step_for(span, usual, aim=charts.ENOUGH)
     cells = frames.heat_cells(sums, span, step)
@@ -338,7 +342,7 @@ def _documents(at: Target) -> None:
             key="doc_sentiment",
             label_visibility="collapsed",
         )
-    key = frames.ALL_KEY if topic == "All topics" else frames.TOPIC_PREFIX + topic
+    key = ALL if topic == "All topics" else topic_key(topic)
     until = datetime.fromtimestamp(span.until, UTC) + timedelta(minutes=5)
     found = queries.documents(
         at,

@@ -9,8 +9,9 @@ from datetime import datetime
 from dashboards.charts import ENOUGH
 from dashboards.health import Level, State
 from dashboards.palette import Palette
-from dashboards.words import duration, escaped, key_name, link, moment, percent, signed
+from dashboards.words import duration, escaped, link, moment, percent, signed
 from monitor.events import Alert, AlertStatus, Evidence, Reason
+from monitor.keys import display_name
 
 EVIDENCE_SHOWN = 3
 
@@ -20,7 +21,6 @@ MEANINGS: dict[Reason, str] = {
     Reason.NOT_UTF8: "The bytes are not valid UTF-8.",
     Reason.NOT_JSON: "The text is not JSON.",
     Reason.NOT_AN_OBJECT: "JSON, but not an object.",
-    Reason.UNKNOWN_FIELD: "A field that the message contract does not know.",
     Reason.MISSING_FIELD: "A field that the message contract requires is missing.",
     Reason.WRONG_TYPE: "A field has another type than the contract says.",
     Reason.BAD_DATE: "The publication time is no RFC 3339 time with a zone.",
@@ -54,12 +54,12 @@ def panel_title(key: str, share: float | None, net: float | None, n: int, firing
     """The name of a mood panel and its figures over the window."""
     fire = '<span class="m-fire">firing</span> · ' if firing else ""
     figures = (
-        f"<b>{percent(share)}</b> negative · net <b>{signed(net)}</b> · {n:,} documents"
+        f"<b>{percent(share)}</b> negative · net <b>{signed(net)}</b> · {n:,} docs"
         if share is not None and net is not None
         else f"{n:,} documents: insufficient evidence"
     )
     return (
-        f'<div class="m-panel"><span class="m-name">{escaped(key_name(key))}</span>'
+        f'<div class="m-panel"><span class="m-name">{escaped(display_name(key))}</span>'
         f'<span class="m-num">{fire}{figures}</span></div>'
     )
 
@@ -105,7 +105,7 @@ def alert_card(alert: Alert, delivery: str) -> str:
         listed += f"<details><summary>{len(rest)} more documents</summary>{_listed(rest)}</details>"
     return (
         f'<article class="m-card m-{alert.status.value}"><div class="m-top">'
-        f'<span class="m-name">{escaped(key_name(alert.key))}</span>'
+        f'<span class="m-name">{escaped(display_name(alert.key))}</span>'
         f'<span class="m-chip m-{alert.severity.value}">{alert.severity.value}</span>'
         f'<span class="m-chip {"m-fire" if firing else ""}">{status}</span>'
         f'<span class="m-when">{moment(alert.started_at)}{ended}</span></div>'
@@ -158,11 +158,16 @@ def _meaning(reason: str) -> str:
         return "A reason this page does not know: the daemon is newer."
 
 
-def no_database(place: str, detail: str, now: datetime) -> str:
+def no_database(place: str, there: bool, detail: str, now: datetime) -> str:
     """The page before there is anything to show. ``place`` and ``detail`` are plain text."""
+    title, what = (
+        ("The database can't be read.", "which is there, but not ready")
+        if there
+        else ("No database yet.", "and there is nothing there")
+    )
     return (
-        '<div class="m-empty"><b>No database yet.</b> This page reads '
-        f"<code>{escaped(place)}</code>, and there is nothing there.<br>"
+        f'<div class="m-empty"><b>{html.escape(title)}</b> This page reads '
+        f"<code>{escaped(place)}</code>, {what}.<br>"
         "Start the daemon with <code>monitor run</code>, or everything at once with "
         "<code>make demo</code>. This page looks again every few seconds and goes on by itself."
         f'<br><span class="m-src">{escaped(detail)} · looked at {now:%H:%M:%S} UTC</span></div>'

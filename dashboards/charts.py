@@ -185,13 +185,14 @@ def throughput(steps: pd.DataFrame, palette: Palette) -> Chart:
 
 @lru_cache(maxsize=2)
 def _throughput(palette: Palette) -> Chart:
+    y_axis = alt.Axis(tickCount=4, tickMinStep=1, format=",.0f", domain=False, ticks=False)
     bars = (
         alt.Chart(alt.NamedData("steps"))
         .mark_bar(color=palette.neutral, opacity=0.75, cornerRadiusTopLeft=1)
         .encode(
             _x("start"),
             alt.X2("end:T"),
-            alt.Y("n:Q", title=None, axis=alt.Axis(tickCount=4, domain=False, ticks=False)),
+            alt.Y("n:Q", title=None, axis=y_axis),
             alt.Y2(datum=0),
             tooltip=[_when(), alt.Tooltip("words:N", title="Scored")],
         )
@@ -209,7 +210,9 @@ def lag(steps: pd.DataFrame, palette: Palette) -> Chart:
 
 @lru_cache(maxsize=2)
 def _lag(palette: Palette) -> Chart:
-    y_axis = alt.Axis(tickCount=4, domain=False, ticks=False, labelExpr="datum.label + ' s'")
+    y_axis = alt.Axis(
+        tickCount=4, format=",~g", domain=False, ticks=False, labelExpr="datum.label + ' s'"
+    )
     base = alt.Chart(alt.NamedData("steps"))
     tips = [_when(), alt.Tooltip("words:N", title="Lag")]
     layers = [

@@ -13,9 +13,9 @@ import pandas as pd
 from dashboards.charts import ENOUGH
 from dashboards.words import duration, moment, percent, signed
 from monitor.events import TOPICS, Alert, AlertStatus
+from monitor.keys import topic_key
 
-ALL_KEY: Final = "all"
-TOPIC_PREFIX: Final = "topic:"
+TOPIC_PREFIX: Final = topic_key("")
 
 STEPS: Final = (
     300,
@@ -65,7 +65,8 @@ def window(name: str, oldest: datetime, newest: datetime) -> Span:
     length = WINDOWS[name]
     until = int(newest.timestamp()) // STEPS[0] * STEPS[0] + STEPS[0]
     if length is None:
-        length = max(until - int(oldest.timestamp()), WINDOWS["6 h"] or 0)
+        begin = int(oldest.timestamp()) // STEPS[0] * STEPS[0]
+        length = max(until - begin, 21_600)
     return Span(until - length, until)
 
 
@@ -124,7 +125,9 @@ def heat_cells(buckets: pd.DataFrame, span: Span, step: int) -> pd.DataFrame:
 
 
 def _measured(frame: pd.DataFrame, step: int) -> pd.DataFrame:
-    n = frame["n"].astype("int64")
+    # An empty frame's columns have no type to calculate with.
+    frame = frame.astype({"n": "int64", "negative": "int64", "score_sum": "float64"})
+    n = frame["n"]
     seen = n.where(n > 0).astype(float)
     few = n < ENOUGH
     share = frame["negative"] / seen

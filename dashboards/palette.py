@@ -84,7 +84,7 @@ def style_sheet(palette: Palette) -> str:
   letter-spacing: -.005em; }}
 .m-note {{ color: {p.muted}; font-size: .84rem; line-height: 1.45; margin: 0; }}
 .m-panel {{ display: flex; justify-content: space-between; align-items: baseline; gap: .6rem; }}
-.m-panel .m-name {{ font-weight: 600; color: {p.ink}; font-size: .95rem; }}
+.m-panel .m-name {{ white-space: nowrap; font-weight: 600; color: {p.ink}; font-size: .95rem; }}
 .m-panel .m-num {{ color: {p.muted}; font-size: .84rem; font-variant-numeric: tabular-nums;
   text-align: right; }}
 .m-panel .m-num b {{ color: {p.ink}; font-weight: 620; }}

@@ -17,11 +17,12 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from dashboards.frames import ALL_KEY, TOPIC_PREFIX, Span, finest
+from dashboards.frames import Span, finest
 from dashboards.health import Pulse
 from dashboards.words import duration
 from monitor.errors import StoreError
 from monitor.events import TOPICS, Alert, AlertStatus, Severity
+from monitor.keys import ALL, topic_key
 from monitor.store import schema
 from monitor.store.engine import open_reader
 from monitor.store.faults import connected, place
@@ -31,7 +32,7 @@ ALERTS = 12
 """Alerts that the page shows at most; those that fire come first."""
 SLICES = 60
 """Steps of the charts of throughput and lag."""
-_KEYS = (ALL_KEY, *(TOPIC_PREFIX + topic for topic in TOPICS))
+_KEYS = (ALL, *map(topic_key, TOPICS))
 _NO_DATABASE = StoreError("no database was named; start with -- --database sqlite:///monitor.db")
 
 
@@ -185,7 +186,7 @@ def buckets(at: Target, span: Span) -> pd.DataFrame:
 def before(at: Target, span: Span) -> tuple[int, int]:
     """Documents and negative ones of the whole stream in the window before this one."""
     since = _moment(span.since - span.seconds)
-    frame = _reads(at).mood((ALL_KEY,), since, _moment(span.since), "1h")
+    frame = _reads(at).mood((ALL,), since, _moment(span.since), "1h")
     return int(frame["n"].sum()), int(frame["negative"].sum())
 
 

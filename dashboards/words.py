@@ -48,16 +48,6 @@ def link(text: str, url: str | None) -> str:
     )
 
 
-def key_name(key: str) -> str:
-    """An aggregation key as people call it."""
-    sort, _, name = key.partition(":")
-    if sort == "topic" and name:
-        return name
-    if sort == "kind" and name:
-        return {"news": "All news", "comment": "All comments"}.get(name, name)
-    return "Whole stream" if key == "all" else key
-
-
 def moment(at: datetime | None) -> str:
     """A time to the minute, in UTC; the page says once that all times are."""
     return "–" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M}"
