@@ -25,6 +25,8 @@ Floats = NDArray[np.float64]
 
 RATIOS = np.array([1.4, 1.8, 2.5, 4.0])
 """Alternatives: odds of the share against the odds of p⁺."""
+ONSET = 1
+"""Index of the alternative that dates the beginning of a rise."""
 LAG = 12
 """Buckets by which the baseline follows (one hour)."""
 DAY_BUCKETS = 86_400 // BUCKET_SECONDS
@@ -38,6 +40,7 @@ _ROW = np.dtype(
         ("active", "f8"),  # decayed number of buckets with documents, and of all
         ("seen", "f8"),
         ("m", "f8", (4,)),
+        ("cusum", "f8"),
         ("lag_n", "i4", (LAG,)),
         ("lag_negative", "i4", (LAG,)),
         ("since", "i8"),
@@ -168,11 +171,14 @@ class ShareDetector:
         rho = self._overdispersion()
         log_null = _log_beta_binomial(x[counted], n[counted], upper[counted], rho)
         m = rows["m"][counted]
+        # Page's CUSUM at its last zero is the likeliest moment of the change: the window's start.
+        fresh = rows["cusum"][counted] <= 0
         for j, ratio in enumerate(RATIOS):
             p = _scale_odds(upper[counted], float(ratio))
-            likelihood = np.exp(_log_beta_binomial(x[counted], n[counted], p, rho) - log_null)
-            m[:, j] = np.minimum((1.0 + s.discount * m[:, j]) * likelihood, 1e100)
-        fresh = (rows["m"][counted].mean(axis=1) < 1.0) | (rows["window_n"][counted] == 0)
+            log_ratio = _log_beta_binomial(x[counted], n[counted], p, rho) - log_null
+            m[:, j] = np.minimum((1.0 + s.discount * m[:, j]) * np.exp(log_ratio), 1e100)
+            if j == ONSET:
+                rows["cusum"][counted] = np.maximum(rows["cusum"][counted], 0) + log_ratio
         where = np.flatnonzero(counted)
         rows["m"][counted] = m
         begin = where[fresh]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.detect.base import Reading
-from monitor.detect.share import DAY_BUCKETS, LAG, RATIOS, Floats
+from monitor.detect.share import DAY_BUCKETS, LAG, ONSET, RATIOS, Floats
 from monitor.detect.table import KeyTable, digest
 from monitor.events import BUCKET_SECONDS, Sums
 from monitor.keys import ALL
@@ -28,6 +28,7 @@ _ROW = np.dtype(
         ("exposure", "f8"),
         ("seen", "i8"),  # buckets, undecayed: how warm the key is
         ("m", "f8", (4,)),
+        ("cusum", "f8"),
         ("lag", "i4", (LAG,)),
         ("since", "i8"),
         ("window_buckets", "i8"),
@@ -199,8 +200,10 @@ class VolumeDetector:
                 (s.dispersion + mu) / (s.dispersion + ratio * mu)
             )
             m[:, j] = np.minimum((1.0 + s.discount * m[:, j]) * np.exp(log_likelihood), 1e100)
+            if j == ONSET:
+                fresh = rows["cusum"] <= 0
+                rows["cusum"] = np.maximum(rows["cusum"], 0) + log_likelihood
         m[~warm] = 0.0
-        fresh = (rows["m"].mean(axis=1) < 1.0) | (rows["window_buckets"] == 0)
         rows["m"] = m
         rows["since"][fresh] = start
         for field in ("window_buckets", "window_n", "window_negative", "window_expected"):

@@ -1,0 +1,120 @@
+"""A pipeline over the in-memory adapters, with a scorer that reads marks in the text."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from monitor.aggregate.watermark import Watermarks
+from monitor.aggregate.window import Window
+from monitor.clock import ManualClock
+from monitor.detect.share import ShareDetector
+from monitor.detect.state import Lifecycle, LifecycleSettings
+from monitor.detect.volume import VolumeDetector
+from monitor.events import Evidence, Kind
+from monitor.keys import universe
+from monitor.metrics import Metrics
+from monitor.pipeline import Pipeline, PipelineSettings
+from monitor.score.memory import MemoryScorer
+from monitor.source.contract import Limits
+from monitor.source.decode import Decoder, pseudonymiser
+from monitor.source.memory import MemoryLog, MemorySource, Step
+from monitor.store.memory import MemoryDatabase, MemoryStore
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+def judge(text: str) -> tuple[int, int]:
+    """Sentiment and topic as the text itself says: "- 5 …" is negative on topic 5."""
+    sign, topic, *_ = text.split()
+    return {"-": 0, "0": 1, "+": 2}[sign], int(topic)
+
+
+def message(
+    number: int, at: datetime, sign: str = "0", topic: int = 5, source: str = ""
+) -> dict[str, object]:
+    """A valid message whose text tells the scorer its verdict."""
+    return {
+        "id": f"d{number}",
+        "source": source or f"source-{number % 7}",
+        "published_at": at.isoformat(),
+        "text": f"{sign} {topic} text number {number}",
+    }
+
+
+@dataclass
+class Flow:
+    """One pipeline on a log and a database that outlive it: `restart` makes the next one."""
+
+    log: MemoryLog
+    database: MemoryDatabase = field(default_factory=MemoryDatabase)
+    clock: ManualClock = field(default_factory=lambda: ManualClock(START + timedelta(days=30)))
+    scorer: MemoryScorer = field(default_factory=lambda: MemoryScorer(judge))
+    lifecycle: LifecycleSettings = field(default_factory=LifecycleSettings)
+    poll_records: int = 512
+    script: Sequence[Step] = ()
+
+    def __post_init__(self) -> None:
+        self.stop = threading.Event()
+        self.restart()
+
+    def restart(self, script: Sequence[Step] = ()) -> None:
+        """A new process over the same log and database."""
+        self.source = MemorySource(self.log, ["news", "comments"], [*self.script, *script])
+        self.store = MemoryStore(self.database)
+        self.metrics = Metrics(CollectorRegistry())
+        detectors = (ShareDetector(universe()), VolumeDetector(universe()))
+
+        def evidence(key: str, since: int, until: int, limit: int) -> list[Evidence]:
+            return self.pipeline.evidence(key, since, until, limit)
+
+        kinds = {"news": Kind.NEWS, "comments": Kind.COMMENT}
+        decoder = Decoder(Limits(), kinds, pseudonymiser(b"test"))
+        self.pipeline = Pipeline(
+            source=self.source,
+            decode=decoder.decode,
+            scorer=self.scorer,
+            watermarks=Watermarks(),
+            window=Window(),
+            detectors=detectors,
+            lifecycles={
+                d.name: Lifecycle(d.name, d.version, evidence, self.lifecycle) for d in detectors
+            },
+            store=self.store,
+            metrics=self.metrics,
+            clock=self.clock,
+            settings=PipelineSettings(poll_records=self.poll_records, poll_timeout=0.0),
+            wall=lambda: START + timedelta(days=30),
+        )
+        self.pipeline.load()
+
+    def put(self, messages: Sequence[dict[str, object] | bytes], topic: str = "news") -> None:
+        """Publish."""
+        for m in messages:
+            value = m if isinstance(m, bytes) else json.dumps(m).encode()
+            self.log.append(topic, None, value)
+
+    def drain(self, passes: int = 1000) -> None:
+        """Step until everything has been read and every silent partition is idle."""
+        quiet = 0
+        for _ in range(passes):
+            if self.pipeline.step(self.stop):
+                quiet = 0
+            else:
+                quiet += 1
+                self.clock.advance(61)
+                if quiet == 5:
+                    return
+        pytest.fail(f"not everything was read in {passes} passes")
+
+
+def make_flow(partitions: int = 1, poll_records: int = 512) -> Flow:
+    """A flow with an empty log and an empty database."""
+    log = MemoryLog(["news", "comments"], partitions, wall=lambda: START)
+    return Flow(log, poll_records=poll_records)
