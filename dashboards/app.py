@@ -367,16 +367,16 @@ def _documents(at: Target) -> None:
         height=420,
         column_config={
             "published": config.DatetimeColumn(
-                "Published (UTC)", format="YYYY-MM-DD HH:mm", timezone="UTC", width="small"
+                "Published (UTC)", format="YYYY-MM-DD HH:mm", timezone="UTC", width=135
             ),
-            "topic": config.TextColumn("Topic", width="small"),
-            "sentiment": config.TextColumn("Sentiment", width="small"),
+            "topic": config.TextColumn("Topic", width=150),
+            "sentiment": config.TextColumn("Sentiment", width=95),
             "p_negative": config.ProgressColumn(
-                "P(negative)", min_value=0.0, max_value=1.0, format="percent", width="small"
+                "P(negative)", min_value=0.0, max_value=1.0, format="percent", width=110
             ),
             "title": config.TextColumn("Title", width="large"),
-            "source": config.TextColumn("Source", width="small"),
-            "url": config.LinkColumn("Link", display_text="open", width="small"),
+            "source": config.TextColumn("Source", width=125),
+            "url": config.LinkColumn("Link", display_text="open", width=60),
         },
     )
 
