@@ -63,16 +63,23 @@ def demo(
 
 
 @app.command(
-    epilog="Example: monitor replay news_2023-03.jsonl "
-    "--map published_at=ts,text=description,url=link --speed 3600",
+    epilog="Examples: monitor replay news.jsonl --map published_at=ts,text=description,url=link | "
+    "monitor replay posts.csv --topic comments --map published_at=created,text=body,"
+    "source==reddit.com --blank Comment --speed 3600",
 )
 def replay(
-    files: Annotated[list[Path], typer.Argument(help="JSONL or CSV files, read in this order.")],
+    files: Annotated[list[Path], typer.Argument(help="JSONL or CSV files; order by event time.")],
     config: Config = None,
     mapping: Annotated[
-        str, typer.Option("--map", help="Field names: contract=file, separated by commas.")
+        str,
+        typer.Option("--map", help="FIELD=COLUMN or FIELD==TEXT, separated by commas."),
     ] = "",
-    topic: Annotated[str, typer.Option(help="Kafka topic to publish to.")] = "news",
+    blank: Annotated[
+        list[str] | None, typer.Option(help="A value that counts as absent; may be repeated.")
+    ] = None,
+    topic: Annotated[
+        str | None, typer.Option(help="Kafka topic; default: the configuration's first.")
+    ] = None,
     speed: Annotated[
         str, typer.Option(help="Event seconds a second, or max: as fast as the broker takes them.")
     ] = "max",
@@ -81,9 +88,13 @@ def replay(
     ] = False,
 ) -> None:
     """Publish a file into Kafka with its event times."""
-    from monitor.replay import run_replay
+    from monitor.replay import ReplayOptions, parse_speed, run_replay
+    from monitor.source.files import FieldMap
 
-    raise typer.Exit(run_replay(files, config, mapping, topic, speed, assume_utc))
+    fields = FieldMap.parse(mapping, blanks=blank or (), assume_utc=assume_utc)
+    raise typer.Exit(
+        run_replay(ReplayOptions(tuple(files), config, fields, topic, parse_speed(speed)))
+    )
 
 
 @app.command(epilog="Example: monitor check --config monitor.toml")
@@ -109,5 +120,5 @@ def main() -> None:
     try:
         app()
     except MonitorError as error:
-        print(f"monitor: {error}", file=sys.stderr)  # noqa: T201 - the command line's last word
+        print(f"monitor: {error}", file=sys.stderr)
         sys.exit(1)

@@ -86,8 +86,9 @@ class Model(_Section):
     """A folder written by ``python -m models train``; none: the weights of this package."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    threads: Annotated[int, Field(ge=1)] | None = None
-    """Threads of the model on a CPU; none: one for each core."""
+    threads: Annotated[int, Field(ge=1)] = 1
+    """Threads of the model on a CPU. Two on a machine with a busy neighbour wait for each other and
+    are slower than one; ask for more only where the cores are free."""
     batch_tokens: Annotated[int, Field(ge=16)] = 1024
     """Tokens of a micro-batch, padding included."""
 
