@@ -30,6 +30,7 @@ from kafka.errors import (
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
 )
+from kafka.structs import MemberState
 
 from monitor.errors import SourceError
 from monitor.events import Gap, Origin, Partition, Record
@@ -43,6 +44,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_TIMESTAMP = 253_402_300_799_000  # the last second of year 9999, in milliseconds
 _CLOSE_TIMEOUT = 5.0
 _SLICE = 0.1
+_JOIN_PATIENCE = 5.0
 
 
 class _Notes(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no types
@@ -117,7 +119,8 @@ class KafkaSource:
             raise
 
     def poll(self, timeout: float, limit: int) -> Batch:
-        """See `monitor.source.base.Source.poll`. It returns early after a rebalance or a gap."""
+        """See `monitor.source.base.Source.poll`. It returns early after a rebalance or a gap, and
+        up to 5 s late while the group is being joined."""
         fetched: Mapping[TopicPartition, Sequence[Any]] = {}
         gaps: Sequence[Gap] = ()
         try:
@@ -210,14 +213,23 @@ class KafkaSource:
     def _wait_for_records(
         self, timeout: float, limit: int
     ) -> Mapping[TopicPartition, Sequence[Any]]:
-        """Poll in slices: the client itself would keep a rebalance to itself until ``timeout``."""
-        deadline = time.monotonic() + timeout
+        """Poll in slices: the client itself would keep a rebalance to itself until ``timeout``.
+
+        A join that completes between two polls is thrown away and begun anew, for every member of
+        the group; so while one is under way this waits for it, beyond ``timeout`` if need be.
+        """
+        start = time.monotonic()
+        patience = timeout
         while True:
-            left = max(0.0, deadline - time.monotonic())
+            left = max(0.0, patience - (time.monotonic() - start))
             fetched: Mapping[TopicPartition, Sequence[Any]] = self._consumer.poll(
                 milliseconds(min(left, _SLICE)), max_records=limit
             )
-            if fetched or left <= _SLICE or self._consumer.assignment() != self._positions.keys():
+            if fetched or self._consumer.assignment() != self._positions.keys():
+                return fetched
+            joining = self._consumer.group_metadata().state == MemberState.REBALANCING
+            patience = max(timeout, _JOIN_PATIENCE) if joining else timeout
+            if time.monotonic() - start >= patience:
                 return fetched
 
     def _rebalanced(self) -> tuple[set[TopicPartition], set[TopicPartition]]:
