@@ -98,7 +98,7 @@ def test_records_survive_a_restart_of_the_broker_and_no_process_survives_its_end
 
     with node:
         source = KafkaSource(settings, ["news"])
-        records = [record for _ in range(60) for record in source.poll(0.25, 10).records][:1]
+        found = next(record for _ in range(60) for record in source.poll(0.25, 10).records)
         source.close()
 
-    assert [b"kept"] == [record.value for record in records]
+    assert found.value == b"kept"
