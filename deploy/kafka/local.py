@@ -236,7 +236,8 @@ class LocalKafka:
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
         done = subprocess.run(  # noqa: S603
             [runtime, *_JVM, "kafka.tools.StorageTool", "format"]  # noqa: RUF005
-            + ["-t", cluster, "-c", str(self._properties), "-g"],
+            # One argument: an id may begin with a hyphen, and would be taken for an option.
+            + [f"--cluster-id={cluster}", "-c", str(self._properties), "-g"],
             env=environment,
             capture_output=True,
             text=True,

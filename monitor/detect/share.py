@@ -61,13 +61,15 @@ class ShareSettings:
     prior_share: float = 0.25
     """The parent's share for the whole stream, which has no parent."""
     half_life: float = 2.0
-    """Half-life of the baseline in days."""
+    """Half-life of the baseline in days, for a key with ``full_memory`` documents or more …"""
+    full_memory: float = 500.0
+    """… and longer in proportion for one with fewer: a sparse key must not forget what it knows."""
     margin: float = 1.25
     """Odds by which p⁺ stands above the baseline's upper confidence bound."""
     z: float = 1.28
     discount: float = 0.9
     """γ of the recursion."""
-    min_baseline: float = 50.0
+    min_baseline: float = 40.0
     """Decayed documents below which a key is cold: it alerts through its parent."""
 
 
@@ -206,6 +208,7 @@ class ShareDetector:
         rows["lag_negative"] = np.roll(rows["lag_negative"], -1, axis=1)
         rows["lag_n"][:, -1] = n
         rows["lag_negative"][:, -1] = x
+        decay = self._decay ** np.minimum(rows["documents"] / self._settings.full_memory, 1.0)
         spread = (x - n * base) ** 2 / (base * (1 - base)) - n
         for field, added in (
             ("negative", old_x),
@@ -215,7 +218,7 @@ class ShareDetector:
             ("active", n > 0),
             ("seen", np.ones(len(n))),
         ):
-            rows[field][learning] = rows[field][learning] * self._decay + added[learning]
+            rows[field][learning] = (rows[field] * decay + added)[learning]
 
     def _overdispersion(self) -> float:
         """ρ⁺ = max(0.02, 1.5·ρ̂); ρ̂ by moments, pooled over the keys."""

@@ -8,7 +8,7 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-from harness.flow import START, Flow, make_flow, message
+from harness.flow import START, Flow, Message, make_flow, message
 
 from monitor.errors import LeaseError, ScoringError, SourceError, StoreError
 from monitor.events import TOPICS, AlertStatus, Partition, Reason
@@ -18,7 +18,7 @@ from monitor.source.memory import Fail, Read, Rebalance
 from monitor.store.base import RECEIVERS
 
 
-def ordinary_days(days: int, per_hour: int = 6, seed: int = 1) -> list[dict[str, object]]:
+def ordinary_days(days: int, per_hour: int = 6, seed: int = 1) -> list[Message]:
     """A quarter negative, spread evenly over the hours."""
     rng = random.Random(seed)
     step = timedelta(hours=1) / per_hour
@@ -28,7 +28,7 @@ def ordinary_days(days: int, per_hour: int = 6, seed: int = 1) -> list[dict[str,
     ]
 
 
-def crisis(first_id: int, hours: float, per_hour: int = 30) -> list[dict[str, object]]:
+def crisis(first_id: int, hours: float, per_hour: int = 30) -> list[Message]:
     """Nine in ten negative, five times as many as usual, from the fourth day on."""
     rng = random.Random(2)
     at = START + timedelta(days=3)
@@ -41,7 +41,7 @@ def crisis(first_id: int, hours: float, per_hour: int = 30) -> list[dict[str, ob
 def test_what_goes_in_is_scored_or_rejected_to_the_item() -> None:
     flow = make_flow()
     good = [message(i, START + timedelta(minutes=i)) for i in range(50)]
-    bad = [
+    bad: list[Message | bytes] = [
         b"not json",
         b"",
         b'{"source": "s"}',

@@ -30,6 +30,9 @@ from monitor.store.memory import MemoryDatabase, MemoryStore
 START = datetime(2026, 3, 2, tzinfo=UTC)
 
 
+Message = dict[str, object]
+
+
 def judge(text: str) -> tuple[int, int]:
     """Sentiment and topic as the text itself says: "- 5 …" is negative on topic 5."""
     sign, topic, *_ = text.split()
@@ -38,7 +41,7 @@ def judge(text: str) -> tuple[int, int]:
 
 def message(
     number: int, at: datetime, sign: str = "0", topic: int = 5, source: str = ""
-) -> dict[str, object]:
+) -> Message:
     """A valid message whose text tells the scorer its verdict."""
     return {
         "id": f"d{number}",
@@ -94,7 +97,7 @@ class Flow:
         )
         self.pipeline.load()
 
-    def put(self, messages: Sequence[dict[str, object] | bytes], topic: str = "news") -> None:
+    def put(self, messages: Sequence[Message | bytes], topic: str = "news") -> None:
         """Publish."""
         for m in messages:
             value = m if isinstance(m, bytes) else json.dumps(m).encode()
