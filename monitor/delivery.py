@@ -26,10 +26,10 @@ from monitor.alert.complaint import Complaints
 from monitor.alert.group import Group, GroupTiming
 from monitor.alert.lane import Lane, ThreadLane
 from monitor.alert.payload import webhook_body
-from monitor.alert.relay import Relay
 from monitor.alert.retry import after_attempt
 from monitor.clock import Clock
 from monitor.errors import DeliveryError, StoreError
+from monitor.relay import Relay
 from monitor.source.base import Publisher
 from monitor.store.base import (
     RECEIVERS,

@@ -15,11 +15,11 @@ from monitor.alert.codec import alert_to_json
 from monitor.alert.group import GroupTiming
 from monitor.alert.lane import InlineLane, ThreadLane
 from monitor.alert.memory import Cut, MemoryNotifier, Reply
-from monitor.alert.relay import messages_of
 from monitor.clock import ManualClock, SystemClock
 from monitor.delivery import POLL, UNREADABLE, DeliveryLoop
 from monitor.errors import SourceError, StoreError
 from monitor.events import Alert, AlertStatus, Severity
+from monitor.relay import messages_of
 from monitor.store.base import RECEIVERS, Notification, NotificationStatus
 from monitor.store.memory import MemoryDatabase, MemoryOutbox
 
