@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from monitor.events import BUCKET_SECONDS, Bucket, Sums
 
 MAX_SILENCE = 7 * 86_400
-"""Seconds without one document after which empty buckets are skipped (a replay of another year)."""
+"""Seconds after the last bucket with documents from which empty buckets are skipped, not closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Window:
         self._sums: dict[int, dict[str, Sums]] = {}
         self._revisions: dict[tuple[str, int], int] = {}
         self._touched: set[tuple[str, int]] = set()
+        self._last_spoken: int | None = None  # the newest closed bucket with documents
         self.closed_until: int | None = None
 
     @property
@@ -54,6 +56,8 @@ class Window:
                 b.n, b.negative, b.positive, b.score_sum
             )
             self._revisions[b.key, b.start] = b.revision
+        spoken = [start for start in self._sums if self._is_closed(start)]
+        self._last_spoken = max(spoken) if spoken else closed_until
 
     def is_late(self, start: int) -> bool:
         """Whether a document of the bucket that starts here comes too late for any correction."""
@@ -65,32 +69,31 @@ class Window:
             self._sums.setdefault(start, {}).setdefault(key, Sums()).add(sums)
             if (key, start) not in self._touched:
                 self._touched.add((key, start))
-                if self.closed_until is not None and start < self.closed_until:
-                    self._revisions[key, start] = self._revisions.get((key, start), 0) + 1
+                if self._is_closed(start):
+                    self._revisions[key, start] = self._revision(key, start) + 1
+                    self._last_spoken = max(self._last_spoken or start, start)
 
     def close(self, watermark: float | None) -> Iterator[Closed]:
         """Close, oldest first, every bucket whose end the watermark has passed, empty ones too.
 
-        A silence of more than a week between two buckets is skipped, not walked through.
+        Of a longer silence only the first week is walked through (a replay may jump by years). The
+        rule looks back, never ahead, so that it does not depend on how the documents were batched.
         """
         if watermark is None:
             return
         until = int(watermark // BUCKET_SECONDS) * BUCKET_SECONDS
-        waiting = sorted(s for s in self._sums if s < until and not self._is_closed(s))
+        waiting = deque(sorted(s for s in self._sums if s < until and not self._is_closed(s)))
         if self.closed_until is None:
             if not waiting:
                 return
-            self.closed_until = waiting[0]
+            self.closed_until = self._last_spoken = waiting[0]
         while self.closed_until < until:
             start = self.closed_until
-            while waiting and waiting[0] < start:
-                waiting.pop(0)
-            ahead = waiting[0] if waiting else until
-            if ahead - start > MAX_SILENCE:
-                start = ahead
-                if start >= until:
-                    self.closed_until = until
-                    break
+            if waiting and waiting[0] == start:
+                self._last_spoken = waiting.popleft()
+            elif self._last_spoken is not None and start - self._last_spoken > MAX_SILENCE:
+                self.closed_until = waiting[0] if waiting else until
+                continue
             self.closed_until = start + BUCKET_SECONDS
             yield Closed(start, self._sums.get(start, {}))
 
