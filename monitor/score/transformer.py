@@ -51,7 +51,8 @@ class TransformerScorer:
             self._on_batch(len(rows), len(rows) * max(lengths[i] for i in rows))
         failed = np.zeros(len(texts), dtype=np.bool_)
         failed[list(failures)] = True
-        if failures and len(failures) == len(texts):
+        if failures:
+            # A device that dies half-way leaves verdicts behind; what followed was not the texts.
             self._probe()
         return Verdicts(
             sentiment,
@@ -101,7 +102,7 @@ class TransformerScorer:
                 f"the model {self.model_version} judges nothing any more ({error}); "
                 "restart the daemon, and check the device's memory"
             ) from error
-        if not np.isfinite(found.sentiment).all():
+        if not (np.isfinite(found.sentiment).all() and np.isfinite(found.topic).all()):
             raise ScoringError(
                 f"the model {self.model_version} gives no finite output: its weights are damaged; "
                 "install the package again or point [model] path to other weights"
