@@ -16,7 +16,7 @@ class Reading:
     Given for the keys that are in alarm (``evalue`` >= ``threshold``) and for those that fire.
     ``observed`` and ``upper`` compare this bucket alone with the upper end of what is normal: the
     life cycle adds them up to see a recovery. The other figures cover the window since the
-    evidence began to rise.
+    evidence began to rise; for a key that fires, the bucket.
     """
 
     key: str

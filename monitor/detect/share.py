@@ -122,7 +122,9 @@ class ShareDetector:
                     since=int(row["since"]),
                 )
             )
+        # What follows a page is a new rise: another window, and so another alert.
         rows["m"][frozen] = 0.0
+        rows["cusum"][frozen] = 0.0
         return readings
 
     def drain(self) -> list[tuple[str, bytes]]:

@@ -109,6 +109,7 @@ class VolumeDetector:
         self._table = KeyTable(_ROW, keys, np.zeros((), dtype=_ROW))
         self._season = Seasonality()
         self._decay = 0.5 ** (1.0 / (self._settings.half_life * DAY_BUCKETS))
+        self._lagged_factor = 1.0  # of the bucket that the level learns: it lies an hour back
         self._dirty = False
 
     @property
@@ -124,7 +125,7 @@ class VolumeDetector:
         frozen[[self._table.index[k] for k in firing if k in self._table.index]] = True
         warm = rows["seen"] >= self._settings.warm_up * DAY_BUCKETS
         self._update_statistic(start, n, x, expected, warm)
-        self._update_level(start, n, factor, frozen)
+        self._update_level(start, n, frozen)
         evalue = rows["m"].mean(axis=1)
         threshold = DAY_BUCKETS * len(rows) / self._settings.budget
         alarm = (evalue >= threshold) & (n > 0) & ~frozen
@@ -149,7 +150,9 @@ class VolumeDetector:
                     since=int(row["since"]),
                 )
             )
+        # What follows a page is a new rise: another window, and so another alert.
         rows["m"][frozen] = 0.0
+        rows["cusum"][frozen] = 0.0
         return readings
 
     def drain(self) -> list[tuple[str, bytes]]:
@@ -168,7 +171,7 @@ class VolumeDetector:
 
     def accept(self, key: str) -> None:
         row = self._table.rows[self._table.index[key]]
-        row["documents"] = row["lag"].sum()
+        row["documents"] = row["lag"].sum() / self._lagged_factor
         row["exposure"] = LAG
         row["m"] = 0.0
 
@@ -213,17 +216,16 @@ class VolumeDetector:
         rows["window_negative"] += x
         rows["window_expected"] += expected
 
-    def _update_level(
-        self, start: int, n: NDArray[np.int64], factor: float, frozen: NDArray[np.bool_]
-    ) -> None:
+    def _update_level(self, start: int, n: NDArray[np.int64], frozen: NDArray[np.bool_]) -> None:
         rows = self._table.rows
         learning = ~frozen
+        self._lagged_factor = self._season.factor(start - LAG * BUCKET_SECONDS)
         old = rows["lag"][:, 0].copy()
         rows["lag"] = np.roll(rows["lag"], -1, axis=1)
         rows["lag"][:, -1] = n
         rows["seen"] += 1
         rows["documents"][learning] = (
-            rows["documents"][learning] * self._decay + old[learning] / factor
+            rows["documents"][learning] * self._decay + old[learning] / self._lagged_factor
         )
         rows["exposure"][learning] = rows["exposure"][learning] * self._decay + 1.0
         root = self._table.index[ALL]
