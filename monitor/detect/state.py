@@ -88,7 +88,7 @@ class Lifecycle:
         }
 
     def dump(self) -> list[tuple[str, bytes]]:
-        """(key, observations since it fired) of the firing keys."""
+        """(key, observations since it fired) of the active keys."""
         return [(key, json.dumps(self._observations.get(key, [])).encode()) for key in self._active]
 
     def advance(
@@ -106,6 +106,9 @@ class Lifecycle:
                 change, accept = self._watch(alert, reading, start, context)
                 changed += [change] if change else []
                 accepted += [key] if accept else []
+            elif alert.status is AlertStatus.FIRING and self._outlived(alert, start):
+                # The detector does not know this key any more: nothing else would ever end it.
+                changed.append(self._end(alert, start, context))
         for reading in readings:
             current = self._active.get(reading.key)
             if reading.alarm and (current is None or current.status is AlertStatus.PENDING):
@@ -164,13 +167,14 @@ class Lifecycle:
         end = start + BUCKET_SECONDS
         observations = self._observations.setdefault(alert.key, [])
         observations.append((start, reading.observed, reading.upper, reading.bucket_documents))
-        fired = alert.fired_at or alert.started_at
-        lasted = end - int(fired.timestamp())
-        if lasted >= s.accept_after:
+        if self._outlived(alert, start):
             return self._end(alert, start, context), True
-        if lasted >= s.min_firing and self._recovered(observations, end):
+        if _lasted(alert, end) >= s.min_firing and self._recovered(observations, end):
             return self._end(alert, start, context), False
         return None, False
+
+    def _outlived(self, alert: Alert, start: int) -> bool:
+        return _lasted(alert, start + BUCKET_SECONDS) >= self._settings.accept_after
 
     def _recovered(self, observations: list[_Observation], end: int) -> bool:
         """Whether the shortest run of last buckets that suffices was normal as a whole."""
@@ -212,6 +216,11 @@ def summarise(detector: str, reading: Reading) -> str:
         f"{name}: {reading.value:.0%} negative where {reading.baseline:.0%} is usual "
         f"({reading.negative} of {reading.documents} documents since it rose)"
     )
+
+
+def _lasted(alert: Alert, end: int) -> int:
+    """Seconds from when it fired to ``end``."""
+    return end - int((alert.fired_at or alert.started_at).timestamp())
 
 
 def _time(seconds: int) -> datetime:
