@@ -1,17 +1,18 @@
 """The configuration: one strict tree from a TOML file and the environment.
 
 ``MONITOR_SECTION__NAME`` in the environment wins over the file. An unknown name, a wrong type or a
-value out of range stops the start, and every fault is listed at once.
+value out of range stops the start, and every fault is listed at once, without showing a secret.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import tomllib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AwareDatetime,
@@ -24,6 +25,8 @@ from pydantic import (
     model_validator,
 )
 
+from monitor.alert.guard import Guard
+from monitor.alert.signing import Signer
 from monitor.errors import ConfigError
 
 Positive = Annotated[float, Field(gt=0)]
@@ -33,7 +36,9 @@ PREFIX = "MONITOR_"
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False
+    )
 
 
 class Kafka(_Section):
@@ -65,6 +70,15 @@ class Kafka(_Section):
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
     sasl_token_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _own_topics_are_not_read(self) -> Kafka:
+        written = [self.scored_topic, self.alerts_topic, self.dead_letters_topic]
+        if both := sorted(set(written) & set(self.topics)):
+            raise ValueError(f"topics that are written must not be read: {', '.join(both)}")
+        if len(set(written)) < len(written):
+            raise ValueError("scored_topic, alerts_topic and dead_letters_topic must differ")
+        return self
 
 
 class Intake(_Section):
@@ -117,7 +131,7 @@ class Detect(_Section):
 class StoreSection(_Section):
     """The database and how long it keeps what."""
 
-    url: str = "sqlite:///var/monitor.db"
+    url: str = Field(default="sqlite:///var/monitor.db", repr=False)
     keep_texts_days: Positive = 90.0
     keep_buckets_days: Positive = 730.0
     keep_dead_letters_days: Positive = 30.0
@@ -136,7 +150,7 @@ class Receiver(_Section):
     """One webhook."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
-    url: str
+    url: str = Field(repr=False)
     secrets: Annotated[tuple[SecretStr, ...], Field(min_length=1)]
     """``whsec_…``, the newest first; several while a secret is being rotated."""
     allow_http: bool = False
@@ -144,18 +158,26 @@ class Receiver(_Section):
     """CIDR blocks inside the house that this receiver may lie in."""
     timeout: Positive = 10.0
 
-    @field_validator("url")
-    @classmethod
-    def _web_address(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"must be an http or https address, not {url!r}")
-        return url
+    @property
+    def plain_networks(self) -> tuple[str, ...]:
+        """Networks that may be spoken to without TLS."""
+        return self.allow_networks if self.allow_http else ()
 
     @model_validator(mode="after")
-    def _https_unless_allowed(self) -> Receiver:
-        if self.url.startswith("http:") and not self.allow_http:
-            raise ValueError("plain http needs allow_http = true")
+    def _usable(self) -> Receiver:
+        if self.url.startswith("http:") and not self.plain_networks:
+            raise ValueError("plain http needs allow_http = true and its network in allow_networks")
+        faults = []
+        for part in (
+            lambda: Signer([s.get_secret_value() for s in self.secrets]),
+            lambda: Guard(self.allow_networks, self.plain_networks).target(self.url),
+        ):
+            try:
+                part()
+            except ConfigError as error:
+                faults.append(str(error))
+        if faults:
+            raise ValueError("; ".join(faults))
         return self
 
 
@@ -224,39 +246,72 @@ class Settings(_Section):
     """Seconds without progress of the main loop after which the process ends itself."""
 
 
-def load_settings(path: Path | None, environ: dict[str, str] | None = None) -> Settings:
+_TOP_LEVEL = frozenset({"watchdog"})
+
+
+def load_settings(path: Path | None, environ: Mapping[str, str] | None = None) -> Settings:
     """Read the file (none: defaults) and the environment.
 
     Raises ``ConfigError`` with every fault at once, each with its place and how to mend it.
     """
     tree = _read(path) if path is not None else {}
-    where = str(path) if path is not None else "the defaults"
-    for name, value in sorted((environ if environ is not None else dict(os.environ)).items()):
-        if name.startswith(PREFIX) and "__" in name:
-            _put(tree, name.removeprefix(PREFIX).lower().split("__"), value)
+    faults: list[str] = []
+    variables: dict[tuple[str, ...], str] = {}
+    for name, value in sorted((os.environ if environ is None else environ).items()):
+        place = _place(name)
+        if place is None:
+            continue
+        variables[place] = name
+        if not _put(tree, place, value):
+            faults.append(f"  {name}: {'.'.join(place[:-1])} is no section that can be added to")
     try:
-        return Settings.model_validate(tree)
+        settings = Settings.model_validate(tree)
     except ValidationError as error:
-        faults = [
-            f"  {'.'.join(str(part) for part in e['loc'])}: {_explain(e)}"
-            for e in error.errors(include_url=False, include_context=False)
-        ]
+        found = error.errors(include_url=False, include_context=False)
+        faults += [f"  {_where(e['loc'], variables)}: {_explain(e)}" for e in found]
+    if faults:
         count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
-        raise ConfigError(f"{where}: {count} in the configuration\n" + "\n".join(faults)) from None
+        where = path or "the environment"
+        raise ConfigError(f"{where}: {count} in the configuration\n" + "\n".join(faults))
+    return settings
+
+
+def _place(variable: str) -> tuple[str, ...] | None:
+    """Where a variable of the environment belongs; None: it is none of ours.
+
+    A name without a double underscore is ours only if it is a setting of the top level: Kubernetes
+    makes up others, such as MONITOR_PORT, for a service that is called monitor.
+    """
+    if not variable.startswith(PREFIX):
+        return None
+    names = tuple(variable.removeprefix(PREFIX).lower().split("__"))
+    return names if len(names) > 1 or names[0] in _TOP_LEVEL else None
+
+
+def _where(loc: tuple[int | str, ...], variables: Mapping[tuple[str, ...], str]) -> str:
+    """The place of a fault, with the variable that it came from."""
+    place = tuple(str(part) for part in loc)
+    variable = next((v for p, v in variables.items() if p == place[: len(p)]), None)
+    return ".".join(place) + (f" (from {variable})" if variable else "")
 
 
 def _explain(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         return "unknown name; see deploy/monitor.example.toml for those that exist"
-    shown = "" if isinstance(error["input"], dict) else f" (found {_hide(error)})"
-    return f"{error['msg'].removeprefix('Value error, ')}{shown}"
+    if error["type"] == "missing":
+        return "is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{message}{_shown(error['input'], '.'.join(str(p) for p in error['loc']))}"
 
 
-def _hide(error: Any) -> str:
-    """The value at fault, unless its name says that it is a secret."""
-    place = ".".join(str(p) for p in error["loc"])
-    secret = any(word in place for word in ("secret", "password", "key"))
-    return "a secret" if secret else repr(error["input"])[:80]
+def _shown(value: object, place: str) -> str:
+    """The value at fault, unless it may hold a secret: by its name, its shape or its kind."""
+    if any(word in place for word in ("secret", "password", "key")):
+        return " (found a secret)"
+    if not isinstance(value, str | int | float) or str(value)[:1] in ("[", "{"):
+        return ""
+    found = re.sub(r"//.*@", "//…@", value) if isinstance(value, str) else value
+    return f" (found {found!r:.80})"
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -271,10 +326,24 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: is not TOML: {error}") from error
 
 
-def _put(tree: dict[str, Any], names: list[str], value: str) -> None:
-    for name in names[:-1]:
+def _put(tree: dict[str, Any], place: tuple[str, ...], value: str) -> bool:
+    """Set a value; False when something on the way to its place is not a section."""
+    for name in place[:-1]:
         tree = tree.setdefault(name, {})
-    tree[names[-1]] = tomllib.loads(f"v = {value}")["v"] if value[:1] in "[{" else value
+        if not isinstance(tree, dict):
+            return False
+    tree[place[-1]] = _parsed(value)
+    return True
+
+
+def _parsed(value: str) -> Any:
+    """Arrays and tables are written as in TOML; whatever is neither is a plain text."""
+    if value[:1] not in ("[", "{"):
+        return value
+    try:
+        return tomllib.loads(f"v = {value}")["v"]
+    except tomllib.TOMLDecodeError:
+        return value
 
 
 def replay_from(event_origin: datetime, speed: float) -> Replay:
