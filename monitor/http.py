@@ -56,7 +56,8 @@ class HttpServer:
     def __init__(self, app: Starlette, host: str, port: int) -> None:
         """Takes the port at once. Raises ``ConfigError`` when it is in use."""
         try:
-            self._socket = socket.create_server((host, port), backlog=128)
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            self._socket = socket.create_server((host, port), family=family, backlog=128)
         except OSError as error:
             raise ConfigError(
                 f"{host}:{port} cannot be listened on ({error.strerror}); "

@@ -25,9 +25,13 @@ class _JsonFormatter(logging.Formatter):
 def configure(
     level: str = "INFO",
     style: Literal["auto", "text", "json"] = "auto",
-    stream: TextIO = sys.stderr,
+    stream: TextIO | None = None,
 ) -> None:
-    """Send every log to ``stream``; ``auto`` is text on a terminal and JSON lines elsewhere."""
+    """Send every log to ``stream`` (none: standard error).
+
+    ``auto`` is text on a terminal and JSON lines elsewhere.
+    """
+    stream = stream or sys.stderr
     handler = logging.StreamHandler(stream)
     text = style == "text" or (style == "auto" and stream.isatty())
     handler.setFormatter(

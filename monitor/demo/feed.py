@@ -54,7 +54,8 @@ class Feed:
     def close(self) -> None:
         """Stop publishing; whatever was begun is finished."""
         self._stop.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def _run(self) -> None:
         try:

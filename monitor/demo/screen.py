@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 import urllib.request
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from http.client import HTTPException
 
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Group, RenderableType
@@ -16,6 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 SHOWN_ALERTS = 8
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""The daemon is on this machine: a proxy named in the environment could not reach it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +37,9 @@ class Gauges:
 def read_gauges(url: str) -> Gauges | None:
     """Read the daemon's metrics; None while it does not answer."""
     try:
-        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - a fixed http URL
+        with _direct.open(url, timeout=2) as response:
             text = response.read().decode()
-    except OSError:
+    except (OSError, HTTPException):
         return None
     totals: dict[str, float] = {}
     rejected: dict[str, float] = {}
@@ -66,10 +70,16 @@ class AlertLine:
 
 
 class Screen:
-    """Draws the state; holds the last minute of counts for the rate."""
+    """Draws the state; holds the last counts (forty draws) for the rate."""
 
-    def __init__(self, addresses: Mapping[str, str], speed: float) -> None:
+    def __init__(
+        self,
+        addresses: Mapping[str, str],
+        speed: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._addresses = addresses
+        self._monotonic = monotonic
         self._speed = speed
         self._counts: deque[tuple[float, float]] = deque(maxlen=40)
         self.alerts: deque[AlertLine] = deque(maxlen=SHOWN_ALERTS)
@@ -84,7 +94,7 @@ class Screen:
     def render(self, gauges: Gauges | None, published: int, event_now: datetime) -> RenderableType:
         """The whole screen."""
         if gauges is not None:
-            self._counts.append((time.monotonic(), gauges.scored))
+            self._counts.append((self._monotonic(), gauges.scored))
         state = Table.grid(padding=(0, 3))
         state.add_column(style="dim", justify="right")
         state.add_column()
