@@ -50,13 +50,19 @@ def mean_pool(states: Tensor, attention_mask: Tensor) -> Tensor:
 
 
 def pad(
-    rows: Sequence[Sequence[int]], pad_id: int, device: str = "cpu", multiple: int = 1
+    rows: Sequence[Sequence[int]],
+    pad_id: int,
+    device: str = "cpu",
+    multiple: int = 1,
+    limit: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return (input_ids, attention_mask), both int64 [n, longest row], padded on the right.
 
-    The length is rounded up to a `multiple`.
+    The length is rounded up to a `multiple`, but not beyond `limit`.
     """
     longest = math.ceil(max(len(row) for row in rows) / multiple) * multiple
+    if limit is not None:
+        longest = max(min(longest, limit), max(len(row) for row in rows))
     ids = torch.full((len(rows), longest), pad_id, dtype=torch.int64)
     mask = torch.zeros((len(rows), longest), dtype=torch.int64)
     for index, row in enumerate(rows):

@@ -27,6 +27,11 @@ from models.weights import assemble, read
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+PAD_MULTIPLE: Final = 16
+"""Rows are padded to a multiple of this many tokens. oneDNN compiles and keeps a kernel for each
+shape that it meets: with free lengths the resident memory grew by 180 MB over 10,000 texts, with
+multiples of 16 it stays where it is, and the throughput is a third higher."""
+
 DEFAULT: Final = Path(__file__).parent / "default"
 
 Floats = npt.NDArray[np.float32]
@@ -127,7 +132,8 @@ class Predictor:
         lengths = [len(row) for row in ids]
         if min(lengths) == 0 or max(lengths) > self.max_length:
             raise ValueError(f"rows must hold 1 to {self.max_length} tokens; use encode()")
-        found = self._network(*pad(ids, self._network.pad_id, self.device))
+        batch = pad(ids, self._network.pad_id, self.device, PAD_MULTIPLE, self.max_length)
+        found = self._network(*batch)
         return {task: found[task].double().cpu().numpy() for task in LABELS}
 
     def predict(self, ids: Sequence[Sequence[int]]) -> Probabilities:

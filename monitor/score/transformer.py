@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.labels import TOPICS
-from models.predict import Predictor
+from models.predict import PAD_MULTIPLE, Predictor
 from monitor.errors import ScoringError
 from monitor.score.base import Verdicts
 from monitor.score.batch import plan
@@ -42,7 +43,7 @@ class TransformerScorer:
 
     def score(self, texts: Sequence[str]) -> Verdicts:
         ids = self._predictor.encode(texts)
-        lengths = [len(row) for row in ids]
+        lengths = [math.ceil(len(row) / PAD_MULTIPLE) * PAD_MULTIPLE for row in ids]
         sentiment = np.full((len(texts), 3), np.nan, dtype=np.float32)
         topic = np.full((len(texts), len(TOPICS)), np.nan, np.float32)
         failures: dict[int, str] = {}
