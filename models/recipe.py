@@ -29,9 +29,9 @@ class Recipe(BaseModel):
     lora_dropout: Share = 0.0
     label_smoothing: Share = 0.05
     class_weight_power: Annotated[float, Field(ge=0, le=1)] = 0.5
-    members: Count = 2
+    members: Count = 1
     average_decay: Share = 0.998
-    held_out: Annotated[float, Field(gt=0, lt=1)] = 0.06
+    held_out: Annotated[float, Field(gt=0, lt=1)] = 0.08
     max_length: Annotated[int, Field(ge=8)] = 128
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     seed: Annotated[int, Field(ge=0)] = 1
