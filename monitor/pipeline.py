@@ -41,6 +41,9 @@ from monitor.store.base import Commit, KeyState, Move, Position, Store
 
 log = logging.getLogger(__name__)
 
+SLICE = 128
+"""Documents scored between two looks at the stop signal."""
+
 
 class Decode(Protocol):
     """Turns one record into a document or a dead letter; see `monitor.source.decode`."""
@@ -114,6 +117,7 @@ class Pipeline:
         self._wall = wall
         self._settings = settings or PipelineSettings()
         self._positions: dict[Partition, Position] = {}
+        self._starts: dict[Partition, int] = {}  # where partitions stood when they were assigned
         self._assigned: frozenset[Partition] = frozenset()
         self._appended_at = datetime.fromtimestamp(0, UTC)
         self._current: Sequence[Scored] = ()
@@ -136,7 +140,8 @@ class Pipeline:
         5. commit to Kafka, for lag tools
         """
         work = self._poll_and_decode()  # 1
-        self._score(work)  # 2
+        if not self._score(work, stop):  # 2
+            return 0
         commit = self._aggregate_and_detect(work)  # 3
         if self._apply(commit, stop):  # 4
             self._commit(work)  # 5
@@ -144,12 +149,26 @@ class Pipeline:
         return len(work.batch.records)
 
     def run(self, stop: threading.Event) -> None:
-        """Pass after pass until ``stop`` is set; the batch in hand is finished first."""
+        """Pass after pass until ``stop`` is set; a batch that is still being scored is left to the
+        next start."""
         delay = self._settings.retry_first
+        stale = False
         while not stop.is_set():
             try:
+                if stale:
+                    self.load()
+                    self._seek(self._assigned)
+                    stale, self.healthy_store = False, True
                 self.step(stop)
                 delay = self._settings.retry_first
+            except StoreError as error:
+                # A read failed in mid-pass: what the pass has counted must be forgotten.
+                if not error.retryable:
+                    raise
+                stale = True
+                self._refused(error, delay)
+                self._wait_polling(delay, stop)
+                delay = min(delay * 2, self._settings.retry_most)
             except SourceError as error:
                 self._metrics.source_failures.inc()
                 if not error.retryable:
@@ -238,6 +257,7 @@ class Pipeline:
 
     def _rebalance(self, batch: Batch) -> None:
         if batch.assigned or batch.revoked:
+            self._starts.update((p, batch.positions[p]) for p in batch.assigned)
             self._follow((self._assigned - batch.revoked) | batch.assigned)
             self._seek(batch.assigned)
 
@@ -256,22 +276,33 @@ class Pipeline:
         )
 
     def _seek(self, partitions: frozenset[Partition]) -> None:
-        """Read on from where the last transaction ended."""
+        """Read on from where the last transaction ended; before the first, from the start."""
         self._source.seek(
-            {p: self._positions[p].next_offset for p in partitions if p in self._positions}
+            {
+                p: self._positions[p].next_offset if p in self._positions else self._starts[p]
+                for p in partitions
+            }
         )
 
     # ------------------------------------------------------------------ 2 score
 
-    def _score(self, work: _Work) -> None:
-        if not work.documents:
-            return
-        with self._timed("score"):
-            verdicts = self._scorer.score([d.content for d in work.documents])
+    def _score(self, work: _Work, stop: threading.Event) -> bool:
+        """Score in slices, each a sign of life: a full batch can take a slow machine a minute.
+        False: we must stop, and nothing of the batch has been counted or written yet."""
+        for first in range(0, len(work.documents), SLICE):
+            if stop.is_set():
+                return False
+            with self._timed("score"):
+                self._score_slice(work, work.documents[first : first + SLICE])
+            self._beat()
+        return True
+
+    def _score_slice(self, work: _Work, documents: Sequence[Document]) -> None:
+        verdicts = self._scorer.score([d.content for d in documents])
         errors = iter(verdicts.errors)
         scored_at = self._wall()
         topics = verdicts.topic.argmax(axis=1).tolist()
-        for i, document in enumerate(work.documents):
+        for i, document in enumerate(documents):
             if verdicts.failed[i]:
                 detail = f"{verdicts.model_version} cannot judge this text: {next(errors)}"
                 work.reject(document, Reason.UNSCORABLE, detail)
@@ -379,9 +410,7 @@ class Pipeline:
                 except StoreError as error:
                     if not error.retryable:
                         raise
-                    self.healthy_store = False
-                    self._metrics.store_failures.inc()
-                    log.error("the database refused, next try in %.1f s: %s", delay, error)  # noqa: TRY400 - the trace says no more than the message
+                    self._refused(error, delay)
                     if not self._wait_polling(delay, stop):
                         return False
                     delay = min(delay * 2, self._settings.retry_most)
@@ -390,6 +419,11 @@ class Pipeline:
                     for move in commit.moves:
                         self._positions[move.partition] = move.position
                     return True
+
+    def _refused(self, error: StoreError, delay: float) -> None:
+        self.healthy_store = False
+        self._metrics.store_failures.inc()
+        log.error("the database refused, next try in %.1f s: %s", delay, error)
 
     def _wait_polling(self, seconds: float, stop: threading.Event) -> bool:
         """Wait, but keep the membership of the group alive; False when we must stop."""
