@@ -146,7 +146,7 @@ class Daemon:
 
 
 def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = None) -> Daemon:
-    """Connect everything. ``scorer`` stands in for the model (benchmarks).
+    """Connect everything. ``scorer`` stands in for the model (tests, benchmarks).
 
     Raises ``MonitorError`` with what is wrong and how to mend it.
     """
@@ -202,10 +202,13 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
     return Daemon(settings, pipeline, delivery, server, jobs, metrics, clock, stop)
 
 
-def run_daemon(settings: config.Settings) -> None:
-    """``monitor run``: until SIGTERM or SIGINT; a second signal ends the process at once."""
+def run_daemon(settings: config.Settings, scorer: Scorer | None = None) -> None:
+    """``monitor run``: until SIGTERM or SIGINT; a second signal ends the process at once.
+
+    ``scorer`` stands in for the model (tests, benchmarks).
+    """
     with ExitStack() as stack:
-        daemon = build(settings, stack)
+        daemon = build(settings, stack, scorer)
 
         def on_signal(number: int, _frame: FrameType | None) -> None:
             if daemon.stop.is_set():

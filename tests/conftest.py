@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
 from collections.abc import Iterator
-from pathlib import Path
-from types import ModuleType
 
 import pytest
+from harness.broker import local_kafka
 
 from monitor.demo.broker import EmbeddedBroker
 from monitor.errors import BrokerError
@@ -43,16 +40,3 @@ def real_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSetti
         yield KafkaSettings(bootstrap_servers=node.bootstrap_servers, fetch_max_wait=0.1)
     finally:
         node.stop()
-
-
-def local_kafka() -> ModuleType:
-    """deploy/kafka/local.py, which is a script and not part of the installed packages."""
-    name = "deploy_kafka_local"
-    if name not in sys.modules:
-        path = Path(__file__).parents[1] / "deploy" / "kafka" / "local.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from harness.broker import local_kafka
 
 from monitor.errors import BrokerError
 from monitor.source.client import ensure_topics
@@ -17,13 +18,8 @@ from monitor.source.settings import KafkaSettings
 
 
 @pytest.fixture
-def local(request: pytest.FixtureRequest) -> ModuleType:
-    conftest = request.config.pluginmanager.get_plugin(
-        str(Path(__file__).parents[1] / "conftest.py")
-    )
-    assert conftest is not None
-    module: ModuleType = conftest.local_kafka()
-    return module
+def local() -> ModuleType:
+    return local_kafka()
 
 
 def test_a_port_in_use_is_named_before_anything_is_started(
