@@ -30,11 +30,16 @@ def train_command(
         Path | None, typer.Option(help="CSV to report on; twins of the training file removed.")
     ] = None,
     validate_topic: Annotated[Path | None, typer.Option(help="The same for the topics.")] = None,
+    corpus: Annotated[
+        list[Path] | None,
+        typer.Option(help="JSONL with text, split, sentiment, topic; joins both; repeatable."),
+    ] = None,
     backbone: Annotated[
         str | None, typer.Option(help="Encoder: a folder or hub name; default all-MiniLM-L6-v2.")
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the model in its manifest.")] = "model",
     licence: Annotated[str, typer.Option(help="Licence of the data.")] = "not stated",
+    corpus_licence: Annotated[str, typer.Option(help="Licence of the corpora.")] = "not stated",
     method: Annotated[Literal["lora", "full"], typer.Option(help="What is trained.")] = "lora",
     rank: Annotated[int | None, typer.Option(help="Rank of the adapters.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
@@ -84,6 +89,8 @@ def train_command(
             training={"sentiment": sentiment, "topic": topic},
             validation={"sentiment": validate_sentiment, "topic": validate_topic},
             licence=licence,
+            corpora=tuple(corpus or ()),
+            corpus_licence=corpus_licence,
         ),
         settings,
         out=out,
@@ -104,6 +111,9 @@ def evaluate_command(
     ] = None,
     sentiment: Annotated[Path | None, typer.Option(help="CSV with text,label.")] = None,
     topic: Annotated[Path | None, typer.Option(help="CSV with text,label.")] = None,
+    corpus: Annotated[
+        Path | None, typer.Option(help="JSONL corpus instead of the CSV files: its split `test`.")
+    ] = None,
     exclude_twins_of: Annotated[
         list[Path] | None,
         typer.Option(help="Training CSV; texts with a twin in it are not scored; repeatable."),
@@ -120,22 +130,30 @@ def evaluate_command(
         python -m models evaluate --sentiment sent_valid.csv --exclude-twins-of sent_train.csv
 
         python -m models evaluate --model runs/first --topic topic_valid.csv --json
+
+        python -m models evaluate --corpus models/data/corpus.jsonl
     """
-    from models.data import read, texts_of, without_twins
+    from models.data import read, read_corpus, texts_of, without_twins
     from models.evaluate import evaluate
     from models.labels import TASKS
     from models.predict import Predictor
     from models.render import print_report
 
     files = {"sentiment": sentiment, "topic": topic}
-    if not any(files.values()):
-        raise ModelError("nothing to evaluate: give --sentiment FILE, --topic FILE or both")
+    if not (corpus or any(files.values())):
+        raise ModelError(
+            "nothing to evaluate: give --sentiment FILE, --topic FILE or --corpus FILE"
+        )
+    if corpus and any(files.values()):
+        raise ModelError("--corpus has labels of both tasks: give it alone")
     predictor = Predictor.load(model, device=device, dtype=dtype, threads=threads)
     known = [text for path in exclude_twins_of or [] for text in texts_of(path)]
     reports = {}
     for task in TASKS:
         file = files[task]
-        if file is not None:
+        if corpus is not None:
+            reports[task] = evaluate(predictor, read_corpus(corpus, task, "test"))
+        elif file is not None:
             reports[task] = evaluate(predictor, without_twins(read(file, task), known))
     if as_json:
         found = {task: report.model_dump(mode="json") for task, report in reports.items()}

@@ -60,6 +60,44 @@ def read(path: Path, task: Task) -> Corpus:
     )
 
 
+def read_corpus(path: Path, task: Task, split: str = "train") -> Corpus:
+    """Read the rows of one split of a JSONL corpus: text, split, and a class name for each task.
+
+    Raises:
+        DataError: the file is missing, not UTF-8 JSONL, or a row is faulty; names file and line.
+    """
+    texts: list[str] = []
+    labels: list[int] = []
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as UTF-8 ({error}); give a JSONL file") from error
+    for number, line in enumerate(lines, start=1):
+        where = f"{path}, line {number}"
+        try:
+            row = json.loads(line)
+            text, part, label = row["text"], row["split"], row[task]
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(
+                f"{where}: not an object with text, split, sentiment and topic ({error})"
+            ) from error
+        if not isinstance(text, str) or not text.strip():
+            raise DataError(f"{where}: empty text; remove the row")
+        if label not in LABELS[task]:
+            raise DataError(f"{where}: {label!r} is no class of {task}")
+        if part == split:
+            texts.append(text)
+            labels.append(LABELS[task].index(label))
+    return Corpus(task, tuple(texts), np.asarray(labels, np.int64), path, file_sha256(path))
+
+
+def joined(first: Corpus, *others: Corpus) -> Corpus:
+    """Return all texts as one corpus of the first one's file."""
+    texts = tuple(text for corpus in (first, *others) for text in corpus.texts)
+    labels = np.concatenate([corpus.labels for corpus in (first, *others)])
+    return replace(first, texts=texts, labels=labels)
+
+
 def texts_of(path: Path) -> list[str]:
     """Return the texts of a CSV, whatever its labels; raises `DataError` as `read` does."""
     return [text for _, text, _ in _rows(path)]

@@ -31,6 +31,9 @@ class Sources:
     validation: Corpus | None = None
     validation_rows: int = 0  # of the validation file, before its twins were removed
     licence: str = field(default="not stated")
+    corpora: tuple[Corpus, ...] = ()
+    """Corpora that joined the training."""
+    corpus_licence: str = "not stated"
 
 
 def publish(
@@ -125,9 +128,21 @@ def _records(task: Task, source: Sources) -> list[DataRecord]:
             file=source.whole.path.name,
             sha256=source.whole.sha256,
             rows=len(source.whole),
-            texts=len(source.training) + len(source.held_out),
+            texts=len(source.training) + len(source.held_out) - sum(map(len, source.corpora)),
             licence=source.licence,
         )
+    ]
+    records += [
+        DataRecord(
+            task=task,
+            role="training",
+            file=corpus.path.name,
+            sha256=corpus.sha256,
+            rows=len(corpus),
+            texts=len(corpus),
+            licence=source.corpus_licence,
+        )
+        for corpus in source.corpora
     ]
     if source.validation is not None:
         records.append(

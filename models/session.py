@@ -17,7 +17,7 @@ from rich.progress import Progress as Bar
 
 from models import manifest as manifests
 from models.backbone import DEFAULT, find
-from models.data import deduplicate, hold_out, read, without_twins
+from models.data import deduplicate, hold_out, joined, read, read_corpus, without_twins
 from models.errors import ModelError
 from models.labels import TASKS, Task
 from models.manifest import Manifest
@@ -34,6 +34,9 @@ class Files:
     training: Mapping[Task, Path]
     validation: Mapping[Task, Path | None]
     licence: str
+    corpora: tuple[Path, ...] = ()
+    """JSONL files with both labels, whose split ``train`` joins the training of both tasks."""
+    corpus_licence: str = "not stated"
 
 
 def run_training(
@@ -69,7 +72,8 @@ def run_training(
     sources = {task: _sources(task, files, recipe) for task in TASKS}
     for task, source in sources.items():
         console.print(
-            f"{task}: {len(source.whole)} rows, {len(source.training)} to train on,"
+            f"{task}: {len(source.whole)} rows and {sum(map(len, source.corpora))} of the corpora,"
+            f" {len(source.training)} to train on,"
             f" {len(source.held_out)} held out"
         )
     columns = (
@@ -132,16 +136,27 @@ def recipe_of(settings: Mapping[str, object]) -> Recipe:
 
 def _sources(task: Task, files: Files, recipe: Recipe) -> Sources:
     whole = read(files.training[task], task)
-    training, held_out = hold_out(deduplicate(whole), recipe.held_out, recipe.seed)
+    corpora = tuple(read_corpus(path, task) for path in files.corpora)
+    everything = joined(whole, *corpora)
+    training, held_out = hold_out(deduplicate(everything), recipe.held_out, recipe.seed)
     path = files.validation[task]
     if path is None:
-        return Sources(whole, training, held_out, licence=files.licence)
+        return Sources(
+            whole,
+            training,
+            held_out,
+            licence=files.licence,
+            corpora=corpora,
+            corpus_licence=files.corpus_licence,
+        )
     validation = read(path, task)
     return Sources(
         whole,
         training,
         held_out,
-        validation=without_twins(validation, whole.texts),
+        validation=without_twins(validation, everything.texts),
         validation_rows=len(validation),
         licence=files.licence,
+        corpora=corpora,
+        corpus_licence=files.corpus_licence,
     )

@@ -1,13 +1,15 @@
 """Reading labelled texts, twins, held-out parts."""
 
+import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from models.data import deduplicate, hold_out, read, without_twins
+from models.data import deduplicate, hold_out, joined, read, read_corpus, without_twins
 from models.errors import DataError
-from models.labels import SENTIMENTS
+from models.labels import SENTIMENTS, TOPICS
 from models.text import MAX_CHARACTERS, normalise, twin_key
 
 
@@ -130,3 +132,64 @@ def test_a_class_with_a_single_text_cannot_be_held_out(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match="class 'negative' has 0"):
         hold_out(corpus, 0.5, seed=1)
+
+
+CORPUS = Path(__file__).parents[2] / "models" / "data" / "corpus.jsonl"
+
+
+def row(text: str, split: str = "train", sentiment: str = "negative") -> str:
+    return json.dumps(
+        {"text": text, "split": split, "sentiment": sentiment, "topic": "Macro", "entities": []}
+    )
+
+
+def test_a_corpus_gives_the_texts_of_one_split_with_the_label_of_one_task(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_text("\n".join([row("Mill closes"), row("Mill opens", "test", "positive")]), "utf-8")
+
+    train, test = read_corpus(path, "topic"), read_corpus(path, "sentiment", "test")
+
+    assert ("Mill closes",) == train.texts
+    assert [TOPICS.index("Macro")] == train.labels.tolist()
+    assert ("Mill opens",) == test.texts
+    assert [SENTIMENTS.index("positive")] == test.labels.tolist()
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("not json", "line 2: not an object"),
+        ('{"text": "a"}', "line 2: not an object"),
+        (row("  "), "line 2: empty text"),
+        (row("a", sentiment="sad"), "line 2: 'sad' is no class of sentiment"),
+    ],
+)
+def test_a_faulty_row_of_a_corpus_is_named(tmp_path: Path, line: str, complaint: str) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_text(f"{row('fine')}\n{line}\n", "utf-8")
+    with pytest.raises(DataError, match=complaint):
+        read_corpus(path, "sentiment")
+
+
+def test_joined_corpora_keep_every_text_with_its_label(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_text(row("Mill closes"), "utf-8")
+    tweets = read(write(tmp_path, "text,label\nMill opens,positive\n"), "sentiment")
+
+    both = joined(tweets, read_corpus(path, "sentiment"))
+
+    assert ("Mill opens", "Mill closes") == both.texts
+    assert ["positive", "negative"] == [SENTIMENTS[i] for i in both.labels]
+
+
+def test_the_corpus_of_the_repository_is_whole() -> None:
+    rows = [json.loads(line) for line in CORPUS.read_text("utf-8").splitlines()]
+    keys = [twin_key(r["text"]) for r in rows]
+    assert len(set(keys)) == len(rows)
+    for r in rows:
+        for entity in r["entities"]:
+            assert r["text"][entity["start"] : entity["end"]].strip()
+            assert (entity["type"] == "organisation") == ("sentiment" in entity)
+    assert set(SENTIMENTS) == {r["sentiment"] for r in rows}
+    assert set(TOPICS) == {r["topic"] for r in rows}
+    assert 0.07 < Counter(r["split"] for r in rows)["test"] / len(rows) < 0.13
