@@ -69,6 +69,9 @@ class ShareSettings:
     z: float = 1.28
     discount: float = 0.9
     """γ of the recursion."""
+    prior_overdispersion: float = 0.05
+    prior_pairs: float = 1000.0
+    """Pairs of documents' worth of it in every key's overdispersion."""
     min_baseline: float = 40.0
     """Decayed documents below which a key is cold: it alerts through its parent."""
 
@@ -172,7 +175,7 @@ class ShareDetector:
         counted = spoke & (rows["documents"] >= s.min_baseline)
         if not counted.any():
             return
-        rho = self._overdispersion()
+        rho = self._overdispersion()[counted]
         log_null = _log_beta_binomial(x[counted], n[counted], upper[counted], rho)
         m = rows["m"][counted]
         # Page's CUSUM at its last zero is the likeliest moment of the change: the window's start.
@@ -222,13 +225,17 @@ class ShareDetector:
         ):
             rows[field][learning] = (rows[field] * decay + added)[learning]
 
-    def _overdispersion(self) -> float:
-        """ρ⁺ = max(0.02, 1.5·ρ̂); ρ̂ by moments, pooled over the keys."""
+    def _overdispersion(self) -> Floats:
+        """ρ⁺ = max(0.02, 1.5·ρ̂) of every key, [keys]; ρ̂ by moments, shrunk to a prior.
+
+        Not pooled over the keys: pairs grow with n², so the whole stream would speak for all, and
+        its share, a mean over topics, is far steadier than that of any one topic.
+        """
+        s = self._settings
         rows = self._table.rows
-        pairs = float(rows["pairs"].sum())
-        if pairs < 1_000:
-            return 0.05
-        return float(np.clip(1.5 * rows["excess"].sum() / pairs, 0.02, 0.5))
+        prior = s.prior_overdispersion * s.prior_pairs
+        rho: Floats = (1.5 * rows["excess"] + prior) / (rows["pairs"] + s.prior_pairs)
+        return np.clip(rho, 0.02, 0.5)
 
 
 def _scale_odds(p: Floats, ratio: float) -> Floats:
@@ -237,7 +244,9 @@ def _scale_odds(p: Floats, ratio: float) -> Floats:
     return scaled
 
 
-def _log_beta_binomial(x: NDArray[np.int64], n: NDArray[np.int64], p: Floats, rho: float) -> Floats:
+def _log_beta_binomial(
+    x: NDArray[np.int64], n: NDArray[np.int64], p: Floats, rho: Floats
+) -> Floats:
     """ln BB(x; n, p, ρ) up to a constant in p: betaln(x + a, n − x + b) − betaln(a, b)."""
     a = p * (1 - rho) / rho
     b = (1 - p) * (1 - rho) / rho
