@@ -109,7 +109,7 @@ class VolumeDetector:
         self._table = KeyTable(_ROW, keys, np.zeros((), dtype=_ROW))
         self._season = Seasonality()
         self._decay = 0.5 ** (1.0 / (self._settings.half_life * DAY_BUCKETS))
-        self._lagged_factor = 1.0  # of the bucket that the level learns: it lies an hour back
+        self._start = 0
         self._dirty = False
 
     @property
@@ -171,7 +171,8 @@ class VolumeDetector:
 
     def accept(self, key: str) -> None:
         row = self._table.rows[self._table.index[key]]
-        row["documents"] = row["lag"].sum() / self._lagged_factor
+        hour = [self._season.factor(self._start - i * BUCKET_SECONDS) for i in range(LAG)]
+        row["documents"] = row["lag"].sum() / np.mean(hour)
         row["exposure"] = LAG
         row["m"] = 0.0
 
@@ -219,13 +220,14 @@ class VolumeDetector:
     def _update_level(self, start: int, n: NDArray[np.int64], frozen: NDArray[np.bool_]) -> None:
         rows = self._table.rows
         learning = ~frozen
-        self._lagged_factor = self._season.factor(start - LAG * BUCKET_SECONDS)
+        self._start = start
+        lagged_factor = self._season.factor(start - LAG * BUCKET_SECONDS)
         old = rows["lag"][:, 0].copy()
         rows["lag"] = np.roll(rows["lag"], -1, axis=1)
         rows["lag"][:, -1] = n
         rows["seen"] += 1
         rows["documents"][learning] = (
-            rows["documents"][learning] * self._decay + old[learning] / self._lagged_factor
+            rows["documents"][learning] * self._decay + old[learning] / lagged_factor
         )
         rows["exposure"][learning] = rows["exposure"][learning] * self._decay + 1.0
         root = self._table.index[ALL]
