@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import threading
 from collections.abc import Callable
@@ -60,7 +61,7 @@ class HttpServer:
             self._socket = socket.create_server((host, port), family=family, backlog=128)
         except OSError as error:
             raise ConfigError(
-                f"{host}:{port} cannot be listened on ({error.strerror}); "
+                f"{host}:{port} cannot be listened on ({os.strerror(error.errno or 0)}); "
                 "end the program that uses it or set another [http] port"
             ) from error
         self.port: int = self._socket.getsockname()[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -132,7 +133,7 @@ def _preflight(options: DemoOptions) -> None:
             socket.create_server(("127.0.0.1", port)).close()
         except OSError as error:
             raise ConfigError(
-                f"port {port} ({name}) cannot be used: {error.strerror}; "
+                f"port {port} ({name}) cannot be used: {os.strerror(error.errno or 0)}; "
                 f"end the program that listens there, or choose another with {option}"
             ) from error
 
