@@ -95,7 +95,8 @@ def test_an_alert_fires_in_a_crisis_and_resolves_after_it() -> None:
     flow = make_flow()
     days = ordinary_days(6)
     trouble = crisis(10_000, hours=5)
-    flow.put(sorted([*days, *trouble], key=lambda m: str(m["published_at"])))
+    stream = sorted([*days, *trouble], key=lambda m: str(m["published_at"]))
+    flow.put(stream)
     flow.drain()
     topic = [a for a in flow.database.alerts.values() if a.detector == "share" and a.fired_at]
     assert {"all", "kind:news", f"topic:{_topic(5)}"} == {a.key for a in topic}

@@ -1,7 +1,7 @@
 """The daemon as a process of its own, and what it left in the database, in Kafka and on its port.
 
 As a script (``python tests/harness/daemon.py CONFIG``) it is the daemon with a scorer that reads
-its verdict in the text (`harness.flow.judge`) in the place of the model: otherwise the same program.
+its verdict in the text (`harness.flow.judge`) in the place of the model: the same otherwise.
 """
 
 from __future__ import annotations
