@@ -317,11 +317,10 @@ def make_notifiers(delivery: config.Delivery, stack: ExitStack) -> dict[str, Not
     """One for each receiver, by name."""
     notifiers: dict[str, Notifier] = {}
     for receiver in delivery.receivers:
-        plain = receiver.allow_networks if receiver.allow_http else ()
         notifier = WebhookNotifier(
             receiver.url,
             Signer([s.get_secret_value() for s in receiver.secrets]),
-            Guard(inside=receiver.allow_networks, plain_http=plain),
+            Guard(receiver.allow_networks, receiver.plain_networks),
             limits=WebhookLimits(read=receiver.timeout, total=2 * receiver.timeout),
         )
         stack.callback(notifier.close)

@@ -10,7 +10,6 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -291,7 +290,8 @@ def _place(variable: str) -> tuple[str, ...] | None:
 def _where(loc: tuple[int | str, ...], variables: Mapping[tuple[str, ...], str]) -> str:
     """The place of a fault, with the variable that it came from."""
     place = tuple(str(part) for part in loc)
-    variable = next((v for p, v in variables.items() if p == place[: len(p)]), None)
+    near = (v for p, v in variables.items() if p[: len(place)] == place[: len(p)])
+    variable = next(near, None)
     return ".".join(place) + (f" (from {variable})" if variable else "")
 
 
@@ -344,8 +344,3 @@ def _parsed(value: str) -> Any:
         return tomllib.loads(f"v = {value}")["v"]
     except tomllib.TOMLDecodeError:
         return value
-
-
-def replay_from(event_origin: datetime, speed: float) -> Replay:
-    """A clock on which it is ``event_origin`` now."""
-    return Replay(event_origin=event_origin, wall_origin=datetime.now(UTC), speed=speed)

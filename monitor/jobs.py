@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
@@ -29,15 +29,6 @@ class Jobs:
         self._scheduler.add_job(
             _guarded(name, work), CronTrigger(minute=17, timezone=UTC), id=name, name=name
         )
-
-    def names(self) -> list[str]:
-        """The jobs that are planned."""
-        return [job.name for job in self._scheduler.get_jobs()]
-
-    def next_run(self, name: str) -> datetime | None:
-        """When a job runs next; None before `start`."""
-        job = self._scheduler.get_job(name)
-        return getattr(job, "next_run_time", None)
 
     def start(self) -> None:
         """Begin."""

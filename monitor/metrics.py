@@ -26,7 +26,11 @@ STAGES = ("poll", "score", "aggregate", "apply", "commit")
 
 
 class Metrics:
-    """Every metric of the daemon. Labels come from closed sets, so each series exists at once."""
+    """Every metric of the daemon.
+
+    Labels come from closed sets, whose series exist at once, or from the configuration (topics,
+    receivers); never from the data.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
