@@ -1,0 +1,112 @@
+"""Metrics, liveness and readiness over HTTP."""
+
+from __future__ import annotations
+
+import json
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.parser import text_string_to_metric_families
+
+from monitor.errors import ConfigError
+from monitor.http import Checks, HttpServer, application
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@contextmanager
+def served(alive: Checks, ready: Checks, host: str = "127.0.0.1") -> Iterator[str]:
+    """A server on a free port; its address."""
+    registry = CollectorRegistry()
+    Counter("monitor_things_total", "Things.", registry=registry).inc(3)
+    server = HttpServer(application(registry, lambda: alive, lambda: ready), host, 0)
+    with closing(server):
+        server.start()
+        name = f"[{host}]" if ":" in host else host
+        yield f"http://{name}:{server.port}"
+
+
+def get(url: str, accept: str = "*/*") -> tuple[int, str, str]:
+    """Status, content type and body."""
+    request = urllib.request.Request(url, headers={"Accept": accept})  # noqa: S310 - our own address
+    try:
+        with _direct.open(request, timeout=10) as response:
+            return response.status, response.headers["content-type"], response.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers["content-type"], error.read().decode()
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [("*/*", "text/plain"), ("application/openmetrics-text", "application/openmetrics-text")],
+)
+def test_metrics_come_in_the_format_that_was_asked_for(accept: str, kind: str) -> None:
+    with served({}, {}) as address:
+        status, content_type, body = get(f"{address}/metrics", accept)
+    assert (200, kind) == (status, content_type.split(";")[0])
+    samples = [
+        s
+        for family in text_string_to_metric_families(body.replace("# EOF", ""))
+        for s in family.samples
+        if s.name == "monitor_things_total"
+    ]
+    assert [3.0] == [s.value for s in samples]
+
+
+def test_health_is_200_while_every_check_passes() -> None:
+    with served({"loop": None}, {"model": None, "database": None}) as address:
+        assert 200 == get(f"{address}/livez")[0]
+        status, _, body = get(f"{address}/readyz")
+    assert 200 == status
+    assert {"ok": True, "checks": {"model": "ok", "database": "ok"}} == json.loads(body)
+
+
+def test_a_check_that_fails_is_503_and_says_what_is_wrong() -> None:
+    with served({"loop": "no progress for 200 s"}, {"model": None, "database": "locked"}) as at:
+        status, _, body = get(f"{at}/readyz")
+        assert 503 == get(f"{at}/livez")[0]
+    assert 503 == status
+    assert {"ok": False, "checks": {"model": "ok", "database": "locked"}} == json.loads(body)
+
+
+def test_there_is_nothing_else() -> None:
+    with served({}, {}) as address:
+        assert 404 == get(f"{address}/")[0]
+
+
+def test_a_port_in_use_is_told_at_once() -> None:
+    app = application(CollectorRegistry(), dict, dict)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(
+            ConfigError, match=rf"127.0.0.1:{port} cannot be listened on .*\[http\]"
+        ):
+            HttpServer(app, "127.0.0.1", port)
+
+
+def test_a_host_that_is_not_ours_is_refused() -> None:
+    with pytest.raises(ConfigError, match="cannot be listened on"):
+        HttpServer(application(CollectorRegistry(), dict, dict), "192.0.2.1", 0)
+
+
+def test_an_address_of_ipv6_is_served_too() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as error:
+        pytest.skip(f"no IPv6 here: {error}")
+    with served({}, {}, host="::1") as address:
+        assert 200 == get(f"{address}/livez")[0]
+
+
+def test_a_server_that_was_never_started_gives_its_port_back() -> None:
+    app = application(CollectorRegistry(), dict, dict)
+    server = HttpServer(app, "127.0.0.1", 0)
+    server.close()
+    with socket.create_server(("127.0.0.1", server.port)) as other:
+        assert server.port == other.getsockname()[1]

@@ -1,0 +1,75 @@
+"""The rows of the outbox: what goes out on Kafka and to people."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from harness.samples import MONDAY, alert, dead_letter, moment, scored
+
+from monitor.events import TOPICS, AlertStatus
+from monitor.outgoing import OutTopics, outgoing
+from monitor.store.base import RECEIVERS, Outgoing
+
+NAMES = OutTopics("out-scored", "out-alerts", "out-dead")
+
+
+def lines(row: Outgoing) -> list[dict[str, Any]]:
+    """The messages of a row."""
+    return [json.loads(line) for line in row.payload.splitlines()]
+
+
+def test_a_batch_of_nothing_sends_nothing() -> None:
+    assert [] == list(outgoing(NAMES, [], [], []))
+
+
+def test_scored_documents_go_out_in_one_row_keyed_by_their_ids() -> None:
+    (row,) = outgoing(NAMES, [scored(1), scored(2)], [], [])
+    assert "out-scored" == row.destination
+    assert ["d1", "d2"] == [m["key"] for m in lines(row)]
+    assert {
+        "id": "d1",
+        "kind": "news",
+        "source": "northgate-wire",
+        "published_at": moment(MONDAY).isoformat(),
+        "title": "Orders fell",
+        "url": None,
+        "tickers": ["NGT"],
+        "sentiment": "negative",
+        "probabilities": {"negative": 0.8, "neutral": 0.15, "positive": 0.05},
+        "topic": TOPICS[5],
+        "topic_confidence": 0.9,
+        "model_version": "memory-1",
+        "scored_at": moment(MONDAY + 2).isoformat(),
+        "origin": {"topic": "news", "partition": 0, "offset": 1},
+    } == lines(row)[0]["value"]
+
+
+def test_a_dead_letter_goes_out_with_its_original_bytes() -> None:
+    original = bytes(range(256))
+    (row,) = outgoing(NAMES, [], [dead_letter(original), dead_letter(None)], [])
+    assert "out-dead" == row.destination
+    first, second = lines(row)
+    assert first["key"] is None
+    assert original == base64.b64decode(first["value"]["value_base64"])
+    assert second["value"]["value_base64"] is None
+    assert ("not_utf8", "news", 2, 7) == tuple(
+        first["value"][name] for name in ("reason", "topic", "partition", "offset")
+    )
+
+
+def test_every_change_of_an_alert_goes_to_people_and_to_kafka() -> None:
+    changes = [alert(), alert(AlertStatus.RESOLVED)]
+    rows = list(outgoing(NAMES, [], [], changes))
+    assert [RECEIVERS, "out-alerts"] * 2 == [r.destination for r in rows]
+    for person, kafka in zip(rows[::2], rows[1::2], strict=True):
+        (message,) = lines(kafka)
+        assert json.loads(person.payload) == message["value"]
+        assert alert().id == message["key"]
+    assert ["firing", "resolved"] == [json.loads(r.payload)["status"] for r in rows[::2]]
+
+
+def test_an_alert_that_never_fired_is_nobodys_business() -> None:
+    faded = [alert(AlertStatus.PENDING, fired=False), alert(AlertStatus.RESOLVED, fired=False)]
+    assert [] == list(outgoing(NAMES, [], [], faded))
