@@ -1,0 +1,57 @@
+"""The example configuration against the code."""
+
+from __future__ import annotations
+
+import base64
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from monitor.config import Receiver, Settings, load_settings
+
+EXAMPLE = Path(__file__).parents[2] / "deploy" / "monitor.example.toml"
+NOT_FOR_OPERATORS = {"replay"}
+"""Written by the demo into its own configuration."""
+SECTIONS = {
+    name: field.default
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.default, BaseModel)
+}
+
+
+def uncommented() -> str:
+    """The example with every commented-out setting in force."""
+    return re.sub(r"^# (?=\[\[|[a-z_]+ = )", "", EXAMPLE.read_text("utf-8"), flags=re.MULTILINE)
+
+
+def test_the_example_is_the_defaults() -> None:
+    assert Settings() == load_settings(EXAMPLE, {})
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_setting_occurs_in_the_example(section: str) -> None:
+    tree = tomllib.loads(uncommented())
+    assert set(type(SECTIONS[section]).model_fields) == set(tree[section])
+
+
+def test_every_setting_outside_the_sections_occurs_in_the_example() -> None:
+    expected = set(Settings.model_fields) - NOT_FOR_OPERATORS
+    assert expected == set(tomllib.loads(uncommented()))
+
+
+def test_every_setting_of_a_receiver_occurs_in_the_example() -> None:
+    (receiver,) = tomllib.loads(uncommented())["delivery"]["receivers"]
+    assert set(Receiver.model_fields) == set(receiver)
+
+
+def test_the_example_with_everything_in_force_is_valid(tmp_path: Path) -> None:
+    secret = "whsec_" + base64.b64encode(bytes(32)).decode()
+    path = tmp_path / "monitor.toml"
+    path.write_text(uncommented().replace("whsec_…", secret), "utf-8")
+    settings = load_settings(path, {})
+    assert "risk-desk" == settings.delivery.receivers[0].name
+    assert (2, 3, 0) == settings.kafka.api_version
+    assert "SCRAM-SHA-512" == settings.kafka.sasl_mechanism
