@@ -201,6 +201,12 @@ def test_a_year_of_silence_is_a_week_of_empty_buckets() -> None:
     assert later + 300 == window.closed_until
 
 
+def test_a_document_just_after_a_long_silence_closes_the_same_buckets_alone_or_in_company() -> None:
+    later = T + 8 * 86_400
+    events = [(T, "a", 0), (later + 10, "a", 0), (later + 3000, "a", 0)]
+    assert run(events, [])[0] == run(events, [1, 2])[0]
+
+
 def test_a_restored_window_goes_on_as_if_nothing_had_happened() -> None:
     events = [(T + 100 * i, "ab"[i % 2], i % 2) for i in range(30)]
     whole, rows = run(events, range(0, 30, 3))
