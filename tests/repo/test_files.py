@@ -15,7 +15,6 @@ MACHINE = [
     re.compile(rb"(?<![\w.~/-])/" + top + rb"(?=[/\s\"'`])")
     for top in (rb"work", rb"home/\w+", rb"Users/\w+")
 ]
-# Split, so that this file does not find itself.
 REGISTRIES = [b"artifactory", b"/simple/", b"index-url", b"extra-index"]
 
 
@@ -68,7 +67,7 @@ def test_no_file_names_a_package_index() -> None:
     found = [
         f"{path.relative_to(ROOT)}: {word.decode()}"
         for path in tracked()
-        if path.suffix != ".safetensors"
+        if path.suffix != ".safetensors" and path != Path(__file__)
         for word in REGISTRIES
         if word in path.read_bytes().lower()
     ]
