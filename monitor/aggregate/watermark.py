@@ -21,7 +21,9 @@ class Watermarks:
     A partition's watermark is its largest event time − ``out_of_orderness``; the stream's is the
     minimum over the partitions that are not idle. Idle means: read to the log's end AND silent for
     ``idle_after`` seconds. Without the first half a broker outage would age the clock and turn the
-    whole backlog late. When every partition is idle the furthest one rules.
+    whole backlog late. When every partition is idle the furthest one rules, until a record wakes
+    the stream: then each partition is waited for anew. That it was at its end had been seen before,
+    and of a backlog published into all of them, what is fetched second would be late.
 
     All arguments are in seconds.
     """
@@ -41,6 +43,9 @@ class Watermarks:
     def observe(self, partition: Partition, event_time: float, monotonic: float) -> None:
         """A record with this event time was read from the partition."""
         progress = self._partitions.setdefault(partition, _Progress(None, monotonic))
+        if all(self._is_idle(p, monotonic) for p in self._partitions.values()):
+            for p in self._partitions.values():
+                p.last_record = monotonic
         progress.last_record = monotonic
         if progress.max_event_time is None or event_time > progress.max_event_time:
             progress.max_event_time = event_time

@@ -70,6 +70,27 @@ def test_a_partition_that_speaks_again_is_waited_for_again() -> None:
     assert 3000 - 60 == w.current(monotonic=61)
 
 
+def test_a_record_after_a_silence_of_all_makes_each_partition_be_waited_for_anew() -> None:
+    """A backlog came into all at once: that B was at its end is what was known before it."""
+    w = watermarks(1000, 1200)
+    w.reached_end({A, B})
+    w.observe(A, 90_000, monotonic=500)
+    w.reached_end({A, B})
+    assert 1200 - 60 == w.current(monotonic=500)
+    w.observe(B, 90_100, monotonic=500.1)
+    assert 90_000 - 60 == w.current(monotonic=500.1)
+
+
+def test_a_stream_that_wakes_does_not_wait_longer_than_for_any_silence() -> None:
+    w = watermarks(1000, 1200)
+    w.reached_end({A, B})
+    w.observe(A, 90_000, monotonic=500)
+    w.observe(A, 90_050, monotonic=550)
+    w.reached_end({A, B})
+    assert 1200 - 60 == w.current(monotonic=559)
+    assert 90_050 - 60 == w.current(monotonic=560)
+
+
 def test_a_partition_that_is_no_longer_at_its_end_is_waited_for() -> None:
     w = watermarks(1000, 5000)
     w.observe(B, 5000, monotonic=30)
