@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from models.errors import ModelError
+from models.labels import TASKS, Task
 
 app = typer.Typer(
     add_completion=False,
@@ -33,6 +34,12 @@ def train_command(
     corpus: Annotated[
         list[Path] | None,
         typer.Option(help="JSONL with text, split, sentiment, topic; joins both; repeatable."),
+    ] = None,
+    corpus_tasks: Annotated[
+        str, typer.Option(help="Tasks whose training the corpora join, separated by commas.")
+    ] = "sentiment,topic",
+    start_from: Annotated[
+        Path | None, typer.Option(help="Model folder to go on from: same method and rank.")
     ] = None,
     backbone: Annotated[
         str | None, typer.Option(help="Encoder: a folder or hub name; default all-MiniLM-L6-v2.")
@@ -90,6 +97,8 @@ def train_command(
             validation={"sentiment": validate_sentiment, "topic": validate_topic},
             licence=licence,
             corpora=tuple(corpus or ()),
+            corpus_tasks=_tasks(corpus_tasks),
+            start=start_from,
             corpus_licence=corpus_licence,
         ),
         settings,
@@ -102,6 +111,15 @@ def train_command(
         force=force,
         console=Console(stderr=True),
     )
+
+
+def _tasks(text: str) -> frozenset[Task]:
+    names = {name.strip() for name in text.split(",") if name.strip()}
+    if unknown := names - set(TASKS):
+        raise ModelError(
+            f"--corpus-tasks {', '.join(sorted(unknown))}: there are {', '.join(TASKS)}"
+        )
+    return frozenset(task for task in TASKS if task in names)
 
 
 @app.command(name="evaluate")
@@ -135,7 +153,6 @@ def evaluate_command(
     """
     from models.data import read, read_corpus, texts_of, without_twins
     from models.evaluate import evaluate
-    from models.labels import TASKS
     from models.predict import Predictor
     from models.render import print_report
 

@@ -16,7 +16,8 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 
 from models import manifest as manifests
-from models.backbone import DEFAULT, find
+from models import weights as weight_files
+from models.backbone import DEFAULT, Backbone, find
 from models.data import deduplicate, hold_out, joined, read, read_corpus, without_twins
 from models.errors import ModelError
 from models.labels import TASKS, Task
@@ -25,6 +26,7 @@ from models.publish import Sources, publish
 from models.recipe import Recipe
 from models.render import print_report
 from models.train import Progress, train
+from models.weights import Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,11 @@ class Files:
     licence: str
     corpora: tuple[Path, ...] = ()
     """JSONL files with both labels, whose split ``train`` joins the training of both tasks."""
+    corpus_tasks: frozenset[Task] = frozenset(TASKS)
+    """The tasks whose training they join; their held-out part counts for both."""
     corpus_licence: str = "not stated"
+    start: Path | None = None
+    """A model directory whose weights the training goes on from."""
 
 
 def run_training(
@@ -108,6 +114,7 @@ def run_training(
             recipe,
             device=chosen,
             observer=observe,
+            start=None if files.start is None else start_of(files.start, encoder),
         )
     manifest = publish(
         out, trained, sources, encoder, recipe, name=name, max_length=max_length, device=chosen
@@ -134,11 +141,29 @@ def recipe_of(settings: Mapping[str, object]) -> Recipe:
         ) from error
 
 
+def start_of(directory: Path, backbone: Backbone) -> Weights:
+    """Return the weights of a model directory, to go on from.
+
+    Raises:
+        ModelError: it cannot be read, or belongs to another backbone.
+    """
+    manifest = manifests.read(directory)
+    if manifest.backbone.sha256 != backbone.sha256:
+        raise ModelError(
+            f"{directory}: trained on the backbone {manifest.backbone.name}, not {backbone.name};"
+            " start from a model of the same backbone"
+        )
+    return weight_files.read(directory / manifest.weights)
+
+
 def _sources(task: Task, files: Files, recipe: Recipe) -> Sources:
     whole = read(files.training[task], task)
     corpora = tuple(read_corpus(path, task) for path in files.corpora)
     everything = joined(whole, *corpora)
     training, held_out = hold_out(deduplicate(everything), recipe.held_out, recipe.seed)
+    if task not in files.corpus_tasks:
+        own = {text for corpus in corpora for text in corpus.texts}
+        training = training.take([i for i, text in enumerate(training.texts) if text not in own])
     path = files.validation[task]
     if path is None:
         return Sources(

@@ -93,18 +93,21 @@ def train(
     *,
     device: str = "cpu",
     observer: Observer = lambda _: None,
+    start: Weights | None = None,
 ) -> Trained:
     """Train on (training, held-out) corpora of each task; deterministic given the seed.
+
+    `start`: weights of an earlier run of the same method and rank to go on from.
 
     `recipe.members` networks start alike and see the texts in different orders; their best
     weights are averaged into a soup. The best candidate on the held-out texts is returned.
     Source of the soup: Wortsman et al. 2022, "Model soups", section 2.
 
     Raises:
-        ModelError: the backbone cannot be used, or the loss became NaN or infinite.
+        ModelError: the backbone or the start cannot be used, or the loss became NaN or infinite.
     """
     members = [
-        _train_member(member, parts, backbone, recipe, device, observer)
+        _train_member(member, parts, backbone, recipe, device, observer, start)
         for member in range(recipe.members)
     ]
     history = [candidate for member in members for candidate in member.history]
@@ -140,6 +143,7 @@ def _train_member(
     recipe: Recipe,
     device: str,
     observer: Observer,
+    start: Weights | None,
 ) -> Trained:
     torch.manual_seed(recipe.seed)  # all members start alike: only such weights can be averaged
     rng = np.random.default_rng(recipe.seed + member)
@@ -149,7 +153,10 @@ def _train_member(
     autocast = precision_of(recipe, device)
     if autocast and device == "cpu":
         attend_in_float32(encoder)
-    network = build(encoder, recipe).to(device)
+    network = build(encoder, recipe)
+    if start is not None:
+        restore(network, recipe, start)
+    network.to(device)
     torch.manual_seed(recipe.seed + member)
     parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
     optimiser = torch.optim.AdamW(_groups(parameters, recipe.weight_decay), lr=recipe.learning_rate)
@@ -235,6 +242,35 @@ def export(network: Network, recipe: Recipe) -> Weights:
             b = module.lora_B["default"].weight.detach() * scale
             found[f"lora.{name}.b"] = b.half().cpu().clone()
     return found
+
+
+def restore(network: Network, recipe: Recipe, weights: Weights) -> None:
+    """Put exported weights into a network that `build` made: the inverse of `export`.
+
+    Raises:
+        ModelError: the weights come from another method, rank or architecture.
+    """
+    targets: dict[str, tuple[Tensor, float]] = {
+        f"head.{name}": (p, 1.0) for name, p in network.heads.named_parameters()
+    }
+    if recipe.method == "full":
+        targets |= {f"encoder.{n}": (p, 1.0) for n, p in network.encoder.named_parameters()}
+    for name, module in network.encoder.named_modules():
+        if hasattr(module, "lora_A"):
+            targets[f"lora.{name}.a"] = (module.lora_A["default"].weight, 1.0)
+            scale = float(module.scaling["default"])
+            targets[f"lora.{name}.b"] = (module.lora_B["default"].weight, scale)
+    faults = sorted(targets.keys() ^ weights.keys()) or sorted(
+        name for name, (target, _) in targets.items() if target.shape != weights[name].shape
+    )
+    if faults:
+        raise ModelError(
+            f"the weights to start from do not fit this recipe (first: {faults[0]}); "
+            f"take the method and rank they were trained with, not {recipe.method} {recipe.rank}"
+        )
+    with torch.no_grad():
+        for name, (target, scale) in targets.items():
+            target.copy_(weights[name].float() / scale)
 
 
 def batches(

@@ -119,7 +119,7 @@ class Pipeline:
         self._positions: dict[Partition, Position] = {}
         self._starts: dict[Partition, int] = {}  # where partitions stood when they were assigned
         self._assigned: frozenset[Partition] = frozenset()
-        self._appended_at = datetime.fromtimestamp(0, UTC)
+        self._appended_at = wall()  # until a record is read
         self._current: Sequence[Scored] = ()
         self.progress = clock.monotonic()
         """Monotonic time of the last pass that went through; the watchdog and /livez look at it."""

@@ -44,6 +44,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_TIMESTAMP = 253_402_300_799_000  # the last second of year 9999, in milliseconds
 _CLOSE_TIMEOUT = 5.0
 _SLICE = 0.1
+_CONFIRM_INTERVAL = 1.0  # seconds between two looks at the log's ends while nothing comes
+_CONFIRM_TIMEOUT = 2.0
 _JOIN_PATIENCE = 5.0
 
 
@@ -89,6 +91,7 @@ class KafkaSource:
         self._ends: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, OffsetAndMetadata] = {}
         self._commit_error = ""
+        self._confirmed = 0.0
         self._notes = _Notes()
         require_reachable(settings)
         try:
@@ -135,6 +138,7 @@ class KafkaSource:
             assigned, revoked = self._rebalanced()
             records = self._records(fetched, assigned)
             self._advance(fetched)
+            self._confirm_ends(bool(records))
         except Exception as error:  # a broken record raises whatever its codec raises
             self._rewind()
             raise source_error(self._settings, "Reading from Kafka", error) from error
@@ -324,6 +328,28 @@ class KafkaSource:
                 position = self._consumer.position(tp, timeout_ms=0)
                 if position is not None:
                     self._positions[tp] = position
+
+    def _confirm_ends(self, read: bool) -> None:
+        """Ask the brokers for the end of every partition that seems to be read to it.
+
+        The client learns an end only when it parses a fetch of that partition, and parses one
+        partition at a time. While one drains, the fetched backlog of another waits unseen: that
+        partition would pass for idle, the watermark would leave it behind, and all of its documents
+        would come too late. Where no broker answers, the end is unknown, which is not idle.
+        """
+        now = time.monotonic()
+        done = [tp for tp, at in self._positions.items() if at >= self._ends.get(tp, at)]
+        if not done or (not read and now - self._confirmed < _CONFIRM_INTERVAL):
+            return
+        self._confirmed = now
+        try:
+            ends = self._consumer.end_offsets(done, timeout_ms=milliseconds(_CONFIRM_TIMEOUT))
+        except KafkaError as error:
+            log.debug("the log's ends are not known: %s", error)
+            for tp in done:
+                self._ends.pop(tp, None)
+        else:
+            self._ends.update(ends)
 
     def _rewind(self) -> None:
         """Put every partition where the caller knows it to be."""

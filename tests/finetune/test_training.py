@@ -1,12 +1,14 @@
 """Training on a few texts with a tiny random encoder."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from models.backbone import find
+from models.backbone import find, load_encoder
 from models.data import deduplicate, hold_out, read
 from models.errors import ModelError
 from models.evaluate import evaluate
@@ -15,8 +17,11 @@ from models.manifest import Manifest
 from models.predict import Predictor
 from models.recipe import Recipe
 from models.session import Files, recipe_of, run_training
-from models.train import batches, rate, train
+from models.train import batches, build, export, rate, restore, train
 from models.weights import assemble, soup
+
+
+SETTINGS: dict[str, object] = {"members": 1, "batch_size": 16, "precision": "float32"}
 
 
 def parts(files: Files, share: float = 0.25):  # type: ignore[no-untyped-def]
@@ -153,3 +158,46 @@ def test_the_learning_rate_warms_up_and_ends_near_zero() -> None:
     assert found[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
     assert found[10:] == sorted(found[10:], reverse=True)
     assert found[-1] < 0.001
+
+
+def test_restored_weights_are_the_exported_ones(files: Files, tiny_encoder: Path) -> None:
+    backbone = find(str(tiny_encoder))
+    for method in ("full", "lora"):
+        recipe = recipe_of({**SETTINGS, "method": method, "epochs": 1, "rank": 4})
+        trained = train(parts(files), backbone, recipe).weights
+        network = build(load_encoder(backbone), recipe)
+
+        restore(network, recipe, trained)
+
+        again = export(network, recipe)
+        assert trained.keys() == again.keys()
+        assert all(torch.equal(trained[name], again[name]) for name in trained)
+
+
+def test_weights_of_another_rank_are_no_start(files: Files, tiny_encoder: Path) -> None:
+    backbone = find(str(tiny_encoder))
+    recipe = recipe_of({**SETTINGS, "method": "lora", "epochs": 1, "rank": 4})
+    trained = train(parts(files), backbone, recipe).weights
+    with pytest.raises(ModelError, match="method and rank"):
+        train(parts(files), backbone, recipe.model_copy(update={"rank": 2}), start=trained)
+
+
+def test_a_corpus_joins_only_the_tasks_that_are_asked(
+    files: Files, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    corpus = tmp_path / "corpus.jsonl"
+    texts = [f"Own text number {i} about a mill" for i in range(8)]
+    corpus.write_text(
+        "\n".join(
+            json.dumps({"text": t, "split": "train", "sentiment": "negative", "topic": "Macro"})
+            for t in texts
+        ),
+        "utf-8",
+    )
+    one = replace(files, corpora=(corpus,), corpus_tasks=frozenset({"sentiment"}))
+    settings = {**SETTINGS, "epochs": 1}
+
+    manifest = run_training(one, settings, out=tmp_path / "m", backbone=str(tiny_encoder))
+
+    assert [8, 8] == [d.rows for d in manifest.data if d.file == "corpus.jsonl"]
+    assert manifest.recipe.epochs == 1
