@@ -87,10 +87,7 @@ def test_the_directory_is_small_and_its_hashes_match() -> None:
     assert sum(path.stat().st_size for path in DEFAULT.iterdir()) <= 10 * MEGABYTE
 
 
-BELOW_FLOOR = pytest.mark.xfail(strict=True, reason="topic macro-F1 0.8645, wanted 0.866")
-
-
-@pytest.mark.parametrize("task", ["sentiment", pytest.param("topic", marks=BELOW_FLOOR)])
+@pytest.mark.parametrize("task", TASKS)
 def test_the_scores_on_twin_free_texts_are_above_the_floor(task: Task) -> None:
     report = manifests.read(DEFAULT).heads[task].validation
 
