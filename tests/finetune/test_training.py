@@ -20,7 +20,6 @@ from models.session import Files, recipe_of, run_training
 from models.train import batches, build, export, rate, restore, train
 from models.weights import assemble, soup
 
-
 SETTINGS: dict[str, object] = {"members": 1, "batch_size": 16, "precision": "float32"}
 
 
