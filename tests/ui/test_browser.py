@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from harness.page import APP, Database, an_alert
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -46,7 +47,7 @@ READY = """new Promise((resolve, reject) => {
 class Tab:
     """One tab: calls methods of the protocol and keeps the events that came meanwhile."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: Connection) -> None:
         self._socket = socket
         self._ids = itertools.count(1)
         self.events: list[dict[str, Any]] = []
