@@ -36,10 +36,11 @@ from monitor.alert.webhook import WebhookNotifier
 from monitor.clock import Clock, ScaledClock, SystemClock
 from monitor.delivery import DeliveryLoop
 from monitor.detect.share import ShareDetector, ShareSettings
-from monitor.detect.state import Lifecycle, LifecycleSettings
+from monitor.detect.state import LifecycleSettings
 from monitor.detect.volume import VolumeDetector, VolumeSettings
+from monitor.detect.watch import Watch
 from monitor.errors import ConfigError, MonitorError
-from monitor.events import Evidence, Kind
+from monitor.events import Kind
 from monitor.http import Checks, HttpServer, application
 from monitor.jobs import Jobs
 from monitor.keys import universe
@@ -349,17 +350,13 @@ def _pipeline(
         accept_after=int(d.accept_after),
     )
 
-    def evidence(key: str, since: int, until: int, limit: int) -> list[Evidence]:
-        return pipeline.evidence(key, since, until, limit)
-
-    pipeline = Pipeline(
+    return Pipeline(
         source=source,
         decode=decoder.decode,
         scorer=scorer,
         watermarks=Watermarks(settings.aggregate.out_of_orderness, settings.aggregate.idle_after),
         window=Window(settings.aggregate.allowed_lateness),
-        detectors=detectors,
-        lifecycles={x.name: Lifecycle(x.name, x.version, evidence, lifecycle) for x in detectors},
+        watch=lambda evidence: Watch(detectors, evidence, lifecycle),
         store=store,
         metrics=metrics,
         clock=clock,
@@ -373,7 +370,6 @@ def _pipeline(
             ),
         ),
     )
-    return pipeline
 
 
 def _prune(engine: Engine, store: config.StoreSection, clock: Clock) -> dict[str, int]:

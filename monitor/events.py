@@ -141,6 +141,21 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """One document that an alert rests on."""
+
+    document_id: str
+    published_at: datetime
+    source: str
+    title: str
+    url: str | None
+    negative: float
+    """P(negative), calibrated."""
+    topic: str = ""
+    excerpt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Scored:
     """A document with the model's verdict."""
 
@@ -167,6 +182,19 @@ class Scored:
     def topic_name(self) -> str:
         """The most probable topic, by name."""
         return TOPICS[self.topic]
+
+    def as_evidence(self) -> Evidence:
+        """What an alert shows of this document."""
+        return Evidence(
+            document_id=self.document.id,
+            published_at=self.document.published_at,
+            source=self.document.source,
+            title=self.document.title,
+            url=self.document.url,
+            negative=self.sentiment[0],
+            topic=self.topic_name,
+            excerpt=self.document.text[:280],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,21 +245,6 @@ class Severity(StrEnum):
 
     WARNING = "warning"
     CRITICAL = "critical"
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """One document that an alert rests on."""
-
-    document_id: str
-    published_at: datetime
-    source: str
-    title: str
-    url: str | None
-    negative: float
-    """P(negative), calibrated."""
-    topic: str = ""
-    excerpt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,10 +17,10 @@ from typing import Protocol
 
 from monitor.aggregate.rollup import bucket_start, deltas
 from monitor.aggregate.watermark import Watermarks
-from monitor.aggregate.window import Closed, Window
+from monitor.aggregate.window import Window
 from monitor.clock import Clock
-from monitor.detect.base import Detector
-from monitor.detect.state import Context, Lifecycle
+from monitor.detect.state import Context
+from monitor.detect.watch import Watch
 from monitor.errors import FencedError, LeaseError, SourceError, StoreError
 from monitor.events import (
     Alert,
@@ -37,12 +37,16 @@ from monitor.metrics import Metrics
 from monitor.outgoing import OutTopics, outgoing
 from monitor.score.base import Scorer
 from monitor.source.base import Batch, Source
-from monitor.store.base import Commit, KeyState, Move, Position, Store
+from monitor.store.base import Commit, Move, Position, Store
 
 log = logging.getLogger(__name__)
 
 SLICE = 128
 """Documents scored between two looks at the stop signal."""
+
+
+EvidenceOf = Callable[[str, int, int, int], Sequence[Evidence]]
+"""The most negative documents of a key: (key, since, until, limit), in seconds since the epoch."""
 
 
 class Decode(Protocol):
@@ -94,23 +98,21 @@ class Pipeline:
         scorer: Scorer,
         watermarks: Watermarks,
         window: Window,
-        detectors: Sequence[Detector],
-        lifecycles: Mapping[str, Lifecycle],
+        watch: Callable[[EvidenceOf], Watch],
         store: Store,
         metrics: Metrics,
         clock: Clock,
         settings: PipelineSettings | None = None,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """``lifecycles`` holds one for each detector, by its name; ``clock`` is on the axis of
-        event times (a replay's runs fast), ``wall`` is the real time that goes into the rows."""
+        """``watch`` makes the detectors' watch around the pipeline's evidence; ``clock`` is on the
+        axis of event times (a replay's runs fast), ``wall`` the real time that goes into rows."""
         self._source = source
         self._decode = decode
         self._scorer = scorer
         self._watermarks = watermarks
         self._window = window
-        self._detectors = detectors
-        self._lifecycles = lifecycles
+        self._watch = watch(self.evidence)
         self._store = store
         self._metrics = metrics
         self._clock = clock
@@ -186,29 +188,14 @@ class Pipeline:
         self._window.restore(snapshot.buckets, snapshot.closed_until)
         self._watermarks.assign({}, self._clock.monotonic())
         self._follow(self._assigned)
-        for detector in self._detectors:
-            lifecycle = self._lifecycles[detector.name]
-            states = [
-                (s.key, s.state)
-                for s in snapshot.key_states
-                if s.detector == detector.name and s.version == self._version(detector)
-            ]
-            detector.restore(states)
-            lifecycle.restore(
-                snapshot.alerts,
-                [
-                    (s.key, s.state)
-                    for s in snapshot.key_states
-                    if s.detector == _lifecycle_name(detector)
-                ],
-            )
-        self._metrics.firing.set(sum(len(c.firing) for c in self._lifecycles.values()))
+        self._watch.restore(snapshot.key_states, snapshot.alerts, self._scorer.model_version)
+        self._metrics.firing.set(self._watch.firing)
 
     def evidence(self, key: str, since: int, until: int, limit: int) -> list[Evidence]:
         """The most negative documents of a window: those stored, and those of the batch in hand."""
         begin, end = datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC)
         fresh = [
-            _evidence(s)
+            s.as_evidence()
             for s in self._current
             if begin <= s.document.published_at < end and key in keys_of(s)
         ]
@@ -328,8 +315,9 @@ class Pipeline:
             self._metrics.late.inc(len(work.scored) - len(on_time))
             self._window.add(deltas(on_time))
             watermark = self._watermarks.current(self._clock.monotonic())
+            context = Context(work.now, self._appended_at, self._scorer.model_version)
             for closed in self._window.close(watermark):
-                work.alerts += self._detect(closed, work.now)
+                work.alerts += self._watch.step(closed.start, closed.sums, context)
             if watermark is not None:
                 self._metrics.watermark.set(watermark)
             alerts = list({a.id: a for a in work.alerts}.values())
@@ -339,7 +327,7 @@ class Pipeline:
                 documents=work.scored,
                 dead_letters=work.dead_letters,
                 buckets=self._window.drain(),
-                key_states=list(self._key_states()),
+                key_states=list(self._watch.drain(self._scorer.model_version)),
                 alerts=alerts,
                 outgoing=list(
                     outgoing(self._settings.topics, work.scored, work.dead_letters, work.alerts)
@@ -350,16 +338,6 @@ class Pipeline:
 
     def _is_late(self, scored: Scored) -> bool:
         return self._window.is_late(bucket_start(scored.document.published_at.timestamp()))
-
-    def _detect(self, closed: Closed, now: datetime) -> Iterator[Alert]:
-        context = Context(now, self._appended_at, self._scorer.model_version)
-        for detector in self._detectors:
-            lifecycle = self._lifecycles[detector.name]
-            readings = detector.step(closed.start, closed.sums, lifecycle.firing)
-            changed, accepted = lifecycle.advance(closed.start, readings, context)
-            for key in accepted:
-                detector.accept(key)
-            yield from changed
 
     def _moves(self, batch: Batch) -> list[Move]:
         moves = []
@@ -373,20 +351,6 @@ class Pipeline:
             )
             moves.append(Move(partition, stored.next_offset if stored else None, position))
         return moves
-
-    def _key_states(self) -> Iterator[KeyState]:
-        for detector in self._detectors:
-            version = self._version(detector)
-            drained = detector.drain()
-            for key, state in drained:
-                yield KeyState(detector.name, key, version, state)
-            if drained:
-                for key, state in self._lifecycles[detector.name].dump():
-                    yield KeyState(_lifecycle_name(detector), key, version, state)
-
-    def _version(self, detector: Detector) -> str:
-        """Baselines belong to a detector and to a model: another model is another baseline."""
-        return f"{detector.version}/{self._scorer.model_version}"
 
     # ------------------------------------------------------------------ 4 apply, 5 commit
 
@@ -470,7 +434,7 @@ class Pipeline:
         for alert in work.alerts:
             if alert.fired_at is not None:
                 log.warning("alert %s: %s", alert.status, alert.summary)
-        self._metrics.firing.set(sum(len(c.firing) for c in self._lifecycles.values()))
+        self._metrics.firing.set(self._watch.firing)
         if work.scored:
             newest = max(s.document.published_at for s in work.scored)
             self._metrics.event_lag.set((self._clock.now() - newest).total_seconds())
@@ -489,23 +453,5 @@ class Pipeline:
         self._metrics.stage.labels(stage).observe(self._clock.monotonic() - begin)
 
 
-def _lifecycle_name(detector: Detector) -> str:
-    return f"{detector.name}/alerts"
-
-
 def _partition(record: Record) -> Partition:
     return Partition(record.origin.topic, record.origin.partition)
-
-
-def _evidence(scored: Scored) -> Evidence:
-    document = scored.document
-    return Evidence(
-        document_id=document.id,
-        published_at=document.published_at,
-        source=document.source,
-        title=document.title,
-        url=document.url,
-        negative=scored.sentiment[0],
-        topic=scored.topic_name,
-        excerpt=document.text[:280],
-    )

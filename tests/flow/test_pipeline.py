@@ -210,8 +210,7 @@ def test_another_model_does_not_inherit_the_baselines() -> None:
     flow.drain()
     flow.scorer = MemoryScorer(model_version="another-1")
     flow.restart()
-    detectors = flow.pipeline._detectors
-    rows = dict(detectors[0]._table.dump())  # type: ignore[attr-defined]
+    rows = dict(flow.detectors[0]._table.dump())
     assert bytes(len(rows["all"])) == rows["all"]
 
 

@@ -15,9 +15,10 @@ from monitor.aggregate.watermark import Watermarks
 from monitor.aggregate.window import Window
 from monitor.clock import ManualClock
 from monitor.detect.share import ShareDetector
-from monitor.detect.state import Lifecycle, LifecycleSettings
+from monitor.detect.state import LifecycleSettings
 from monitor.detect.volume import VolumeDetector
-from monitor.events import Evidence, Kind
+from monitor.detect.watch import Watch
+from monitor.events import Kind
 from monitor.keys import universe
 from monitor.metrics import Metrics
 from monitor.pipeline import Pipeline, PipelineSettings
@@ -72,10 +73,7 @@ class Flow:
         self.source = MemorySource(self.log, ["news", "comments"], [*self.script, *script])
         self.store = MemoryStore(self.database)
         self.metrics = Metrics(CollectorRegistry())
-        detectors = (ShareDetector(universe()), VolumeDetector(universe()))
-
-        def evidence(key: str, since: int, until: int, limit: int) -> list[Evidence]:
-            return self.pipeline.evidence(key, since, until, limit)
+        self.detectors = detectors = (ShareDetector(universe()), VolumeDetector(universe()))
 
         kinds = {"news": Kind.NEWS, "comments": Kind.COMMENT}
         decoder = Decoder(Limits(), kinds, pseudonymiser(b"test"))
@@ -85,10 +83,7 @@ class Flow:
             scorer=self.scorer,
             watermarks=Watermarks(),
             window=Window(),
-            detectors=detectors,
-            lifecycles={
-                d.name: Lifecycle(d.name, d.version, evidence, self.lifecycle) for d in detectors
-            },
+            watch=lambda evidence: Watch(detectors, evidence, self.lifecycle),
             store=self.store,
             metrics=self.metrics,
             clock=self.clock,
