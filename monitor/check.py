@@ -26,7 +26,8 @@ from monitor.source.client import require_reachable
 def run_check(path: Path | None) -> int:
     """Print a line for each part; 0 when all of them work. Raises ``ConfigError``."""
     settings = load_settings(path)
-    console = Console(soft_wrap=True, highlight=False)  # a line for each part, however long
+    # A line for each part, however long, as it is: a bracket in it is no markup.
+    console = Console(soft_wrap=True, markup=False, highlight=False)
     console.print("configuration  ok")
     with ExitStack() as stack:
         parts: dict[str, Callable[[], str]] = {
@@ -38,14 +39,11 @@ def run_check(path: Path | None) -> int:
         faults = 0
         for name, part in parts.items():
             try:
-                console.print(
-                    f"{name:<14} ok: {part()}", markup=False, highlight=False, soft_wrap=True
-                )
+                said = f"ok: {part()}"
             except MonitorError as error:
                 faults += 1
-                console.print(
-                    f"{name:<14} FAULT: {error}", markup=False, highlight=False, soft_wrap=True
-                )
+                said = f"FAULT: {error}"
+            console.print(f"{name:<14} {said}")
     return 1 if faults else 0
 
 

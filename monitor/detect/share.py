@@ -99,8 +99,7 @@ class ShareDetector:
         spoke = n > 0
         self._update_statistic(start, n, x, upper, spoke)
         threshold = self._thresholds()
-        frozen = np.zeros(len(n), dtype=bool)
-        frozen[[self._table.index[k] for k in firing if k in self._table.index]] = True
+        frozen = self._table.mask(firing)
         self._update_baseline(n, x, base, frozen)
         evalue = rows["m"].mean(axis=1)
         alarm = (evalue >= threshold) & spoke & ~frozen

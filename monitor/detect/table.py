@@ -38,6 +38,12 @@ class KeyTable:
         """(key, row) of every key."""
         return [(key, self.rows[i].tobytes()) for key, i in self.index.items()]
 
+    def mask(self, keys: Iterable[str]) -> NDArray[np.bool_]:
+        """Which rows belong to these keys, bool [keys]; keys without a row are left out."""
+        found = np.zeros(len(self.keys), dtype=bool)
+        found[[self.index[key] for key in keys if key in self.index]] = True
+        return found
+
     def counts(self, sums: Mapping[str, Sums]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Documents and negative documents of one bucket, int64 [keys]; new keys get a row."""
         new = [key for key in sums if key not in self.index]

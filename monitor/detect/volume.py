@@ -121,8 +121,7 @@ class VolumeDetector:
         rows = self._table.rows
         factor = self._season.factor(start)
         expected = self._level() * factor
-        frozen = np.zeros(len(n), dtype=bool)
-        frozen[[self._table.index[k] for k in firing if k in self._table.index]] = True
+        frozen = self._table.mask(firing)
         warm = rows["seen"] >= self._settings.warm_up * DAY_BUCKETS
         self._update_statistic(start, n, x, expected, warm)
         self._update_level(start, n, frozen)
