@@ -7,10 +7,11 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal, TypeVar, get_args
 
 import pytest
+from harness.alerts import NOW, START, an_alert
 
 from monitor.alert.codec import alert_to_json
 from monitor.alert.group import GroupTiming
@@ -18,7 +19,7 @@ from monitor.alert.lane import InlineLane
 from monitor.clock import ManualClock
 from monitor.delivery import DeliveryLoop
 from monitor.errors import DeliveryError, SourceError, StoreError
-from monitor.events import Alert, AlertStatus, Severity
+from monitor.events import Alert, AlertStatus
 from monitor.store.base import (
     RECEIVERS,
     GroupState,
@@ -29,8 +30,6 @@ from monitor.store.base import (
 )
 from monitor.store.memory import MemoryDatabase, MemoryOutbox
 
-NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
-START = datetime(2023, 3, 10, 8, tzinfo=UTC)
 TIMING = GroupTiming(timedelta(seconds=1), timedelta(seconds=5), timedelta(hours=4))
 How = Literal["error before", "error after", "death before", "death after"]
 HOWS: tuple[How, ...] = get_args(How)
@@ -129,29 +128,7 @@ class World:
 
 
 def alert(name: str, key: str, *, ended: bool = False) -> Alert:
-    made = Alert(
-        id=name,
-        key=key,
-        detector="share",
-        detector_version="share-1",
-        status=AlertStatus.FIRING,
-        severity=Severity.WARNING,
-        started_at=START,
-        fired_at=START + timedelta(minutes=10),
-        resolved_at=None,
-        value=0.6,
-        baseline=0.2,
-        evalue=1200.0,
-        threshold=1000.0,
-        documents=40,
-        negative=24,
-        window_start=START,
-        window_end=START + timedelta(minutes=10),
-        summary="turned negative",
-        model_version="m1",
-        appended_at=NOW,
-        updated_at=NOW,
-    )
+    made = an_alert(name, key)
     if not ended:
         return made
     return replace(

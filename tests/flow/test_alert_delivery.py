@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from harness.alerts import START, an_alert
 
 from monitor.alert.codec import alert_to_json
 from monitor.alert.group import GroupTiming
@@ -16,14 +18,12 @@ from monitor.alert.webhook import WebhookNotifier
 from monitor.clock import SystemClock
 from monitor.delivery import DeliveryLoop
 from monitor.demo.receiver import Delivery, WebhookReceiver
-from monitor.events import Alert, AlertStatus, Evidence, Severity
+from monitor.events import Alert, Evidence, Severity
 from monitor.store.base import RECEIVERS, Commit, Outgoing
 from monitor.store.engine import open_engine
 from monitor.store.migrations import migrate
 from monitor.store.outbox import SqlOutbox
 from monitor.store.sql import SqlStore
-
-START = datetime(2023, 3, 10, 8, tzinfo=UTC)
 
 
 class Silent:
@@ -52,26 +52,11 @@ class Silent:
 
 
 def alert(name: str, now: datetime) -> Alert:
-    return Alert(
-        id=name,
-        key="topic:Energy | Oil",
-        detector="share",
-        detector_version="share-1",
-        status=AlertStatus.FIRING,
+    return an_alert(
+        name,
+        "topic:Energy | Oil",
         severity=Severity.CRITICAL,
-        started_at=START,
-        fired_at=START + timedelta(minutes=10),
-        resolved_at=None,
-        value=0.6,
-        baseline=0.2,
-        evalue=1200.0,
-        threshold=1000.0,
-        documents=40,
-        negative=24,
-        window_start=START,
-        window_end=START + timedelta(minutes=10),
         summary="Energy | Oil turned negative",
-        model_version="m1",
         appended_at=now,
         updated_at=now,
         evidence=(Evidence("d", START, "wire", "油价 – refinery halts", None, 0.97),),

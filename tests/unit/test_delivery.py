@@ -5,10 +5,12 @@ import logging
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from harness.alerts import NOW, START
+from harness.alerts import an_alert as alert
 
 from monitor.alert.base import Notifier
 from monitor.alert.codec import alert_to_json
@@ -18,41 +20,12 @@ from monitor.alert.memory import Cut, MemoryNotifier, Reply
 from monitor.clock import ManualClock, SystemClock
 from monitor.delivery import POLL, UNREADABLE, DeliveryLoop
 from monitor.errors import SourceError, StoreError
-from monitor.events import Alert, AlertStatus, Severity
+from monitor.events import Alert, AlertStatus
 from monitor.relay import messages_of
 from monitor.store.base import RECEIVERS, Notification, NotificationStatus
 from monitor.store.memory import MemoryDatabase, MemoryOutbox
 
-NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
-START = datetime(2023, 3, 10, 8, tzinfo=UTC)
 TIMING = GroupTiming()
-
-
-def alert(name: str = "a", key: str = "topic:Financials", **changes: Any) -> Alert:
-    made = Alert(
-        id=name,
-        key=key,
-        detector="share",
-        detector_version="share-1",
-        status=AlertStatus.FIRING,
-        severity=Severity.WARNING,
-        started_at=START,
-        fired_at=START + timedelta(minutes=10),
-        resolved_at=None,
-        value=0.6,
-        baseline=0.2,
-        evalue=1200.0,
-        threshold=1000.0,
-        documents=40,
-        negative=24,
-        window_start=START,
-        window_end=START + timedelta(minutes=10),
-        summary=f"{key} turned negative",
-        model_version="m1",
-        appended_at=NOW,
-        updated_at=NOW,
-    )
-    return replace(made, **changes)
 
 
 def ended(made: Alert) -> Alert:
