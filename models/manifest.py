@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from models.backbone import file_sha256
 from models.errors import ModelError
 from models.labels import LABELS, Task
-from models.recipe import Recipe
+from models.training.recipe import Recipe
 
 FORMAT: Final = 1
 FILE: Final = "manifest.json"
@@ -87,7 +87,7 @@ class DataRecord(_Record):
 
 
 class CandidateRecord(_Record):
-    """Weights that could be chosen and their held-out macro-F1 (see `models.train.Candidate`)."""
+    """Weights that could be chosen, and their held-out macro-F1."""
 
     kind: Literal["last", "average", "soup"]
     member: int

@@ -16,9 +16,9 @@ import torch
 
 from models import manifest as manifests
 from models.backbone import encode, find, load_tokenizer
-from models.calibrate import scaled
 from models.device import choose_device, choose_dtype
 from models.errors import ModelError
+from models.evaluation.calibrate import scaled
 from models.labels import LABELS, Task
 from models.manifest import Manifest
 from models.network import Network, pad

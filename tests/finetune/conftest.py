@@ -6,9 +6,9 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-from models.data import read, texts_of
+from models.dataset.read import read, texts_of
 from models.manifest import Manifest
-from models.session import Files, run_training
+from models.training.session import Files, run_training
 
 TESTDATA = Path(__file__).parent / "testdata"
 SETTINGS: dict[str, object] = {

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
-from models.calibrate import fit_temperature, scaled
-from models.metrics import (
+from models.evaluation.calibrate import fit_temperature, scaled
+from models.evaluation.metrics import (
     accuracy,
     bootstrap,
     calibration_error,

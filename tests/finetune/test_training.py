@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from models.backbone import find, load_encoder
-from models.data import deduplicate, hold_out, read
+from models.dataset.read import deduplicate, hold_out, read
 from models.errors import ModelError
-from models.evaluate import evaluate
+from models.evaluation.evaluate import evaluate
 from models.labels import TASKS, Task
 from models.manifest import Manifest
 from models.predict import Predictor
-from models.recipe import Recipe
-from models.session import Files, recipe_of, run_training
-from models.train import batches, build, export, rate, restore, train
+from models.training.loop import batches, build, export, rate, restore, train
+from models.training.recipe import Recipe
+from models.training.session import Files, recipe_of, run_training
 from models.weights import assemble, soup
 
 SETTINGS: dict[str, object] = {"members": 1, "batch_size": 16, "precision": "float32"}
@@ -59,7 +59,7 @@ def test_low_rank_adapters_merged_without_peft_give_the_trained_logits(
 ) -> None:
     from models.backbone import load_encoder
     from models.network import pad
-    from models.train import build, export
+    from models.training.loop import build, export
 
     backbone = find(str(tiny_encoder))
     recipe = recipe_of({"rank": 4, "alpha": 12.0})

@@ -1,10 +1,8 @@
 """Reports: how a head judges labelled texts, from its logits."""
 
-from models.calibrate import scaled
-from models.data import Corpus
-from models.labels import LABELS, Task
-from models.manifest import ClassReport, Report, Score
-from models.metrics import (
+from models.dataset.read import Corpus
+from models.evaluation.calibrate import scaled
+from models.evaluation.metrics import (
     Counts,
     Floats,
     bootstrap,
@@ -12,6 +10,8 @@ from models.metrics import (
     class_scores,
     confusion_matrix,
 )
+from models.labels import LABELS, Task
+from models.manifest import ClassReport, Report, Score
 from models.network import sorted_batches
 from models.predict import Predictor
 

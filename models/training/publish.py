@@ -9,16 +9,16 @@ from pathlib import Path
 from models import manifest as manifests
 from models import weights as weight_files
 from models.backbone import Backbone, encode, file_sha256, load_tokenizer
-from models.calibrate import fit_temperature
-from models.data import Corpus
+from models.dataset.read import Corpus
 from models.errors import ModelError
-from models.evaluate import report
+from models.evaluation.calibrate import fit_temperature
+from models.evaluation.evaluate import report
+from models.evaluation.metrics import Floats
 from models.labels import LABELS, Task
 from models.manifest import BackboneRecord, CandidateRecord, DataRecord, Head, Manifest
-from models.metrics import Floats
 from models.network import forward_all
-from models.recipe import Recipe
-from models.train import Candidate, Trained
+from models.training.loop import Candidate, Trained
+from models.training.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,13 @@ from torch.nn import functional
 
 from models.attention import attend_in_float32
 from models.backbone import Backbone, encode, load_encoder, load_tokenizer
-from models.data import Corpus
+from models.dataset.read import Corpus
 from models.device import has_native_bfloat16
 from models.errors import ModelError
+from models.evaluation.metrics import confusion_matrix, macro_f1
 from models.labels import LABELS, TASKS, Task
-from models.metrics import confusion_matrix, macro_f1
 from models.network import Network, forward_all, pad
-from models.recipe import Recipe
+from models.training.recipe import Recipe
 from models.weights import Weights, assemble, soup
 
 if TYPE_CHECKING:

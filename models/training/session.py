@@ -18,14 +18,14 @@ from rich.progress import Progress as Bar
 from models import manifest as manifests
 from models import weights as weight_files
 from models.backbone import DEFAULT, Backbone, find
-from models.data import deduplicate, hold_out, joined, read, read_corpus, without_twins
+from models.dataset.read import deduplicate, hold_out, joined, read, read_corpus, without_twins
 from models.errors import ModelError
+from models.evaluation.render import print_report
 from models.labels import TASKS, Task
 from models.manifest import Manifest
-from models.publish import Sources, publish
-from models.recipe import Recipe
-from models.render import print_report
-from models.train import Progress, train
+from models.training.loop import Progress, train
+from models.training.publish import Sources, publish
+from models.training.recipe import Recipe
 from models.weights import Weights
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.metrics import Counts, Floats
+from models.evaluation.metrics import Counts, Floats
 
 
 def fit_temperature(logits: Floats, truth: Counts) -> float:

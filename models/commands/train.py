@@ -1,0 +1,110 @@
+"""`python -m models train`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from models.commands.options import DEVICE, THREADS
+from models.errors import ModelError
+from models.labels import TASKS, Task
+
+
+def train_command(
+    sentiment: Annotated[Path, typer.Option(help="CSV with text,label: sentiment.")],
+    topic: Annotated[Path, typer.Option(help="CSV with text,label: topic.")],
+    out: Annotated[Path, typer.Option(help="Folder to write weights and manifest into.")],
+    validate_sentiment: Annotated[
+        Path | None, typer.Option(help="CSV to report on; twins of the training file removed.")
+    ] = None,
+    validate_topic: Annotated[Path | None, typer.Option(help="The same for the topics.")] = None,
+    corpus: Annotated[
+        list[Path] | None,
+        typer.Option(help="JSONL with text, split, sentiment, topic; joins both; repeatable."),
+    ] = None,
+    corpus_tasks: Annotated[
+        str, typer.Option(help="Tasks whose training the corpora join, separated by commas.")
+    ] = "sentiment,topic",
+    start_from: Annotated[
+        Path | None, typer.Option(help="Model folder to go on from: same method and rank.")
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="Encoder: a folder or hub name; default all-MiniLM-L6-v2.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the model in its manifest.")] = "model",
+    licence: Annotated[str, typer.Option(help="Licence of the data.")] = "not stated",
+    corpus_licence: Annotated[str, typer.Option(help="Licence of the corpora.")] = "not stated",
+    method: Annotated[Literal["lora", "full"], typer.Option(help="What is trained.")] = "lora",
+    rank: Annotated[int | None, typer.Option(help="Rank of the adapters.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of split, start and order.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any hyper-parameter of the recipe: name=value; repeatable."),
+    ] = None,
+    max_length: Annotated[int, typer.Option(help="Tokens read at inference.")] = 512,
+    device: DEVICE = "auto",
+    threads: THREADS = None,
+    force: Annotated[bool, typer.Option(help="Overwrite a model in the folder.")] = False,
+) -> None:
+    """Train both heads together and write weights with a manifest.
+
+    A part of each training file is held out to choose the checkpoint and to fit the temperatures.
+    Labels are class names, or numbers that a labels.json beside the CSV maps to them.
+
+    Examples:
+
+        python -m models train --sentiment sent_train.csv --topic topic_train.csv --out runs/first
+
+        python -m models train --sentiment s.csv --topic t.csv --out runs/full --method full
+        --learning-rate 5e-5 --set batch_size=16
+    """
+    from models.training.session import Files, run_training
+
+    settings: dict[str, object] = {
+        key: value
+        for key, value in {
+            "method": method,
+            "rank": rank,
+            "learning_rate": learning_rate,
+            "epochs": epochs,
+            "seed": seed,
+        }.items()
+        if value is not None
+    }
+    for item in set_ or []:
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise ModelError(f"--set {item}: write it as name=value")
+        settings[key.strip()] = value.strip()
+    run_training(
+        Files(
+            training={"sentiment": sentiment, "topic": topic},
+            validation={"sentiment": validate_sentiment, "topic": validate_topic},
+            licence=licence,
+            corpora=tuple(corpus or ()),
+            corpus_tasks=_tasks(corpus_tasks),
+            start=start_from,
+            corpus_licence=corpus_licence,
+        ),
+        settings,
+        out=out,
+        name=name,
+        backbone=backbone,
+        max_length=max_length,
+        device=device,
+        threads=threads,
+        force=force,
+        console=Console(stderr=True),
+    )
+
+
+def _tasks(text: str) -> frozenset[Task]:
+    names = {name.strip() for name in text.split(",") if name.strip()}
+    if unknown := names - set(TASKS):
+        raise ModelError(
+            f"--corpus-tasks {', '.join(sorted(unknown))}: there are {', '.join(TASKS)}"
+        )
+    return frozenset(task for task in TASKS if task in names)

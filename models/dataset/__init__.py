@@ -1,0 +1,1 @@
+"""Labelled texts: reading, checking, splitting."""

@@ -1,0 +1,1 @@
+"""Fine-tuning: recipe, loop, and the way from files to a model directory."""
