@@ -15,7 +15,8 @@ from models.evaluation.evaluate import evaluate
 from models.labels import TASKS, Task
 from models.manifest import Manifest
 from models.predict import Predictor
-from models.training.loop import batches, build, export, rate, restore, train
+from models.training.loop import batches, rate, train
+from models.training.methods import build, export, restore
 from models.training.recipe import Recipe
 from models.training.session import Files, recipe_of, run_training
 from models.weights import assemble, soup
@@ -59,7 +60,7 @@ def test_low_rank_adapters_merged_without_peft_give_the_trained_logits(
 ) -> None:
     from models.backbone import load_encoder
     from models.network import pad
-    from models.training.loop import build, export
+    from models.training.methods import build, export
 
     backbone = find(str(tiny_encoder))
     recipe = recipe_of({"rank": 4, "alpha": 12.0})
