@@ -40,7 +40,8 @@ def evaluate_command(
 
         python -m models evaluate --corpus models/data/corpus.jsonl
     """
-    from models.dataset.read import read, read_corpus, texts_of, without_twins
+    from models.dataset.read import read, read_corpus, texts_of
+    from models.dataset.split import without_twins
     from models.evaluation.evaluate import evaluate
     from models.evaluation.render import print_report
     from models.predict import Predictor

@@ -1,43 +1,16 @@
-"""Labelled texts: reading, checking, removing twins, holding out a part."""
+"""Labelled texts from files."""
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from models.backbone import file_sha256
+from models.dataset.corpus import Corpus
 from models.errors import DataError
 from models.labels import ALIASES, LABELS, Task
-from models.text import twin_key
-
-
-@dataclass(frozen=True, slots=True)
-class Corpus:
-    """Texts of one task with their labels; `texts` are raw, as read from the file."""
-
-    task: Task
-    texts: tuple[str, ...]
-    labels: npt.NDArray[np.int64]  # [n], index into LABELS[task]
-    path: Path
-    sha256: str
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Return the number of texts of each class, in label order."""
-        found = np.bincount(self.labels, minlength=len(LABELS[self.task]))
-        return {name: int(n) for name, n in zip(LABELS[self.task], found, strict=True)}
-
-    def take(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> "Corpus":
-        """Return the corpus of these rows, in this order."""
-        index = np.asarray(rows, dtype=np.int64)
-        return replace(self, texts=tuple(self.texts[i] for i in index), labels=self.labels[index])
 
 
 def read(path: Path, task: Task) -> Corpus:
@@ -91,72 +64,9 @@ def read_corpus(path: Path, task: Task, split: str = "train") -> Corpus:
     return Corpus(task, tuple(texts), np.asarray(labels, np.int64), path, file_sha256(path))
 
 
-def joined(first: Corpus, *others: Corpus) -> Corpus:
-    """Return all texts as one corpus of the first one's file."""
-    texts = tuple(text for corpus in (first, *others) for text in corpus.texts)
-    labels = np.concatenate([corpus.labels for corpus in (first, *others)])
-    return replace(first, texts=texts, labels=labels)
-
-
 def texts_of(path: Path) -> list[str]:
     """Return the texts of a CSV, whatever its labels; raises `DataError` as `read` does."""
     return [text for _, text, _ in _rows(path)]
-
-
-def deduplicate(corpus: Corpus) -> Corpus:
-    """Keep the first of each group of twins.
-
-    Dropped: groups whose members disagree on the label, and texts without a letter or digit once
-    links are gone.
-    """
-    groups: dict[str, list[int]] = {}
-    for row, text in enumerate(corpus.texts):
-        groups.setdefault(twin_key(text), []).append(row)
-    return corpus.take(
-        [
-            rows[0]
-            for key, rows in groups.items()
-            if key and len({int(corpus.labels[row]) for row in rows}) == 1
-        ]
-    )
-
-
-def without_twins(corpus: Corpus, others: Iterable[str]) -> Corpus:
-    """Drop the texts that have a twin among others, so that a score measures no memory.
-
-    Raises:
-        DataError: every text has one.
-    """
-    known = {twin_key(text) for text in others}
-    rows = [row for row, text in enumerate(corpus.texts) if twin_key(text) not in known]
-    if not rows:
-        raise DataError(f"{corpus.path}: every text has a twin in the training texts; give others")
-    return corpus.take(rows)
-
-
-def hold_out(corpus: Corpus, share: float, seed: int) -> tuple[Corpus, Corpus]:
-    """Split into (training, held-out), stratified: each class gives `share` of its texts.
-
-    The corpus must be free of twins (`deduplicate`), else the parts share texts.
-
-    Raises:
-        DataError: a class has fewer than two texts, so that one part would lack it.
-    """
-    if not 0 < share < 1:
-        raise DataError(f"held-out share {share} must lie between 0 and 1")
-    rng = np.random.default_rng(seed)
-    held: list[int] = []
-    for label, name in enumerate(LABELS[corpus.task]):
-        rows = np.flatnonzero(corpus.labels == label)
-        if len(rows) < 2:
-            raise DataError(
-                f"{corpus.path}: class {name!r} has {len(rows)} text(s) after removing twins;"
-                " add at least two"
-            )
-        held.extend(rng.permutation(rows)[: max(1, round(share * len(rows)))].tolist())
-    chosen = set(held)
-    rest = [row for row in range(len(corpus)) if row not in chosen]
-    return corpus.take(rest), corpus.take(sorted(held))
 
 
 def _rows(path: Path) -> Iterator[tuple[str, str, str]]:

@@ -1,6 +1,6 @@
 """Reports: how a head judges labelled texts, from its logits."""
 
-from models.dataset.read import Corpus
+from models.dataset.corpus import Corpus
 from models.evaluation.calibrate import scaled
 from models.evaluation.metrics import (
     Counts,

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from models.attention import attend_in_float32
 from models.backbone import Backbone, encode, load_encoder, load_tokenizer
-from models.dataset.read import Corpus
+from models.dataset.corpus import Corpus
 from models.device import has_native_bfloat16
 from models.errors import ModelError
 from models.evaluation.metrics import confusion_matrix, macro_f1

@@ -9,7 +9,7 @@ from pathlib import Path
 from models import manifest as manifests
 from models import weights as weight_files
 from models.backbone import Backbone, encode, file_sha256, load_tokenizer
-from models.dataset.read import Corpus
+from models.dataset.corpus import Corpus
 from models.errors import ModelError
 from models.evaluation.calibrate import fit_temperature
 from models.evaluation.evaluate import report

@@ -18,7 +18,9 @@ from rich.progress import Progress as Bar
 from models import manifest as manifests
 from models import weights as weight_files
 from models.backbone import DEFAULT, Backbone, find
-from models.dataset.read import deduplicate, hold_out, joined, read, read_corpus, without_twins
+from models.dataset.corpus import joined
+from models.dataset.read import read, read_corpus
+from models.dataset.split import deduplicate, hold_out, without_twins
 from models.errors import ModelError
 from models.evaluation.render import print_report
 from models.labels import TASKS, Task

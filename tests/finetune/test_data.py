@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.dataset.read import deduplicate, hold_out, joined, read, read_corpus, without_twins
+from models.dataset.corpus import joined
+from models.dataset.read import read, read_corpus
+from models.dataset.split import deduplicate, hold_out, without_twins
 from models.errors import DataError
 from models.labels import SENTIMENTS, TOPICS
 from models.text import MAX_CHARACTERS, normalise, twin_key

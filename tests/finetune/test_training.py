@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from models.backbone import find, load_encoder
-from models.dataset.read import deduplicate, hold_out, read
+from models.dataset.read import read
+from models.dataset.split import deduplicate, hold_out
 from models.errors import ModelError
 from models.evaluation.evaluate import evaluate
 from models.labels import TASKS, Task
