@@ -1,7 +1,8 @@
 """The weights file of a model directory (safetensors) and the network it makes.
 
 Names: `head.<task>.weight` and `.bias` (float32); `lora.<layer>.a` [rank, in] and `.b`
-[out, rank] with the LoRA scale in `b` (float16); or `encoder.<parameter>` after full fine-tuning.
+[out, rank] with the LoRA scale in `b` (float16); `encoder.<parameter>` for each parameter of the
+encoder that was trained itself (matrices float16, vectors float32), the rest being the backbone's.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Final
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.backbone import Backbone, load_inference_encoder
 from models.errors import ModelError
@@ -89,8 +90,7 @@ def assemble(backbone: Backbone, tensors: Weights, origin: str = "weights") -> N
                 if name.endswith(".a")
             },
         )
-        if full:
-            encoder.load_state_dict({name: t.float() for name, t in full.items()})
+        _replace(encoder, full)
     except (KeyError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"{origin}: does not fit the backbone {backbone.name} ({error});"
@@ -99,6 +99,14 @@ def assemble(backbone: Backbone, tensors: Weights, origin: str = "weights") -> N
     if not all(torch.isfinite(t).all() for t in tensors.values()):
         raise ModelError(f"{origin}: holds NaN or infinite weights; train again")
     return network.eval().requires_grad_(False)
+
+
+def _replace(encoder: nn.Module, tensors: Weights) -> None:
+    own = dict(encoder.named_parameters())
+    for name, tensor in tensors.items():
+        if own[name].shape != tensor.shape:
+            raise ValueError(f"{name}: {tuple(tensor.shape)}, not {tuple(own[name].shape)}")
+        own[name].data.copy_(tensor)
 
 
 def _below(prefix: str, tensors: Weights) -> Weights:

@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Part = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
 
 
 class Recipe(BaseModel):
@@ -14,13 +16,25 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    method: Literal["lora", "full"] = "lora"
+    method: Literal["lora", "adalora", "bitfit", "adapter", "prefix", "full"] = "lora"
     rank: Count = 32
     alpha: Positive = 64.0
+    freeze_embeddings: bool = True
+    """Under full and bitfit: the embeddings stay as they are, which halves the weights file."""
+    bottleneck: Count = 48
+    """Width of the adapters."""
+    prefix_length: Count = 16
+    """Learned keys and values before the text in each layer under prefix."""
     learning_rate: Positive = 6e-4
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    head_learning_rate: Positive | None = None
+    """Of the heads; None is the learning rate of the encoder."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Each layer's learning rate is this times that of the layer above; 0.9 is usual."""
+    weight_decay: Weight = 0.01
     epochs: Count = 3
     batch_size: Count = 32
+    accumulation: Count = 1
+    """Batches whose gradients are summed before the weights change."""
     warmup: Share = 0.06
     schedule: Literal["linear", "cosine"] = "cosine"
     clip_norm: Positive = 1.0
@@ -28,10 +42,20 @@ class Recipe(BaseModel):
     encoder_dropout: Share = 0.0
     lora_dropout: Share = 0.0
     label_smoothing: Share = 0.05
-    class_weight_power: Annotated[float, Field(ge=0, le=1)] = 0.5
+    class_weight_power: Part = 0.5
+    corpus_weight: Weight = 1.0
+    """What a text of a corpus counts, a text of a task's own file counting 1."""
+    distil_share: Part = 0.5
+    """What teachers' verdicts count in the target of a text that has a label of the task."""
+    distil_corpus_share: Part | None = None
+    """The same for texts of corpora; None is `distil_share`, 0 keeps teachers off corpora."""
+    pseudo_share: Part = 1.0
+    """What teachers' verdicts count for a text without a label of the task."""
+    distil_temperature: Positive = 1.0
+    """Teachers' logits are divided by this; above 1 their verdicts are softer."""
     members: Count = 1
     average_decay: Share = 0.998
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.08
     max_length: Annotated[int, Field(ge=8)] = 128
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     seed: Annotated[int, Field(ge=0)] = 1
