@@ -50,6 +50,14 @@ class Report(_Record):
     ece_after: Share  # with the head's temperature
     classes: dict[str, ClassReport]
     confusion: tuple[tuple[int, ...], ...]  # counts; row = true class, column = predicted class
+    # With the head's temperature; None in manifests written before these were measured.
+    classwise_ece: Share | None = None
+    brier: Annotated[float, Field(ge=0, le=2)] | None = None
+    nll: Annotated[float, Field(ge=0)] | None = None  # nats a text
+    aurc: Share | None = None  # area under the risk-coverage curve
+    coverage_at_5: Share | None = None  # surest share of the texts with at most 5 % errors
+    coverage_at_10: Share | None = None
+    ece_by_source: dict[str, Share] = {}  # where the texts name two sources or more
 
 
 class Head(_Record):

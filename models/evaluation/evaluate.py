@@ -1,7 +1,12 @@
 """Reports: how a head judges labelled texts, from its logits."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
 from models.dataset.corpus import Corpus
-from models.evaluation.calibrate import scaled
+from models.evaluation.calibrate import error_by_source, scaled
 from models.evaluation.metrics import (
     Counts,
     Floats,
@@ -10,16 +15,65 @@ from models.evaluation.metrics import (
     class_scores,
     confusion_matrix,
 )
+from models.evaluation.reliability import (
+    Bin,
+    brier,
+    classwise_error,
+    log_loss,
+    reliability_bins,
+)
+from models.evaluation.selection import RiskCoverage, risk_coverage
+from models.evaluation.slices import Slice, slices
+from models.evaluation.vector import Alternative, compare
 from models.labels import LABELS, Task
 from models.manifest import ClassReport, Report, Score
 from models.network import sorted_batches
 from models.predict import Predictor
 
+SLICED = ("source", "kind", "register")
+"""Columns of a corpus whose values are slices of their own."""
 
-def report(task: Task, logits: Floats, truth: Counts, temperature: float) -> Report:
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All that `python -m models evaluate --out` writes about one head."""
+
+    task: Task
+    file: str
+    sha256: str
+    report: Report
+    temperature: float
+    reliability_before: tuple[Bin, ...]
+    reliability_after: tuple[Bin, ...]
+    risk_coverage: RiskCoverage
+    slices: tuple[Slice, ...]
+    calibrations: tuple[Alternative, ...]
+
+
+def sources_of(corpus: Corpus) -> tuple[str, ...]:
+    """Return the source of each text, [n]: the first of source, register and kind that it names.
+
+    Texts that name none count as one source, called like the file. Empty where no text names one.
+    """
+    columns = [corpus.attributes[name] for name in ("source", "register", "kind")
+               if name in corpus.attributes]  # fmt: skip
+    cells = [next((c[row] for c in columns if c[row]), "") for row in range(len(corpus))]
+    if not any(cells):
+        return ()
+    return tuple(cell or corpus.path.stem for cell in cells)
+
+
+def report(
+    task: Task,
+    logits: Floats,
+    truth: Counts,
+    temperature: float,
+    sources: Sequence[str] = (),
+) -> Report:
     """Return the report of one head: logits [n, classes], truth [n] in label order.
 
-    Intervals are 95 % percentile bootstrap intervals of 1,000 rounds with a fixed seed.
+    Intervals are 95 % percentile bootstrap intervals of 1,000 rounds with a fixed seed. With two
+    `sources` or more, [n], the calibration error is given for each of them as well.
     """
     names = LABELS[task]
     predicted = logits.argmax(1)
@@ -28,13 +82,16 @@ def report(task: Task, logits: Floats, truth: Counts, temperature: float) -> Rep
         name: Score(value=_r(i.value), low=_r(i.low), high=_r(i.high))
         for name, i in bootstrap(truth, predicted, len(names)).items()
     }
+    after = scaled(logits, temperature)
+    curve = risk_coverage(after, truth)
+    by_source = error_by_source(after, truth, sources) if len(set(sources)) > 1 else {}
     return Report(
         texts=len(truth),
         accuracy=intervals["accuracy"],
         macro_f1=intervals["macro_f1"],
         weighted_f1=intervals["weighted_f1"],
         ece_before=_r(calibration_error(scaled(logits, 1.0), truth)),
-        ece_after=_r(calibration_error(scaled(logits, temperature), truth)),
+        ece_after=_r(calibration_error(after, truth)),
         classes={
             name: ClassReport(
                 precision=_r(s.precision), recall=_r(s.recall), f1=_r(s.f1), support=s.support
@@ -42,15 +99,56 @@ def report(task: Task, logits: Floats, truth: Counts, temperature: float) -> Rep
             for name, s in zip(names, class_scores(matrix), strict=True)
         },
         confusion=tuple(tuple(int(n) for n in row) for row in matrix),
+        classwise_ece=_r(classwise_error(after, truth)),
+        brier=_r(brier(after, truth)),
+        nll=_r(log_loss(after, truth)),
+        aurc=_r(curve.aurc),
+        coverage_at_5=_r(curve.coverage_at["0.05"]),
+        coverage_at_10=_r(curve.coverage_at["0.1"]),
+        ece_by_source={name: _r(value) for name, value in by_source.items()},
     )
 
 
 def evaluate(predictor: Predictor, corpus: Corpus, *, budget: int = 4_096) -> Report:
     """Return how a loaded model judges a corpus; batches of at most `budget` padded tokens."""
-    rows = predictor.encode(corpus.texts)
-    logits = sorted_batches(rows, budget, predictor.logits)[corpus.task]
     temperature = predictor.manifest.heads[corpus.task].temperature
-    return report(corpus.task, logits, corpus.labels, temperature)
+    logits = _logits(predictor, corpus, budget)
+    return report(corpus.task, logits, corpus.labels, temperature, sources_of(corpus))
+
+
+def examine(predictor: Predictor, corpus: Corpus, *, budget: int = 4_096) -> Evaluation:
+    """Return the report with its curves, slices and a comparison of calibrations.
+
+    Batches hold at most `budget` padded tokens.
+    """
+    task, truth = corpus.task, corpus.labels
+    logits = _logits(predictor, corpus, budget)
+    temperature = predictor.manifest.heads[task].temperature
+    sources = sources_of(corpus)
+    after = scaled(logits, temperature)
+    return Evaluation(
+        task=task,
+        file=corpus.path.name,
+        sha256=corpus.sha256,
+        report=report(task, logits, truth, temperature, sources),
+        temperature=temperature,
+        reliability_before=reliability_bins(scaled(logits, 1.0), truth),
+        reliability_after=reliability_bins(after, truth),
+        risk_coverage=risk_coverage(after, truth),
+        slices=slices(
+            corpus.texts,
+            truth,
+            logits.argmax(1),
+            len(LABELS[task]),
+            {n: corpus.attributes[n] for n in SLICED if n in corpus.attributes},
+        ),
+        calibrations=compare(logits, truth, temperature, sources),
+    )
+
+
+def _logits(predictor: Predictor, corpus: Corpus, budget: int) -> Floats:
+    rows = predictor.encode(corpus.texts)
+    return np.asarray(sorted_batches(rows, budget, predictor.logits)[corpus.task])
 
 
 def _r(value: float) -> float:
