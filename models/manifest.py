@@ -100,8 +100,24 @@ class CandidateRecord(_Record):
     kind: Literal["last", "average", "soup"]
     member: int
     epoch: int
+    step: int = 0
     loss: float
     macro_f1: dict[Task, Share]
+
+
+class TextRecord(_Record):
+    """A file of texts without labels, learnt from with the teachers' verdicts."""
+
+    file: str
+    sha256: Sha256
+    texts: Annotated[int, Field(ge=0)]
+
+
+class Teaching(_Record):
+    """The models whose verdicts were targets beside the labels, by version, and their texts."""
+
+    teachers: dict[str, str]  # version -> name
+    texts: tuple[TextRecord, ...] = ()
 
 
 class Manifest(_Record):
@@ -120,6 +136,7 @@ class Manifest(_Record):
     chosen: CandidateRecord
     history: tuple[CandidateRecord, ...]
     data: tuple[DataRecord, ...]
+    teaching: Teaching | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

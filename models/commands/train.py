@@ -29,6 +29,14 @@ def train_command(
     start_from: Annotated[
         Path | None, typer.Option(help="Model folder to go on from: same method and rank.")
     ] = None,
+    teacher: Annotated[
+        list[Path] | None,
+        typer.Option(help="Model folder whose verdicts are targets beside the labels; repeatable."),
+    ] = None,
+    teacher_texts: Annotated[
+        list[Path] | None,
+        typer.Option(help="CSV, JSONL or lines for the teachers alone to label; repeatable."),
+    ] = None,
     backbone: Annotated[
         str | None, typer.Option(help="Encoder: a folder or hub name; default all-MiniLM-L6-v2.")
     ] = None,
@@ -59,9 +67,13 @@ def train_command(
         python -m models train --sentiment sent_train.csv --topic topic_train.csv --out runs/first
 
         python -m models train --sentiment s.csv --topic t.csv --out runs/full --method full
-        --learning-rate 5e-5 --set batch_size=16
+        --learning-rate 2e-4 --set head_learning_rate=1e-3 --set layer_decay=0.9
+
+        python -m models train --sentiment s.csv --topic t.csv --out runs/student --method full
+        --learning-rate 2e-4 --teacher runs/first --teacher runs/full --teacher-texts more.txt
     """
-    from models.training.session import Files, run_training
+    from models.training.session import run_training
+    from models.training.sources import Files
 
     settings: dict[str, object] = {
         key: value
@@ -87,6 +99,8 @@ def train_command(
             corpora=tuple(corpus or ()),
             corpus_tasks=_tasks(corpus_tasks),
             start=start_from,
+            teachers=tuple(teacher or ()),
+            teacher_texts=tuple(teacher_texts or ()),
             corpus_licence=corpus_licence,
         ),
         settings,

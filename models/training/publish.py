@@ -3,7 +3,6 @@
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from models import manifest as manifests
@@ -15,25 +14,11 @@ from models.evaluation.calibrate import fit_temperature
 from models.evaluation.evaluate import report
 from models.evaluation.metrics import Floats
 from models.labels import LABELS, Task
-from models.manifest import BackboneRecord, CandidateRecord, DataRecord, Head, Manifest
+from models.manifest import BackboneRecord, CandidateRecord, DataRecord, Head, Manifest, Teaching
 from models.network import forward_all
-from models.training.loop import Candidate, Trained
+from models.training.candidate import Candidate, Trained
 from models.training.recipe import Recipe
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """The corpora of one task: the file as read, its two parts, and twin-free validation texts."""
-
-    whole: Corpus
-    training: Corpus
-    held_out: Corpus
-    validation: Corpus | None = None
-    validation_rows: int = 0  # of the validation file, before its twins were removed
-    licence: str = field(default="not stated")
-    corpora: tuple[Corpus, ...] = ()
-    """Corpora that joined the training."""
-    corpus_licence: str = "not stated"
+from models.training.sources import Sources
 
 
 def publish(
@@ -46,6 +31,7 @@ def publish(
     name: str,
     max_length: int = 512,
     device: str = "cpu",
+    teaching: Teaching | None = None,
 ) -> Manifest:
     """Write weights and manifest into `directory`; other files there stay.
 
@@ -96,6 +82,7 @@ def publish(
             chosen=_record(trained.chosen),
             history=tuple(_record(candidate) for candidate in trained.history),
             data=tuple(r for task, s in sources.items() for r in _records(task, s)),
+            teaching=teaching,
         )
         manifests.write(manifest, staging)
         # Weights first: a crash between the two leaves a hash mismatch, which loading reports.
@@ -115,12 +102,15 @@ def _record(candidate: Candidate) -> CandidateRecord:
         kind=candidate.kind,
         member=candidate.member,
         epoch=candidate.epoch,
+        step=candidate.step,
         loss=round(candidate.loss, 4),
         macro_f1={task: round(value, 4) for task, value in candidate.macro_f1.items()},
     )
 
 
 def _records(task: Task, source: Sources) -> list[DataRecord]:
+    own = {text for corpus in source.corpora for text in corpus.texts}
+    texts = (*source.training.texts, *source.held_out.texts)
     records = [
         DataRecord(
             task=task,
@@ -128,7 +118,7 @@ def _records(task: Task, source: Sources) -> list[DataRecord]:
             file=source.whole.path.name,
             sha256=source.whole.sha256,
             rows=len(source.whole),
-            texts=len(source.training) + len(source.held_out) - sum(map(len, source.corpora)),
+            texts=sum(text not in own for text in texts),
             licence=source.licence,
         )
     ]

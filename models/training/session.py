@@ -1,7 +1,6 @@
 """One training run from files to a model directory, with a progress bar and a report."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -18,33 +17,17 @@ from rich.progress import Progress as Bar
 from models import manifest as manifests
 from models import weights as weight_files
 from models.backbone import DEFAULT, Backbone, find
-from models.dataset.corpus import joined
-from models.dataset.read import read, read_corpus
-from models.dataset.split import deduplicate, hold_out, without_twins
 from models.errors import ModelError
 from models.evaluation.render import print_report
-from models.labels import TASKS, Task
-from models.manifest import Manifest
-from models.training.loop import Progress, train
-from models.training.publish import Sources, publish
+from models.manifest import Manifest, Teaching
+from models.training.candidate import Progress
+from models.training.loop import train
+from models.training.objective import Verdicts
+from models.training.publish import publish
 from models.training.recipe import Recipe
+from models.training.sources import Collected, Files, collect
+from models.training.teacher import verdicts_of
 from models.weights import Weights
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """The files of a run; a validation file may be missing."""
-
-    training: Mapping[Task, Path]
-    validation: Mapping[Task, Path | None]
-    licence: str
-    corpora: tuple[Path, ...] = ()
-    """JSONL files with both labels, whose split ``train`` joins the training of both tasks."""
-    corpus_tasks: frozenset[Task] = frozenset(TASKS)
-    """The tasks whose training they join; their held-out part counts for both."""
-    corpus_licence: str = "not stated"
-    start: Path | None = None
-    """A model directory whose weights the training goes on from."""
 
 
 def run_training(
@@ -77,22 +60,17 @@ def run_training(
     if threads is not None:
         torch.set_num_threads(threads)
     encoder = find(backbone or DEFAULT)
-    sources = {task: _sources(task, files, recipe) for task in TASKS}
+    start = None if files.start is None else start_of(files.start, encoder)
+    collected = collect(files, recipe)
+    sources = collected.sources
     for task, source in sources.items():
         console.print(
             f"{task}: {len(source.whole)} rows and {sum(map(len, source.corpora))} of the corpora,"
             f" {len(source.training)} to train on,"
             f" {len(source.held_out)} held out"
         )
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=console) as bar:
+    verdicts = _verdicts(files, collected, recipe, chosen, console)
+    with progress_bar(console) as bar:
         line = bar.add_task("training", total=None)
 
         def observe(progress: Progress) -> None:
@@ -111,15 +89,24 @@ def run_training(
                 )
 
         trained = train(
-            {task: (s.training, s.held_out) for task, s in sources.items()},
+            collected.material,
             encoder,
             recipe,
             device=chosen,
             observer=observe,
-            start=None if files.start is None else start_of(files.start, encoder),
+            start=start,
+            verdicts=verdicts,
         )
     manifest = publish(
-        out, trained, sources, encoder, recipe, name=name, max_length=max_length, device=chosen
+        out,
+        trained,
+        sources,
+        encoder,
+        recipe,
+        name=name,
+        max_length=max_length,
+        device=chosen,
+        teaching=_teaching(files, collected),
     )
     for task, head in manifest.heads.items():
         print_report(console, task, head.best_report)
@@ -158,32 +145,40 @@ def start_of(directory: Path, backbone: Backbone) -> Weights:
     return weight_files.read(directory / manifest.weights)
 
 
-def _sources(task: Task, files: Files, recipe: Recipe) -> Sources:
-    whole = read(files.training[task], task)
-    corpora = tuple(read_corpus(path, task) for path in files.corpora)
-    everything = joined(whole, *corpora)
-    training, held_out = hold_out(deduplicate(everything), recipe.held_out, recipe.seed)
-    if task not in files.corpus_tasks:
-        own = {text for corpus in corpora for text in corpus.texts}
-        training = training.take([i for i, text in enumerate(training.texts) if text not in own])
-    path = files.validation[task]
-    if path is None:
-        return Sources(
-            whole,
-            training,
-            held_out,
-            licence=files.licence,
-            corpora=corpora,
-            corpus_licence=files.corpus_licence,
+def progress_bar(console: Console) -> Bar:
+    """Return a bar with the count, the time spent and the time left."""
+    return Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def _verdicts(
+    files: Files, collected: Collected, recipe: Recipe, device: str, console: Console
+) -> Verdicts | None:
+    if not files.teachers:
+        return None
+    with progress_bar(console) as bar:
+        line = bar.add_task("teachers")
+        return verdicts_of(
+            files.teachers,
+            collected.material.texts,
+            temperature=recipe.distil_temperature,
+            device=device,
+            seen=lambda done, total: bar.update(line, completed=done, total=total),
         )
-    validation = read(path, task)
-    return Sources(
-        whole,
-        training,
-        held_out,
-        validation=without_twins(validation, everything.texts),
-        validation_rows=len(validation),
-        licence=files.licence,
-        corpora=corpora,
-        corpus_licence=files.corpus_licence,
+
+
+def _teaching(files: Files, collected: Collected) -> Teaching | None:
+    if not files.teachers:
+        return None
+    found = [manifests.read(teacher) for teacher in files.teachers]
+    return Teaching(
+        teachers={manifest.version: manifest.name for manifest in found},
+        texts=collected.unlabelled,
     )

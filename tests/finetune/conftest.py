@@ -8,11 +8,13 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from models.dataset.read import read, texts_of
 from models.manifest import Manifest
-from models.training.session import Files, run_training
+from models.training.session import run_training
+from models.training.sources import Files
 
 TESTDATA = Path(__file__).parent / "testdata"
 SETTINGS: dict[str, object] = {
     "method": "full",
+    "freeze_embeddings": False,  # random ones are not worth keeping
     "members": 1,
     "epochs": 25,
     "batch_size": 16,

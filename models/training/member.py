@@ -1,0 +1,195 @@
+"""One network while it trains: its state, its steps, its evaluations."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from models.attention import attend_in_float32
+from models.backbone import Backbone, encode, load_encoder, load_tokenizer
+from models.errors import ModelError
+from models.evaluation.metrics import confusion_matrix, macro_f1
+from models.labels import LABELS, Task
+from models.network import Network, forward_all, pad
+from models.training.average import Average, Swapped
+from models.training.candidate import Candidate, Observer, Progress, Trained
+from models.training.material import Integers, Material, batches
+from models.training.methods import build, export, restore
+from models.training.objective import Objective, Verdicts
+from models.training.optimiser import optimiser_of, rate
+from models.training.precision import autocast, autocast_type, scaler_of
+from models.training.recipe import Recipe
+from models.weights import Weights
+
+_MULTIPLE = 8
+"""Few distinct lengths: oneDNN compiles kernels for each new shape, dearer than padding."""
+
+Rows = list[list[int]]
+
+
+class Judge:
+    """The held-out texts, and what a network reaches on them."""
+
+    def __init__(self, material: Material, backbone: Backbone, recipe: Recipe, device: str) -> None:
+        tokenizer = load_tokenizer(backbone, recipe.max_length)
+        self._held = {
+            task: (encode(tokenizer, corpus.texts), corpus.labels)
+            for task, corpus in material.held_out.items()
+        }
+        self._device = device
+        self._kind = autocast_type(recipe, device)
+
+    def scores(self, network: Network) -> dict[Task, float]:
+        """Return the macro-F1 of each task; leaves the network in evaluation mode."""
+        network.eval()
+        found: dict[Task, float] = {}
+        for task, (rows, truth) in self._held.items():
+            with autocast(self._kind, self._device):
+                logits = forward_all(network, rows, self._device)[task]
+            found[task] = macro_f1(confusion_matrix(truth, logits.argmax(1), len(LABELS[task])))
+        return found
+
+
+class Member:
+    """One network and all that its training changes."""
+
+    def __init__(
+        self,
+        number: int,
+        material: Material,
+        targets: Verdicts,
+        judge: Judge,
+        backbone: Backbone,
+        recipe: Recipe,
+        device: str,
+        start: Weights | None,
+    ) -> None:
+        self.number = number
+        self.recipe = recipe
+        self._device = device
+        self._kind = autocast_type(recipe, device)
+        self._judge = judge
+        torch.manual_seed(recipe.seed)  # all members start alike: only such can be averaged
+        self.network = _network(backbone, recipe, self._kind, device, start)
+        torch.manual_seed(recipe.seed + number)
+        self.rng = np.random.default_rng(recipe.seed + number)
+        self.parameters = {n: p for n, p in self.network.named_parameters() if p.requires_grad}
+        layers = int(self.network.encoder.config.num_hidden_layers)
+        self.optimiser = optimiser_of(self.parameters, recipe, layers)
+        self.scaler = scaler_of(self._kind, device)
+        self.average = Average(self.parameters, recipe.average_decay)
+        self._objective = Objective(targets, device)
+        self._rows: Rows = encode(load_tokenizer(backbone, recipe.max_length), material.texts)
+        self._lengths = [len(row) for row in self._rows]
+        self.steps = recipe.epochs * steps_of_epoch(len(material), recipe)
+        self.step = 0
+        self.epoch = 0
+        self.order: list[Integers] = []
+        self.losses: list[float] = []
+        self.history: list[Candidate] = []
+        self.best: tuple[Weights, Candidate] | None = None
+
+    def run(self, observer: Observer) -> Trained:
+        """Train to the end, and return the best candidate."""
+        while self.step < self.steps:
+            if not self.order:
+                self.epoch += 1
+                self.losses = []
+                self.order = batches(self._lengths, self.recipe.batch_size, self.rng)
+            group = self.order[: self.recipe.accumulation]
+            self.order = self.order[self.recipe.accumulation :]
+            value = self._take_step(group)
+            self.losses.append(value)
+            self._show(observer, value)
+            if not self.order:
+                self._evaluate(observer)
+        if self.best is None:
+            raise ModelError("no epoch was run")
+        return Trained(*self.best, tuple(self.history))
+
+    def _take_step(self, group: Sequence[Integers]) -> float:
+        self.network.train()
+        factor = rate(self.step, self.steps, self.recipe)
+        for settings in self.optimiser.param_groups:
+            settings["lr"] = settings["peak"] * factor
+        self.optimiser.zero_grad(set_to_none=True)
+        texts = sum(map(len, group))
+        value = sum(self._backward(rows, texts) for rows in group)
+        self.scaler.unscale_(self.optimiser)
+        nn.utils.clip_grad_norm_(self.parameters.values(), self.recipe.clip_norm)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.step += 1
+        self.average.update(self.step)
+        return value
+
+    def _backward(self, rows: Integers, texts: int) -> float:
+        ids, mask = pad([self._rows[i] for i in rows], self.network.pad_id, self._device, _MULTIPLE)
+        with autocast(self._kind, self._device):
+            logits = self.network(ids, mask)
+        loss = self._objective.cross_entropy(logits, rows) / texts
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise ModelError(
+                f"step {self.step}: the loss became {value}; lower the learning rate"
+                f" ({self.recipe.learning_rate}) or train in float32"
+            )
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        return value
+
+    def _evaluate(self, observer: Observer) -> None:
+        """Score the last weights and their average; keep the best."""
+        loss = float(np.mean(self.losses))
+        averages = ({}, self.average.values) if self.recipe.average_decay else ({},)
+        for values in averages:
+            with Swapped(self.parameters, values):
+                found = Candidate(
+                    kind="average" if values else "last",
+                    member=self.number,
+                    epoch=self.epoch,
+                    loss=loss,
+                    macro_f1=self._judge.scores(self.network),
+                    step=self.step,
+                )
+                self.history.append(found)
+                if self.best is None or found.score > self.best[1].score:
+                    self.best = (export(self.network, self.recipe), found)
+            self._show(observer, self.losses[-1], found)
+
+    def _show(self, observer: Observer, loss: float, candidate: Candidate | None = None) -> None:
+        observer(
+            Progress(
+                step=self.number * self.steps + self.step,
+                steps=self.recipe.members * self.steps,
+                loss=loss,
+                candidate=candidate,
+                learning_rate=self.recipe.learning_rate
+                * rate(max(0, self.step - 1), self.steps, self.recipe),
+            )
+        )
+
+
+def steps_of_epoch(texts: int, recipe: Recipe) -> int:
+    """Return how often the weights change in one pass over this many texts."""
+    return math.ceil(math.ceil(texts / recipe.batch_size) / recipe.accumulation)
+
+
+def _network(
+    backbone: Backbone,
+    recipe: Recipe,
+    kind: torch.dtype | None,
+    device: str,
+    start: Weights | None,
+) -> Network:
+    encoder = load_encoder(backbone)
+    for module in encoder.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = recipe.encoder_dropout
+    if kind is not None and device == "cpu":
+        attend_in_float32(encoder)
+    network = build(encoder, recipe)
+    if start is not None:
+        restore(network, recipe, start)
+    return network.to(device)

@@ -1,0 +1,34 @@
+"""The precision of the forward pass while training."""
+
+from typing import Final
+
+import torch
+
+from models.device import has_native_bfloat16
+from models.training.recipe import Recipe
+
+_TYPES: Final = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def autocast_type(recipe: Recipe, device: str) -> torch.dtype | None:
+    """Return the type to run matrix products in, or None for float32 throughout.
+
+    `auto` is bfloat16 where the hardware has it, float16 on a GPU that lacks it, else float32.
+    float16 needs its losses scaled: Micikevicius et al. 2018, "Mixed Precision Training",
+    section 3.2.
+    """
+    if recipe.precision != "auto":
+        return _TYPES.get(recipe.precision)
+    if has_native_bfloat16(device):
+        return torch.bfloat16
+    return torch.float16 if device == "cuda" else None
+
+
+def scaler_of(kind: torch.dtype | None, device: str) -> torch.amp.GradScaler:
+    """Return the scaler of the losses; it does nothing unless they are in float16."""
+    return torch.amp.GradScaler(device, enabled=kind is torch.float16)
+
+
+def autocast(kind: torch.dtype | None, device: str) -> torch.autocast:
+    """Return the context in which forward passes run."""
+    return torch.autocast(device, kind or torch.bfloat16, enabled=kind is not None)

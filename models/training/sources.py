@@ -1,0 +1,172 @@
+"""From the files of a run to its material: read, twins removed, a part held out."""
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from models.backbone import file_sha256
+from models.dataset.corpus import Corpus, joined
+from models.dataset.read import read, read_corpus
+from models.dataset.split import deduplicate, hold_out, without_twins
+from models.errors import DataError, ModelError
+from models.labels import TASKS, Task
+from models.manifest import TextRecord
+from models.training.material import Material, apart, gather
+from models.training.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files of a run; a validation file may be missing."""
+
+    training: Mapping[Task, Path]
+    validation: Mapping[Task, Path | None]
+    licence: str
+    corpora: tuple[Path, ...] = ()
+    """JSONL files with both labels, whose split ``train`` joins the training of both tasks."""
+    corpus_tasks: frozenset[Task] = frozenset(TASKS)
+    """The tasks whose training they join; their held-out part counts for both."""
+    corpus_licence: str = "not stated"
+    start: Path | None = None
+    """A model directory whose weights the training goes on from."""
+    teachers: tuple[Path, ...] = ()
+    """Model directories whose verdicts on the training texts are targets beside the labels."""
+    teacher_texts: tuple[Path, ...] = ()
+    """Texts without labels, which join the training with the teachers' verdicts alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The corpora of one task: the file as read, its two parts, and twin-free validation texts."""
+
+    whole: Corpus
+    training: Corpus
+    held_out: Corpus
+    validation: Corpus | None = None
+    validation_rows: int = 0  # of the validation file, before its twins were removed
+    licence: str = field(default="not stated")
+    corpora: tuple[Corpus, ...] = ()
+    """Corpora that joined the training."""
+    corpus_licence: str = "not stated"
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """All that the files of a run hold."""
+
+    sources: Mapping[Task, Sources]
+    material: Material
+    unlabelled: tuple[TextRecord, ...] = ()
+
+
+def collect(files: Files, recipe: Recipe) -> Collected:
+    """Read all files and keep the parts apart.
+
+    No text is trained on whose twin is held out or validated on under any task.
+
+    Raises:
+        DataError: a fault in a file; names file and row.
+        ModelError: texts without labels and no teacher to label them.
+    """
+    if files.teacher_texts and not files.teachers:
+        raise ModelError(
+            f"{files.teacher_texts[0]}: texts without labels need a model that judges them;"
+            " add --teacher"
+        )
+    sources = {task: _sources(task, files, recipe) for task in TASKS}
+    checked = [s.validation for s in sources.values() if s.validation is not None]
+    others = [text for corpus in checked for text in corpus.texts]
+    parts = apart({task: (s.training, s.held_out) for task, s in sources.items()}, others)
+    sources = {task: replace(s, training=parts[task][0]) for task, s in sources.items()}
+    unlabelled = {path: read_texts(path) for path in files.teacher_texts}
+    material = gather(
+        parts,
+        corpora=[x for s in sources.values() for corpus in s.corpora for x in corpus.texts],
+        unlabelled=[text for texts in unlabelled.values() for text in texts],
+        others=others,
+    )
+    records = tuple(
+        TextRecord(file=path.name, sha256=file_sha256(path), texts=len(texts))
+        for path, texts in unlabelled.items()
+    )
+    return Collected(sources, material, records)
+
+
+def read_texts(path: Path) -> list[str]:
+    """Return the texts of a file: `text` of a CSV or JSONL file, or else of each line.
+
+    Raises:
+        DataError: it cannot be read, or a row has no text; names file and row.
+    """
+    try:
+        content = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as UTF-8 ({error}); check the file") from error
+    found = _READERS.get(path.suffix.lower(), _lines)(path, content)
+    if not found:
+        raise DataError(f"{path}: holds no text; give one with a text on each line")
+    return found
+
+
+def _lines(_path: Path, content: str) -> list[str]:
+    return [line for line in content.splitlines() if line.strip()]
+
+
+def _jsonl(path: Path, content: str) -> list[str]:
+    found: list[str] = []
+    for number, line in enumerate(content.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            text = json.loads(line)["text"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(
+                f"{path}, line {number}: not an object with a text ({error})"
+            ) from error
+        if not isinstance(text, str):
+            raise DataError(f"{path}, line {number}: the text is no string; mend the row")
+        found.append(text)
+    return found
+
+
+def _csv(path: Path, content: str) -> list[str]:
+    try:
+        reader = csv.DictReader(content.splitlines(keepends=True), strict=True)
+        if "text" not in (reader.fieldnames or ()):
+            raise DataError(f"{path}: no column text; add it")
+        return [row["text"] for row in reader if (row["text"] or "").strip()]
+    except csv.Error as error:
+        raise DataError(f"{path}: not valid CSV ({error})") from error
+
+
+_READERS: Final = {".jsonl": _jsonl, ".json": _jsonl, ".csv": _csv}
+
+
+def _sources(task: Task, files: Files, recipe: Recipe) -> Sources:
+    whole = read(files.training[task], task)
+    corpora = tuple(read_corpus(path, task) for path in files.corpora)
+    everything = joined(whole, *corpora)
+    training, held_out = hold_out(deduplicate(everything), recipe.held_out, recipe.seed)
+    if task not in files.corpus_tasks:
+        own = {text for corpus in corpora for text in corpus.texts}
+        training = training.take([i for i, text in enumerate(training.texts) if text not in own])
+    found = Sources(
+        whole,
+        training,
+        held_out,
+        licence=files.licence,
+        corpora=corpora,
+        corpus_licence=files.corpus_licence,
+    )
+    path = files.validation[task]
+    if path is None:
+        return found
+    validation = read(path, task)
+    return replace(
+        found,
+        validation=without_twins(validation, everything.texts),
+        validation_rows=len(validation),
+    )
