@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.dataset.corpus import joined
-from models.dataset.read import read, read_corpus
+from models.dataset.read import read
 from models.dataset.split import deduplicate, hold_out, without_twins
 from models.errors import DataError
 from models.labels import SENTIMENTS, TOPICS
@@ -46,47 +45,6 @@ def test_a_text_is_normalised(raw: str, expected: str) -> None:
 
 def test_an_over_long_text_is_cut_before_any_other_work() -> None:
     assert len(normalise("x" * 200_000)) == MAX_CHARACTERS
-
-
-def test_numbers_are_labels_through_the_map_beside_the_file(tmp_path: Path) -> None:
-    path = write(tmp_path, "text,label\nDown we go,0\nUp we go,1\nAs before,2\n")
-    (tmp_path / "labels.json").write_text('{"0": "Bearish", "1": "Bullish", "2": "Neutral"}')
-
-    found = read(path, "sentiment")
-
-    assert [SENTIMENTS[label] for label in found.labels] == ["negative", "positive", "neutral"]
-    assert found.counts == {"negative": 1, "neutral": 1, "positive": 1}
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("text,label\nFine,neutral\n ,neutral\n", r"texts\.csv, line 3: empty text"),
-        ("text,label\nFine,great\n", r"texts\.csv, line 2: label 'great' is no sentiment class"),
-        ("text,label\nFine,7\n", r"line 2: label '7'.*labels\.json"),
-        ("title,label\nFine,neutral\n", r"no column text"),
-        ("text,label\n", r"no rows below the header"),
-        ('text,label\n"open,neutral\n', r"not valid CSV"),
-    ],
-)
-def test_a_faulty_file_is_an_error_that_names_the_row(
-    tmp_path: Path, content: str, message: str
-) -> None:
-    with pytest.raises(DataError, match=message):
-        read(write(tmp_path, content), "sentiment")
-
-
-def test_a_file_in_another_encoding_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "latin.csv"
-    path.write_bytes("text,label\ncafé,neutral\n".encode("latin-1"))
-
-    with pytest.raises(DataError, match="not UTF-8"):
-        read(path, "sentiment")
-
-
-def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be read"):
-        read(tmp_path / "none.csv", "topic")
 
 
 def test_of_twins_the_first_stays_and_contradictions_go(tmp_path: Path) -> None:
@@ -137,51 +95,6 @@ def test_a_class_with_a_single_text_cannot_be_held_out(tmp_path: Path) -> None:
 
 
 CORPUS = Path(__file__).parents[2] / "models" / "data" / "corpus.jsonl"
-
-
-def row(text: str, split: str = "train", sentiment: str = "negative") -> str:
-    return json.dumps(
-        {"text": text, "split": split, "sentiment": sentiment, "topic": "Macro", "entities": []}
-    )
-
-
-def test_a_corpus_gives_the_texts_of_one_split_with_the_label_of_one_task(tmp_path: Path) -> None:
-    path = tmp_path / "c.jsonl"
-    path.write_text("\n".join([row("Mill closes"), row("Mill opens", "test", "positive")]), "utf-8")
-
-    train, test = read_corpus(path, "topic"), read_corpus(path, "sentiment", "test")
-
-    assert ("Mill closes",) == train.texts
-    assert [TOPICS.index("Macro")] == train.labels.tolist()
-    assert ("Mill opens",) == test.texts
-    assert [SENTIMENTS.index("positive")] == test.labels.tolist()
-
-
-@pytest.mark.parametrize(
-    ("line", "complaint"),
-    [
-        ("not json", "line 2: not an object"),
-        ('{"text": "a"}', "line 2: not an object"),
-        (row("  "), "line 2: empty text"),
-        (row("a", sentiment="sad"), "line 2: 'sad' is no class of sentiment"),
-    ],
-)
-def test_a_faulty_row_of_a_corpus_is_named(tmp_path: Path, line: str, complaint: str) -> None:
-    path = tmp_path / "c.jsonl"
-    path.write_text(f"{row('fine')}\n{line}\n", "utf-8")
-    with pytest.raises(DataError, match=complaint):
-        read_corpus(path, "sentiment")
-
-
-def test_joined_corpora_keep_every_text_with_its_label(tmp_path: Path) -> None:
-    path = tmp_path / "c.jsonl"
-    path.write_text(row("Mill closes"), "utf-8")
-    tweets = read(write(tmp_path, "text,label\nMill opens,positive\n"), "sentiment")
-
-    both = joined(tweets, read_corpus(path, "sentiment"))
-
-    assert ("Mill opens", "Mill closes") == both.texts
-    assert ["positive", "negative"] == [SENTIMENTS[i] for i in both.labels]
 
 
 def test_the_corpus_of_the_repository_is_whole() -> None:
