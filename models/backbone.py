@@ -2,10 +2,11 @@
 
 import hashlib
 import importlib.util
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from models.errors import ModelError
 from models.text import normalise
@@ -35,6 +36,21 @@ class Backbone:
     def tokenizer_sha256(self) -> str:
         """Return the SHA-256 of `tokenizer.json`."""
         return file_sha256(self.path / "tokenizer.json")
+
+    @property
+    def positions(self) -> int | None:
+        """Return how many tokens the encoder can take, `None` where its config sets no bound.
+
+        Raises:
+            ModelError: `config.json` cannot be read.
+        """
+        config = _config(self)
+        found = config.get("max_position_embeddings")
+        if not isinstance(found, int) or found < 1:
+            return None
+        # These number their positions from the padding's id + 1 on.
+        offset = int(config.get("pad_token_id") or 0) + 1
+        return found - offset if config.get("model_type") in _OFFSET_POSITIONS else found
 
 
 def file_sha256(path: Path) -> str:
@@ -146,8 +162,11 @@ def load_encoder(backbone: Backbone) -> "PreTrainedModel":
     return encoder
 
 
-def load_tokenizer(backbone: Backbone, max_length: int) -> "Tokenizer":
-    """Load the fast tokenizer; it cuts at `max_length` tokens (specials included), never pads."""
+def load_tokenizer(backbone: Backbone, max_length: int | None = None) -> "Tokenizer":
+    """Load the fast tokenizer, which never pads.
+
+    It cuts at `max_length` tokens (specials included), or nowhere.
+    """
     from tokenizers import Tokenizer
 
     try:
@@ -158,10 +177,37 @@ def load_tokenizer(backbone: Backbone, max_length: int) -> "Tokenizer":
         ) from error
     # The file of MiniLM switches padding and a cut at 128 on.
     tokenizer.no_padding()
-    tokenizer.enable_truncation(max_length)
+    if max_length is None:
+        tokenizer.no_truncation()
+    else:
+        tokenizer.enable_truncation(max_length)
     return tokenizer
 
 
+def specials_around(tokenizer: "Tokenizer") -> tuple[int, int]:
+    """Return how many special tokens open and close every row."""
+    mask = tokenizer.encode("a").special_tokens_mask
+    text = mask.index(0) if 0 in mask else len(mask)
+    return text, mask[text:].count(1)
+
+
+def _config(backbone: Backbone) -> dict[str, Any]:
+    path = backbone.path / "config.json"
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"backbone {backbone.name}: {path}: {error}") from error
+    if not isinstance(found, dict):
+        raise ModelError(f"backbone {backbone.name}: {path}: not a JSON object")
+    return found
+
+
+_OFFSET_POSITIONS: Final = frozenset(
+    {
+        "camembert", "data2vec-text", "ibert", "longformer", "luke", "mpnet", "roberta",
+        "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod",
+    }
+)  # fmt: skip
 _WITH_POOLER: Final = frozenset({"bert", "roberta", "xlm-roberta", "camembert"})
 
 

@@ -10,6 +10,7 @@ from models.backbone import file_sha256
 from models.errors import ModelError
 from models.labels import LABELS, Task
 from models.training.recipe import Recipe
+from models.windows import Pooling
 
 FORMAT: Final = 1
 FILE: Final = "manifest.json"
@@ -120,6 +121,14 @@ class Teaching(_Record):
     texts: tuple[TextRecord, ...] = ()
 
 
+class Windows(_Record):
+    """How texts of more than `max_length` tokens are read (see `models.windows`)."""
+
+    overlap: Annotated[int, Field(ge=0)] = 32
+    limit: Annotated[int, Field(ge=1)] = 16
+    pooling: Pooling = "mean"
+
+
 class Manifest(_Record):
     """Everything about a model directory; `version` is the start of the weights' SHA-256."""
 
@@ -130,7 +139,8 @@ class Manifest(_Record):
     files: dict[str, Sha256]
     backbone: BackboneRecord
     pooling: Literal["mean"] = "mean"
-    max_length: Annotated[int, Field(ge=8)]  # tokens read at inference, specials included
+    max_length: Annotated[int, Field(ge=8)]  # tokens of a window at inference, with specials
+    windows: Windows = Windows()
     heads: dict[Task, Head]
     recipe: Recipe
     chosen: CandidateRecord

@@ -98,16 +98,19 @@ def sorted_batches(
     rows: Sequence[Sequence[int]],
     budget: int,
     forward: Callable[[list[Sequence[int]]], Mapping[Task, npt.NDArray[np.float64]]],
+    multiple: int = 1,
 ) -> dict[Task, npt.NDArray[np.float64]]:
     """Return the logits of all rows in their own order, each task [n, classes].
 
-    Rows are sorted by length and cut into batches of at most `budget` tokens, padding included.
+    Rows are sorted by length and cut into batches of at most `budget` tokens, padding to a
+    `multiple` included.
     """
     order = sorted(range(len(rows)), key=lambda row: len(rows[row]), reverse=True)
     found = {task: np.empty((len(rows), len(names))) for task, names in LABELS.items()}
     start = 0
     while start < len(order):
-        batch = order[start : start + max(1, budget // max(1, len(rows[order[start]])))]
+        longest = math.ceil(max(1, len(rows[order[start]])) / multiple) * multiple
+        batch = order[start : start + max(1, budget // longest)]
         for task, logits in forward([rows[i] for i in batch]).items():
             found[task][batch] = logits
         start += len(batch)

@@ -14,11 +14,21 @@ from models.evaluation.calibrate import fit_temperature
 from models.evaluation.evaluate import report
 from models.evaluation.metrics import Floats
 from models.labels import LABELS, Task
-from models.manifest import BackboneRecord, CandidateRecord, DataRecord, Head, Manifest, Teaching
+from models.manifest import (
+    BackboneRecord,
+    CandidateRecord,
+    DataRecord,
+    Head,
+    Manifest,
+    Teaching,
+    Windows,
+)
 from models.network import forward_all
+from models.predict import reader_of
 from models.training.candidate import Candidate, Trained
 from models.training.recipe import Recipe
 from models.training.sources import Sources
+from models.windows import judge as pooled
 
 
 def publish(
@@ -49,12 +59,18 @@ def publish(
         weight_files.write(staging / weight_files.FILE, trained.weights)
         digest = file_sha256(staging / weight_files.FILE)
         network = weight_files.assemble(backbone, trained.weights).to(device)
-        tokenizer = load_tokenizer(backbone, max_length)
+        tokenizer = load_tokenizer(backbone)
+        length = max_length if backbone.positions is None else min(max_length, backbone.positions)
+        windows = Windows()
+        reader = reader_of(tokenizer, length, windows)
+
+        def forward(rows: list[list[int]]) -> dict[Task, Floats]:
+            return forward_all(network, rows, device)
 
         def judge(task: Task, source: Sources) -> Head:
             def logits(corpus: Corpus) -> Floats:
-                rows = encode(tokenizer, corpus.texts)
-                return forward_all(network, rows, device)[task]
+                rows = [reader.capped(row) for row in encode(tokenizer, corpus.texts)]
+                return pooled(rows, reader, windows.pooling, forward)[task]
 
             held = logits(source.held_out)
             temperature = round(fit_temperature(held, source.held_out.labels), 4)
@@ -76,7 +92,8 @@ def publish(
                 sha256=backbone.sha256,
                 tokenizer_sha256=backbone.tokenizer_sha256,
             ),
-            max_length=max_length,
+            max_length=length,
+            windows=windows,
             heads={task: judge(task, source) for task, source in sources.items()},
             recipe=recipe,
             chosen=_record(trained.chosen),

@@ -79,7 +79,8 @@ class TransformerScorer:
     ) -> None:
         """One micro-batch; when it fails it is halved until the bad text stands alone."""
         try:
-            found = self._predictor.predict([ids[i] for i in rows])
+            # A text of many windows is a micro-batch of its own, cut again within the budget.
+            found = self._predictor.predict([ids[i] for i in rows], budget=self._batch_tokens)
             if not (np.isfinite(found.sentiment).all() and np.isfinite(found.topic).all()):
                 raise FloatingPointError("the model's output is not finite")
         except (RuntimeError, ValueError, ArithmeticError, MemoryError) as error:

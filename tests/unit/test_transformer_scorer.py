@@ -23,13 +23,15 @@ class ScriptedPredictor:
 
     def __init__(self, lives: int | None = None) -> None:
         self.lives = lives
+        self.budgets: set[int] = set()
         self.calls: list[int] = []
         self.nan_topics = False
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         return [[1, *map(ord, text), 2] for text in texts]
 
-    def predict(self, ids: Sequence[Sequence[int]]) -> Probabilities:
+    def predict(self, ids: Sequence[Sequence[int]], *, budget: int = 0) -> Probabilities:
+        self.budgets.add(budget)
         self.calls.append(len(ids))
         if self.lives is not None and len(self.calls) > self.lives:
             raise RuntimeError("device-side assert triggered")
@@ -57,6 +59,13 @@ def test_verdicts_come_in_the_order_of_the_texts_whatever_the_batches() -> None:
     assert not found.failed.any()
     assert () == found.errors
     assert "scripted-1" == found.model_version
+
+
+def test_a_text_of_many_windows_is_judged_within_the_budget_of_a_micro_batch() -> None:
+    predictor = ScriptedPredictor()
+    scorer(predictor, tokens=48).score(["a" * 500, "b"])
+    assert [1, 1] == predictor.calls
+    assert {48} == predictor.budgets
 
 
 def test_bisection_finds_the_bad_text_and_judges_all_others() -> None:
