@@ -1,6 +1,5 @@
 """`python -m models evaluate`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -16,34 +15,44 @@ def evaluate_command(
     model: Annotated[
         Path | None, typer.Option(help="Model folder; default: the shipped one.")
     ] = None,
-    sentiment: Annotated[Path | None, typer.Option(help="CSV with text,label.")] = None,
-    topic: Annotated[Path | None, typer.Option(help="CSV with text,label.")] = None,
+    sentiment: Annotated[
+        Path | None, typer.Option(help="CSV, TSV, JSONL or Parquet with text and label.")
+    ] = None,
+    topic: Annotated[Path | None, typer.Option(help="The same for the topics.")] = None,
     corpus: Annotated[
-        Path | None, typer.Option(help="JSONL corpus instead of the CSV files: its split `test`.")
+        Path | None, typer.Option(help="Corpus with both labels instead: its split `test`.")
     ] = None,
     exclude_twins_of: Annotated[
         list[Path] | None,
-        typer.Option(help="Training CSV; texts with a twin in it are not scored; repeatable."),
+        typer.Option(help="Training file; texts with a twin in it are not scored; repeatable."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for report.md, report.json and the figures.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable report.")] = False,
     device: DEVICE = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "float32",
     threads: THREADS = None,
 ) -> None:
-    """Report accuracy, F1 per class, confusion matrix and calibration on labelled texts.
+    """Report scores, calibration, risk-coverage and slices on labelled texts.
+
+    The columns `source`, `kind` and `register` become slices where a file has them.
 
     Examples:
 
         python -m models evaluate --sentiment sent_valid.csv --exclude-twins-of sent_train.csv
 
-        python -m models evaluate --model runs/first --topic topic_valid.csv --json
+        python -m models evaluate --model runs/first --topic topic_valid.csv --out reports/first
 
-        python -m models evaluate --corpus models/data/corpus.jsonl
+        python -m models evaluate --corpus models/data/corpus.jsonl --json
     """
-    from models.dataset.read import read, read_corpus, texts_of
+    from models.commands.progress import track
+    from models.dataset.read import read, texts_of
     from models.dataset.split import without_twins
-    from models.evaluation.evaluate import evaluate
-    from models.evaluation.render import print_report
+    from models.evaluation.document import as_json as dumped
+    from models.evaluation.document import make, write
+    from models.evaluation.evaluate import examine
+    from models.evaluation.render import print_evaluation
     from models.predict import Predictor
 
     files = {"sentiment": sentiment, "topic": topic}
@@ -53,20 +62,27 @@ def evaluate_command(
         )
     if corpus and any(files.values()):
         raise ModelError("--corpus has labels of both tasks: give it alone")
-    predictor = Predictor.load(model, device=device, dtype=dtype, threads=threads)
+    if out is not None:
+        make(out)  # before the work of minutes, not after it
     known = [text for path in exclude_twins_of or [] for text in texts_of(path)]
-    reports = {}
+    corpora = []
     for task in TASKS:
         file = files[task]
         if corpus is not None:
-            reports[task] = evaluate(predictor, read_corpus(corpus, task, "test"))
+            corpora.append(read(corpus, task, split="test"))
         elif file is not None:
-            reports[task] = evaluate(predictor, without_twins(read(file, task), known))
+            corpora.append(without_twins(read(file, task), known))
+    predictor = Predictor.load(model, device=device, dtype=dtype, threads=threads)
+    with track() as advance:
+        found = [examine(predictor, part, observer=advance(part.task)) for part in corpora]
+    name, version = predictor.manifest.name, predictor.version
     if as_json:
-        found = {task: report.model_dump(mode="json") for task, report in reports.items()}
-        typer.echo(json.dumps({"version": predictor.version, "reports": found}, indent=1))
-        return
-    console = Console()
-    console.print(f"model {predictor.manifest.name}, version {predictor.version}")
-    for task, report in reports.items():
-        print_report(console, task, report)
+        typer.echo(dumped(found, name=name, version=version))
+    console = Console(stderr=as_json)
+    if not as_json:
+        console.print(f"model {name}, version {version}")
+        for evaluation in found:
+            print_evaluation(console, evaluation)
+    if out is not None:
+        write(out, found, name=name, version=version)
+        console.print(f"report written to {out}")

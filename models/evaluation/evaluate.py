@@ -1,9 +1,7 @@
 """Reports: how a head judges labelled texts, from its logits."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from models.dataset.corpus import Corpus
 from models.evaluation.calibrate import error_by_source, scaled
@@ -55,8 +53,8 @@ def sources_of(corpus: Corpus) -> tuple[str, ...]:
 
     Texts that name none count as one source, called like the file. Empty where no text names one.
     """
-    columns = [corpus.attributes[name] for name in ("source", "register", "kind")
-               if name in corpus.attributes]  # fmt: skip
+    names = ("source", "register", "kind")
+    columns = [corpus.attributes[name] for name in names if name in corpus.attributes]
     cells = [next((c[row] for c in columns if c[row]), "") for row in range(len(corpus))]
     if not any(cells):
         return ()
@@ -116,13 +114,20 @@ def evaluate(predictor: Predictor, corpus: Corpus, *, budget: int = 4_096) -> Re
     return report(corpus.task, logits, corpus.labels, temperature, sources_of(corpus))
 
 
-def examine(predictor: Predictor, corpus: Corpus, *, budget: int = 4_096) -> Evaluation:
+def examine(
+    predictor: Predictor,
+    corpus: Corpus,
+    *,
+    budget: int = 4_096,
+    observer: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Evaluation:
     """Return the report with its curves, slices and a comparison of calibrations.
 
-    Batches hold at most `budget` padded tokens.
+    Batches hold at most `budget` padded tokens; the observer is told after each how many texts
+    are judged, and of how many.
     """
     task, truth = corpus.task, corpus.labels
-    logits = _logits(predictor, corpus, budget)
+    logits = _logits(predictor, corpus, budget, observer)
     temperature = predictor.manifest.heads[task].temperature
     sources = sources_of(corpus)
     after = scaled(logits, temperature)
@@ -146,9 +151,23 @@ def examine(predictor: Predictor, corpus: Corpus, *, budget: int = 4_096) -> Eva
     )
 
 
-def _logits(predictor: Predictor, corpus: Corpus, budget: int) -> Floats:
+def _logits(
+    predictor: Predictor,
+    corpus: Corpus,
+    budget: int,
+    observer: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Floats:
     rows = predictor.encode(corpus.texts)
-    return np.asarray(sorted_batches(rows, budget, predictor.logits)[corpus.task])
+    done = 0
+
+    def forward(batch: list[Sequence[int]]) -> dict[Task, Floats]:
+        nonlocal done
+        found = predictor.logits(batch)
+        done += len(batch)
+        observer(done, len(rows))
+        return found
+
+    return sorted_batches(rows, budget, forward)[corpus.task]
 
 
 def _r(value: float) -> float:

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from models.evaluation.evaluate import Evaluation
 from models.labels import SENTIMENTS, TOPICS, Task
 from models.manifest import Report, Score
 from models.predict import Probabilities
@@ -32,6 +33,37 @@ def print_report(console: Console, task: Task, report: Report) -> None:
     for number, row in enumerate(report.confusion):
         matrix.add_row(str(number), *(str(n) if n else "·" for n in row))
     console.print(matrix)
+
+
+def print_evaluation(console: Console, evaluation: Evaluation) -> None:
+    """Print one head's report, what selection would give, and where the model is weak."""
+    print_report(console, evaluation.task, evaluation.report)
+    found = evaluation.report
+    more = Table("score", "value")
+    figures = {
+        "classwise ECE": found.classwise_ece,
+        "Brier score (0 to 2)": found.brier,
+        "negative log likelihood": found.nll,
+        "area under the risk-coverage curve": found.aurc,
+        "coverage at 5 % risk": found.coverage_at_5,
+        "coverage at 10 % risk": found.coverage_at_10,
+        **{f"ECE of {name}": value for name, value in found.ece_by_source.items()},
+    }
+    for name, value in figures.items():
+        if value is not None:
+            more.add_row(name, f"{value:.4f}")
+    console.print(more)
+    parts = Table("slice", "texts", "accuracy", "95 % interval", "macro-F1", "")
+    for part in evaluation.slices:
+        parts.add_row(
+            f"{part.trait}: {part.value}",
+            str(part.texts),
+            f"{part.accuracy.value:.3f}",
+            f"{part.accuracy.low:.3f} to {part.accuracy.high:.3f}",
+            f"{part.macro_f1.value:.3f}",
+            "[red]below the rest[/red]" if part.below else "",
+        )
+    console.print(parts)
 
 
 def print_verdicts(
