@@ -104,8 +104,6 @@ def pool(logits: Floats, tokens: npt.NDArray[np.int64], task: Task, pooling: Poo
     `mean`: windows count by their tokens. `salient`: by tokens times how far they are from
     neutral, 1 - p(neutral), or for topics by tokens times confidence, the greatest probability.
     """
-    if len(logits) == 1:
-        return logits[0]
     weights = tokens.astype(np.float64)
     if pooling == "salient":
         shifted = np.exp(logits - logits.max(1, keepdims=True))
