@@ -69,7 +69,10 @@ def _confusion(evaluation: Evaluation, below: str, path: Path) -> Path:
                 column, row, label, ha="center", va="center", fontsize=8.5 if small else 12,
                 color="white" if shares[row, column] > 0.55 else INK,
             )  # fmt: skip
-    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+    if small:
+        axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+    else:
+        axes.set_xticks(range(len(names)), names)
     axes.set_yticks(
         range(len(names)), [f"{n}  ({s:,})" for n, s in zip(names, counts.sum(1), strict=True)]
     )
@@ -99,9 +102,11 @@ def _reliability(evaluation: Evaluation, below: str, path: Path) -> Path:
     )  # fmt: skip
     for column, (name, bins, error) in enumerate(panels):
         _reliability_panel(axes[column], axes[column + 2], bins)
-        axes[column].set_title(f"{name}: ECE {error:.3f}", loc="left")
+        axes[column].set_title(f"{name}: ECE {error:.3f}", loc="left", fontsize=11)
     axes[0].set_ylabel("accuracy in the bin")
     axes[2].set_ylabel("texts")
+    handles, labels = axes[0].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     title(fig, f"Reliability of the probabilities: {evaluation.task}", below)
     return save(fig, path)
 
@@ -124,7 +129,6 @@ def _reliability_panel(above: "Axes", beneath: "Axes", bins: Sequence[Bin]) -> N
         linestyle="none", label="mean confidence",
     )  # fmt: skip
     above.set_ylim(0, 1.02)
-    above.legend(loc="upper left", fontsize=9)
     beneath.bar(centres, [b.count for b in full], width * 0.94, color=PALE)
     for b, centre in zip(full, centres, strict=True):
         beneath.text(
@@ -169,7 +173,7 @@ def _risk_coverage(evaluation: Evaluation, below: str, path: Path) -> Path:
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.set_xlabel("coverage: share of the texts that are judged, the surest first")
     axes.set_ylabel("risk: share of wrong verdicts among them")
-    axes.legend(loc="upper left")
+    axes.legend(loc="upper left", frameon=False)
     grid(axes)
     title(fig, f"Risk and coverage: {evaluation.task}", below)
     return save(fig, path)
@@ -190,10 +194,11 @@ def _classes(evaluation: Evaluation, below: str, path: Path) -> Path:
     axes.axvline(macro, color=GREY, linewidth=1.2, linestyle="--", label=f"macro-F1 {macro:.3f}")
     axes.set_yticks(places, [f"{name}  ({c.support:,})" for name, c in ordered])
     axes.set_xlim(0, 1.09)
+    axes.set_ylim(-0.6, len(ordered) - 0.4)
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.tick_params(axis="y", length=0)
     grid(axes, "x")
-    fig.legend(loc="outside lower center", ncols=4)
+    fig.legend(loc="outside lower center", ncols=4, frameon=False)
     title(fig, f"Precision, recall and F1 per class: {evaluation.task}", below)
     return save(fig, path)
 
@@ -217,8 +222,9 @@ def _slices(evaluation: Evaluation, below: str, path: Path) -> Path:
             panel.barh(place, value.value, 0.66, color=colour, alpha=0.88)
             panel.plot([value.low, value.high], [place] * 2, color=INK, linewidth=1.3)
             panel.text(1.01, place, f"{value.value:.3f}", va="center", fontsize=8.5)
-        panel.set_title(f"{name}: all texts {total.value:.3f}", loc="left")
+        panel.set_title(f"{name}: all texts {total.value:.3f}", loc="left", fontsize=11)
         panel.set_xlim(0, 1.1)
+        panel.set_ylim(-0.7, places[-1] + 0.7)
         panel.set_xticks(np.linspace(0, 1, 6))
         panel.tick_params(axis="y", length=0)
         grid(panel, "x")

@@ -10,6 +10,8 @@ import numpy as np
 from models.evaluation.metrics import Counts, Interval, bootstrap
 
 SIGNIFICANCE: Final = 0.05
+SMALLEST: Final = 10
+"""Slices of fewer texts say nothing and are left out."""
 
 _CASHTAG: Final = re.compile(r"(?<![\w$])\$[A-Za-z]{1,6}(?:[.\-][A-Za-z]{1,2})?\b")
 _URL: Final = re.compile(r"(?:https?://|www\.)\S+|\b(?:t\.co|pic\.twitter\.com)/\S+", re.IGNORECASE)
@@ -75,7 +77,7 @@ def slices(
     classes: int,
     columns: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[Slice, ...]:
-    """Return the scores of every slice that holds some of the texts, but not all.
+    """Return the scores of every slice of at least `SMALLEST` texts that is not all of them.
 
     The test is Fisher's exact test, one-sided: the upper tail of the hypergeometric distribution
     of the errors. Over all slices the error rate is held by Holm's correction (Holm 1979).
@@ -96,7 +98,11 @@ def slices(
         for row, value in enumerate(values):
             if value:
                 groups.setdefault((trait, value), []).append(row)
-    chosen = [(key, np.asarray(rows)) for key, rows in groups.items() if len(rows) < len(texts)]
+    chosen = [
+        (key, np.asarray(rows))
+        for key, rows in groups.items()
+        if SMALLEST <= len(rows) < len(texts)
+    ]
     traits = [*TRAITS, *(columns or {})]
     chosen.sort(key=lambda item: (traits.index(item[0][0]), _ORDER.get(item[0][1], 99), item[0][1]))
     p_values = [_tail(truth != predicted, rows) for _, rows in chosen]
