@@ -18,7 +18,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
-from models.text import normalise
+from models.text import normalise, twin_key
 
 THRESHOLD: Final = 0.5
 """Jaccard index of word 3-grams from which two texts count as near-duplicates."""
@@ -29,6 +29,8 @@ _PAIRS: Final = 65_536
 _NOT_WORD = re.compile(r"[\W_]+")
 # Scripts without spaces between words: each character is taken for a word.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_LATIN = re.compile("[A-Za-z\u00c0-\u024f]")
+_OTHER_SCRIPT = re.compile(r"[^\W\d_\u0000-\u024f]")
 
 Rows = npt.NDArray[np.int64]
 
@@ -49,6 +51,21 @@ def words(text: str) -> list[str]:
     """Return the lower-case words of a text as near-duplicates compare them, of any script."""
     spaced = _UNSPACED.sub(r" \g<0> ", normalise(text).lower())
     return _NOT_WORD.sub(" ", spaced).split()
+
+
+def foreign(text: str) -> bool:
+    """Return whether most letters of a text are of another script than the Latin one."""
+    if text.isascii():
+        return False
+    return len(_OTHER_SCRIPT.findall(text)) > len(_LATIN.findall(text))
+
+
+def same_key(text: str) -> str:
+    """Return what twins share: `twin_key`, or the words of a text in another script.
+
+    Empty for a text without a letter or digit once links are gone.
+    """
+    return " ".join(words(text)) if foreign(text) else twin_key(text)
 
 
 def ngrams(found: Sequence[str], n: int = 3) -> list[str]:
