@@ -126,7 +126,7 @@ class Windows(_Record):
 
     overlap: Annotated[int, Field(ge=0)] = 32
     limit: Annotated[int, Field(ge=1)] = 16
-    pooling: Pooling = "mean"
+    pooling: Pooling = "salient"
 
 
 class Manifest(_Record):

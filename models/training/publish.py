@@ -39,7 +39,7 @@ def publish(
     recipe: Recipe,
     *,
     name: str,
-    max_length: int = 512,
+    max_length: int = 128,
     device: str = "cpu",
     teaching: Teaching | None = None,
 ) -> Manifest:
