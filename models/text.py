@@ -8,12 +8,13 @@ MAX_CHARACTERS: Final = 40_000
 """Texts are cut here before any other work: a 200,000-character text costs the tokeniser 38 ms.
 As many characters of English give 8,000 to 10,000 tokens, more than 16 windows of 512 hold."""
 
-_URL = re.compile(r"(?:https?://|www\.)\S+|\b(?:t\.co|pic\.twitter\.com)/\S+", re.IGNORECASE)
+URL: Final = re.compile(r"(?:https?://|www\.)\S+|\b(?:t\.co|pic\.twitter\.com)/\S+", re.IGNORECASE)
+"""A link, which `normalise` drops."""
 _SPACE = re.compile(r"\s+")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd\u200b-\u200f\u2060\ufeff\ud800-\udfff]")
 _NOT_WORD = re.compile(r"[^a-z0-9]+")
 # UTF-8 read as Windows-1252: a lead byte shown as one of Â Ã â followed by its continuation.
-_MOJIBAKE = re.compile(
+MOJIBAKE: Final = re.compile(
     r"(?:[\u00c2\u00c3][\u0080-\u00bf\u0152-\u2122]|â[\u0080-\u00bf\u0152-\u2122]{2})"
 )
 _PUNCTUATION = str.maketrans(
@@ -52,9 +53,9 @@ def normalise(text: str) -> str:
     if "&" in text:
         text = html.unescape(text)
     if "Ã" in text or "Â" in text or "â" in text:
-        text = _MOJIBAKE.sub(_repaired, text)
+        text = MOJIBAKE.sub(_repaired, text)
     if "/" in text or "www" in text:
-        text = _URL.sub(" ", text)
+        text = URL.sub(" ", text)
     text = _CONTROL.sub(" ", text)
     return _SPACE.sub(" ", text.translate(_PUNCTUATION)).strip()
 
