@@ -7,7 +7,7 @@ encoder that was trained itself (matrices float16, vectors float32), the rest be
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from safetensors import SafetensorError
@@ -17,6 +17,11 @@ from torch import Tensor, nn
 from models.backbone import Backbone, load_inference_encoder
 from models.errors import ModelError
 from models.network import Network, merge_lora
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from models.bert import Bert
 
 Weights = dict[str, Tensor]
 
@@ -75,13 +80,25 @@ def assemble(backbone: Backbone, tensors: Weights, origin: str = "weights") -> N
     Raises:
         ModelError: the tensors, from `origin`, belong to another architecture or are not finite.
     """
-    encoder = load_inference_encoder(backbone)
-    network = Network(encoder)
-    heads = _below("head.", tensors)
-    pairs = _below("lora.", tensors)
-    full = _below("encoder.", tensors)
+    network = Network(adapted(backbone, tensors, origin))
     try:
-        network.heads.load_state_dict(heads)
+        network.heads.load_state_dict(_below("head.", tensors))
+    except RuntimeError as error:
+        raise _misfit(backbone, origin, error) from error
+    return network.eval().requires_grad_(False)
+
+
+def adapted(
+    backbone: Backbone, tensors: Weights, origin: str = "weights"
+) -> "PreTrainedModel | Bert":
+    """Return the encoder alone with what was trained in place of its own.
+
+    Raises:
+        ModelError: the tensors, from `origin`, belong to another architecture or are not finite.
+    """
+    encoder = load_inference_encoder(backbone)
+    pairs = _below("lora.", tensors)
+    try:
         merge_lora(
             encoder,
             {
@@ -90,15 +107,19 @@ def assemble(backbone: Backbone, tensors: Weights, origin: str = "weights") -> N
                 if name.endswith(".a")
             },
         )
-        _replace(encoder, full)
+        _replace(encoder, _below("encoder.", tensors))
     except (KeyError, ValueError, RuntimeError) as error:
-        raise ModelError(
-            f"{origin}: does not fit the backbone {backbone.name} ({error});"
-            " use the backbone it was trained on"
-        ) from error
+        raise _misfit(backbone, origin, error) from error
     if not all(torch.isfinite(t).all() for t in tensors.values()):
         raise ModelError(f"{origin}: holds NaN or infinite weights; train again")
-    return network.eval().requires_grad_(False)
+    return encoder
+
+
+def _misfit(backbone: Backbone, origin: str, error: Exception) -> ModelError:
+    return ModelError(
+        f"{origin}: does not fit the backbone {backbone.name} ({error});"
+        " use the backbone it was trained on"
+    )
 
 
 def _replace(encoder: nn.Module, tensors: Weights) -> None:

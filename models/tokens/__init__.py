@@ -1,0 +1,1 @@
+"""Token classification: words of a text to tags of entities, on the encoder of the other tasks."""
