@@ -52,13 +52,23 @@ def train_command(
         list[str] | None,
         typer.Option("--set", help="Any hyper-parameter of the recipe: name=value; repeatable."),
     ] = None,
-    max_length: Annotated[int, typer.Option(help="Tokens read at inference.")] = 512,
+    max_length: Annotated[int, typer.Option(help="Tokens of a window at inference.")] = 128,
     device: DEVICE = "auto",
     threads: THREADS = None,
     force: Annotated[bool, typer.Option(help="Overwrite a model in the folder.")] = False,
+    fresh: Annotated[
+        bool, typer.Option(help="Start anew where a checkpoint of a killed run lies in the folder.")
+    ] = False,
+    checkpoint_every: Annotated[
+        int, typer.Option(min=0, help="Steps between checkpoints; 0: at ends of epochs alone.")
+    ] = 500,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Folder for TensorBoard: loss, rate, held-out scores.")
+    ] = None,
 ) -> None:
     """Train both heads together and write weights with a manifest.
 
+    Killed, it goes on from its last checkpoint when the same command is given again.
     A part of each training file is held out to choose the checkpoint and to fit the temperatures.
     Labels are class names, or numbers that a labels.json beside the CSV maps to them.
 
@@ -111,6 +121,9 @@ def train_command(
         device=device,
         threads=threads,
         force=force,
+        fresh=fresh,
+        checkpoint_every=checkpoint_every,
+        tensorboard=tensorboard,
         console=Console(stderr=True),
     )
 

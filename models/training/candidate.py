@@ -1,8 +1,8 @@
 """What a training run shows to its observer and what it hands back."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -49,6 +49,23 @@ class Trained:
     weights: Weights
     chosen: Candidate
     history: tuple[Candidate, ...]
+
+    def packed(self) -> dict[str, Any]:
+        """Return it as what a checkpoint may hold: dicts, lists, numbers and tensors."""
+        return {
+            "weights": self.weights,
+            "chosen": asdict(self.chosen),
+            "history": [asdict(candidate) for candidate in self.history],
+        }
+
+    @classmethod
+    def unpacked(cls, found: Mapping[str, Any]) -> "Trained":
+        """Return what `packed` was called on."""
+        return cls(
+            weights=found["weights"],
+            chosen=Candidate(**found["chosen"]),
+            history=tuple(Candidate(**candidate) for candidate in found["history"]),
+        )
 
 
 Observer = Callable[[Progress], None]

@@ -8,8 +8,9 @@ import numpy as np
 
 from models.backbone import Backbone
 from models.training.candidate import Candidate, Observer, Progress, Trained
+from models.training.checkpoint import Keeper
 from models.training.material import Material, Parts, gather
-from models.training.member import Judge, Member, steps_of_epoch
+from models.training.member import AfterStep, DivergenceError, Judge, Member, steps_of_epoch
 from models.training.objective import Verdicts, weighted_targets
 from models.training.recipe import Recipe
 from models.weights import Weights, assemble, soup
@@ -24,6 +25,7 @@ def train(
     observer: Observer = lambda _: None,
     start: Weights | None = None,
     verdicts: Verdicts | None = None,
+    keeper: Keeper | None = None,
 ) -> Trained:
     """Train on the material, or on (training, held-out) corpora of each task.
 
@@ -33,20 +35,37 @@ def train(
 
     Args:
         start: weights of an earlier run of the same method and rank to go on from.
+        keeper: writes checkpoints, and goes on from the one that it holds to the same end, to the
+            bit where kernels and their number of threads are the same.
         verdicts: the teachers' probabilities of the material's texts (`models.training.teacher`).
 
     Raises:
-        ModelError: the backbone or the start cannot be used, or the loss became NaN or infinite.
+        ModelError: the backbone or the start cannot be used, the loss became NaN or infinite, or
+            the checkpoint cannot be written or belongs to another run.
         DataError: a class has no training text.
     """
     if not isinstance(material, Material):
         material = gather(material)
     targets = weighted_targets(material, recipe, verdicts)
     judge = Judge(material, backbone, recipe, device)
-    members = [
-        Member(number, material, targets, judge, backbone, recipe, device, start).run(observer)
-        for number in range(recipe.members)
-    ]
+    state = None if keeper is None else keeper.load()
+    members = [Trained.unpacked(found) for found in state["members"]] if state else []
+    for number in range(len(members), recipe.members):
+        member = Member(number, material, targets, judge, backbone, recipe, device, start)
+        if keeper is not None and state is not None:
+            member.resume(state["member"])
+            state = None
+            keeper.tell(
+                f"going on from the checkpoint in {keeper.folder}:"
+                f" member {number}, step {member.step} of {member.steps}"
+            )
+        try:
+            member.run(observer, _kept(keeper, members))
+        except DivergenceError:
+            if keeper is not None:
+                keeper.remove()  # from there it would only diverge again
+            raise
+        members.append(member.trained)
     history = [candidate for member in members for candidate in member.history]
     best = max(members, key=lambda member: member.chosen.score)
     if len(members) == 1:
@@ -66,3 +85,14 @@ def train(
     if candidate.score < best.chosen.score:
         return Trained(best.weights, best.chosen, tuple(history))
     return Trained(weights, candidate, tuple(history))
+
+
+def _kept(keeper: Keeper | None, members: list[Trained]) -> AfterStep:
+    """Return what writes a checkpoint after the steps that are due for one."""
+
+    def after_step(member: Member, epoch_ended: bool) -> None:
+        if keeper is not None and keeper.is_due(member.step, epoch_ended=epoch_ended):
+            done = [trained.packed() for trained in members]
+            keeper.save({"members": done, "member": member.state})
+
+    return after_step

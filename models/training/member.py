@@ -1,7 +1,8 @@
 """One network while it trains: its state, its steps, its evaluations."""
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -13,8 +14,9 @@ from models.errors import ModelError
 from models.evaluation.metrics import confusion_matrix, macro_f1
 from models.labels import LABELS, Task
 from models.network import Network, forward_all, pad
-from models.training.average import Average, Swapped
+from models.training.average import Average, Swapped, fill
 from models.training.candidate import Candidate, Observer, Progress, Trained
+from models.training.checkpoint import State
 from models.training.material import Integers, Material, batches
 from models.training.methods import build, export, restore
 from models.training.objective import Objective, Verdicts
@@ -27,6 +29,11 @@ _MULTIPLE = 8
 """Few distinct lengths: oneDNN compiles kernels for each new shape, dearer than padding."""
 
 Rows = list[list[int]]
+AfterStep = Callable[["Member", bool], None]
+
+
+class DivergenceError(ModelError):
+    """The loss became NaN or infinite."""
 
 
 class Judge:
@@ -90,10 +97,15 @@ class Member:
         self.losses: list[float] = []
         self.history: list[Candidate] = []
         self.best: tuple[Weights, Candidate] | None = None
+        self.evaluations_since_best = 0
 
-    def run(self, observer: Observer) -> Trained:
-        """Train to the end, and return the best candidate."""
-        while self.step < self.steps:
+    def run(self, observer: Observer, after_step: AfterStep = lambda _member, _ended: None) -> None:
+        """Train to the end, or until `patience` evaluations bring nothing better.
+
+        `after_step` is told after each step whether an epoch ended with it; `state` then holds all
+        that the rest of the run depends on.
+        """
+        while self.step < self.steps and not self._lost_patience:
             if not self.order:
                 self.epoch += 1
                 self.losses = []
@@ -103,11 +115,65 @@ class Member:
             value = self._take_step(group)
             self.losses.append(value)
             self._show(observer, value)
-            if not self.order:
+            if self._is_evaluated:
                 self._evaluate(observer)
+            after_step(self, not self.order)
+
+    @property
+    def trained(self) -> Trained:
+        """Return the best candidate so far."""
         if self.best is None:
-            raise ModelError("no epoch was run")
+            raise ModelError("no evaluation was reached; train for at least one epoch")
         return Trained(*self.best, tuple(self.history))
+
+    @property
+    def state(self) -> State:
+        """Return all that changes while it trains, as what a checkpoint may hold."""
+        return {
+            "step": self.step,
+            "epoch": self.epoch,
+            "order": [rows.tolist() for rows in self.order],
+            "losses": self.losses,
+            "trained": None if self.best is None else self.trained.packed(),
+            "evaluations_since_best": self.evaluations_since_best,
+            "parameters": {name: p.detach() for name, p in self.parameters.items()},
+            "average": self.average.values,
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "rng": json.dumps(self.rng.bit_generator.state),
+            "torch_rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state_all() if self._device == "cuda" else [],
+        }
+
+    def resume(self, state: State) -> None:
+        """Go on from a state of the same run."""
+        self.step, self.epoch = state["step"], state["epoch"]
+        self.order = [np.asarray(rows, dtype=np.int64) for rows in state["order"]]
+        self.losses = state["losses"]
+        if state["trained"] is not None:
+            found = Trained.unpacked(state["trained"])
+            self.best, self.history = (found.weights, found.chosen), list(found.history)
+        self.evaluations_since_best = state["evaluations_since_best"]
+        fill(self.parameters, state["parameters"])
+        for name, value in self.average.values.items():
+            value.copy_(state["average"][name])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.rng.bit_generator.state = json.loads(state["rng"])
+        torch.set_rng_state(state["torch_rng"])
+        if state["cuda_rng"]:
+            torch.cuda.set_rng_state_all(state["cuda_rng"])
+
+    @property
+    def _is_evaluated(self) -> bool:
+        """Whether the step just taken ends one of the equal parts of an epoch."""
+        parts, whole = self.recipe.evaluations_per_epoch, self.steps // self.recipe.epochs
+        place = self.step - (self.epoch - 1) * whole
+        return place * parts // whole != (place - 1) * parts // whole
+
+    @property
+    def _lost_patience(self) -> bool:
+        return 0 < self.recipe.patience <= self.evaluations_since_best
 
     def _take_step(self, group: Sequence[Integers]) -> float:
         self.network.train()
@@ -122,7 +188,8 @@ class Member:
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.step += 1
-        self.average.update(self.step)
+        if self.recipe.average_decay:
+            self.average.update(self.step)
         return value
 
     def _backward(self, rows: Integers, texts: int) -> float:
@@ -132,7 +199,7 @@ class Member:
         loss = self._objective.cross_entropy(logits, rows) / texts
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise ModelError(
+            raise DivergenceError(
                 f"step {self.step}: the loss became {value}; lower the learning rate"
                 f" ({self.recipe.learning_rate}) or train in float32"
             )
@@ -143,6 +210,7 @@ class Member:
         """Score the last weights and their average; keep the best."""
         loss = float(np.mean(self.losses))
         averages = ({}, self.average.values) if self.recipe.average_decay else ({},)
+        self.evaluations_since_best += 1
         for values in averages:
             with Swapped(self.parameters, values):
                 found = Candidate(
@@ -156,6 +224,7 @@ class Member:
                 self.history.append(found)
                 if self.best is None or found.score > self.best[1].score:
                     self.best = (export(self.network, self.recipe), found)
+                    self.evaluations_since_best = 0
             self._show(observer, self.losses[-1], found)
 
     def _show(self, observer: Observer, loss: float, candidate: Candidate | None = None) -> None:

@@ -32,6 +32,9 @@ class Recipe(BaseModel):
     """Each layer's learning rate is this times that of the layer above; 0.9 is usual."""
     weight_decay: Weight = 0.01
     epochs: Count = 3
+    evaluations_per_epoch: Count = 1
+    patience: Annotated[int, Field(ge=0)] = 0
+    """Evaluations without a better mean macro-F1 after which to stop; 0 trains to the end."""
     batch_size: Count = 32
     accumulation: Count = 1
     """Batches whose gradients are summed before the weights change."""

@@ -20,7 +20,10 @@ from models.backbone import DEFAULT, Backbone, find
 from models.errors import ModelError
 from models.evaluation.render import print_report
 from models.manifest import Manifest, Teaching
-from models.training.candidate import Progress
+from models.training import checkpoint
+from models.training.board import Board
+from models.training.candidate import Progress, Trained
+from models.training.checkpoint import Keeper, describe
 from models.training.loop import train
 from models.training.objective import Verdicts
 from models.training.publish import publish
@@ -37,16 +40,23 @@ def run_training(
     out: Path,
     name: str = "model",
     backbone: str | None = None,
-    max_length: int = 512,
+    max_length: int = 128,
     device: str = "auto",
     threads: int | None = None,
     force: bool = False,
+    fresh: bool = False,
+    checkpoint_every: int = 500,
+    tensorboard: Path | None = None,
     console: Console | None = None,
 ) -> Manifest:
     """Read the files, train, choose, calibrate, report, and write the model directory.
 
+    Checkpoints are written below `out` at the end of each epoch and every `checkpoint_every`
+    steps. The same call after a kill goes on from the last one, unless `fresh`.
+
     Raises:
-        ModelError: a fault in files, settings, backbone or folder; nothing is half-written.
+        ModelError: a fault in files, settings, backbone or folder, or a checkpoint of another
+            run; no model is half-written.
     """
     import torch
 
@@ -56,58 +66,41 @@ def run_training(
     recipe = recipe_of(settings)
     if (out / manifests.FILE).exists() and not force:
         raise ModelError(f"{out}: holds a model already; choose another --out, or add --force")
+    board = Board(tensorboard)
     chosen = choose_device(device)
     if threads is not None:
         torch.set_num_threads(threads)
     encoder = find(backbone or DEFAULT)
     start = None if files.start is None else start_of(files.start, encoder)
+    teaching = _teaching(files)
     collected = collect(files, recipe)
-    sources = collected.sources
-    for task, source in sources.items():
+    run = describe(collected.material, encoder, recipe, chosen, start)
+    run["teachers"] = "" if teaching is None else ", ".join(teaching.teachers)
+    keeper = Keeper(out / checkpoint.FOLDER, run, checkpoint_every, tell=console.print)
+    if fresh:
+        keeper.remove()
+    for task, source in collected.sources.items():
         console.print(
             f"{task}: {len(source.whole)} rows and {sum(map(len, source.corpora))} of the corpora,"
             f" {len(source.training)} to train on,"
             f" {len(source.held_out)} held out"
         )
-    verdicts = _verdicts(files, collected, recipe, chosen, console)
-    with progress_bar(console) as bar:
-        line = bar.add_task("training", total=None)
-
-        def observe(progress: Progress) -> None:
-            bar.update(
-                line,
-                completed=progress.step,
-                total=progress.steps,
-                description=f"loss {progress.loss:.3f}",
-            )
-            found = progress.candidate
-            if found is not None:
-                scores = ", ".join(f"{t} {v:.4f}" for t, v in found.macro_f1.items())
-                bar.console.print(
-                    f"member {found.member}, epoch {found.epoch}, {found.kind} weights: loss"
-                    f" {found.loss:.4f}, held-out macro-F1 {scores}"
-                )
-
-        trained = train(
-            collected.material,
-            encoder,
-            recipe,
-            device=chosen,
-            observer=observe,
-            start=start,
-            verdicts=verdicts,
-        )
+    verdicts = None
+    if teaching is not None:
+        verdicts = _verdicts(files, collected, recipe, chosen, keeper, console)
+    trained = _trained(collected, encoder, recipe, chosen, start, verdicts, keeper, board, console)
     manifest = publish(
         out,
         trained,
-        sources,
+        collected.sources,
         encoder,
         recipe,
         name=name,
         max_length=max_length,
         device=chosen,
-        teaching=_teaching(files, collected),
+        teaching=teaching and teaching.model_copy(update={"texts": collected.unlabelled}),
     )
+    keeper.remove()
     for task, head in manifest.heads.items():
         print_report(console, task, head.best_report)
     console.print(f"version {manifest.version} written to {out}")
@@ -158,27 +151,77 @@ def progress_bar(console: Console) -> Bar:
     )
 
 
+def _trained(
+    collected: Collected,
+    backbone: Backbone,
+    recipe: Recipe,
+    device: str,
+    start: Weights | None,
+    verdicts: Verdicts | None,
+    keeper: Keeper,
+    board: Board,
+    console: Console,
+) -> Trained:
+    with progress_bar(console) as bar:
+        line = bar.add_task("training", total=None)
+
+        def observe(progress: Progress) -> None:
+            bar.update(
+                line,
+                completed=progress.step,
+                total=progress.steps,
+                description=f"loss {progress.loss:.3f}",
+            )
+            board(progress)
+            found = progress.candidate
+            if found is not None:
+                scores = ", ".join(f"{t} {v:.4f}" for t, v in found.macro_f1.items())
+                bar.console.print(
+                    f"member {found.member}, epoch {found.epoch}, {found.kind} weights: loss"
+                    f" {found.loss:.4f}, held-out macro-F1 {scores}"
+                )
+
+        try:
+            return train(
+                collected.material,
+                backbone,
+                recipe,
+                device=device,
+                observer=observe,
+                start=start,
+                verdicts=verdicts,
+                keeper=keeper,
+            )
+        finally:
+            board.close()
+
+
 def _verdicts(
-    files: Files, collected: Collected, recipe: Recipe, device: str, console: Console
-) -> Verdicts | None:
-    if not files.teachers:
-        return None
+    files: Files,
+    collected: Collected,
+    recipe: Recipe,
+    device: str,
+    keeper: Keeper,
+    console: Console,
+) -> Verdicts:
+    found = keeper.load_verdicts()
+    if found is not None:
+        return found
     with progress_bar(console) as bar:
         line = bar.add_task("teachers")
-        return verdicts_of(
+        found = verdicts_of(
             files.teachers,
             collected.material.texts,
             temperature=recipe.distil_temperature,
             device=device,
             seen=lambda done, total: bar.update(line, completed=done, total=total),
         )
+    keeper.save_verdicts(found)
+    return found
 
 
-def _teaching(files: Files, collected: Collected) -> Teaching | None:
+def _teaching(files: Files) -> Teaching | None:
     if not files.teachers:
         return None
     found = [manifests.read(teacher) for teacher in files.teachers]
-    return Teaching(
-        teachers={manifest.version: manifest.name for manifest in found},
-        texts=collected.unlabelled,
-    )
+    return Teaching(teachers={manifest.version: manifest.name for manifest in found})
