@@ -4,9 +4,13 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
+from models.commands.data import data_app
 from models.commands.evaluate import evaluate_command
 from models.commands.predict import predict_command
+from models.commands.registry import registry_app
+from models.commands.robustness import robustness_command
 from models.commands.train import train_command
 from models.errors import ModelError
 
@@ -18,8 +22,11 @@ app = typer.Typer(
     help="Fine-tune, evaluate and run the sentiment and topic classifier.",
 )
 app.command(name="train")(train_command)
+app.add_typer(data_app, name="data")
 app.command(name="evaluate")(evaluate_command)
+app.command(name="robustness")(robustness_command)
 app.command(name="predict")(predict_command)
+app.add_typer(registry_app, name="registry")
 
 
 def main() -> int:
@@ -27,7 +34,8 @@ def main() -> int:
     try:
         app(standalone_mode=True)
     except ModelError as error:
-        Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console.print(f"[red]error:[/red] {escape(str(error))}")
         return 1
     return 0
 
