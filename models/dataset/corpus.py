@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from models.labels import LABELS, Task
 
-ATTRIBUTES: Final = ("id", "source", "kind", "author", "date", "register")
+ATTRIBUTES: Final = ("id", "source", "kind", "author", "date", "register", "split")
 """Columns that are kept beside a text where a file has them, to slice a report by."""
 
 
