@@ -68,3 +68,17 @@ class Objective:
             wanted = target[torch.from_numpy(rows).to(target.device)]
             losses.append(-(wanted * functional.log_softmax(logits[task], dim=1)).sum())
         return torch.stack(losses).sum()
+
+
+def divergence(first: Mapping[Task, Tensor], second: Mapping[Task, Tensor]) -> Tensor:
+    """Return KL(softmax(first), softmax(second)) summed over rows and tasks, a scalar."""
+    each = [
+        functional.kl_div(
+            functional.log_softmax(second[task], dim=1),
+            functional.log_softmax(logits, dim=1),
+            reduction="sum",
+            log_target=True,
+        )
+        for task, logits in first.items()
+    ]
+    return torch.stack(each).sum()

@@ -56,6 +56,18 @@ class Recipe(BaseModel):
     """What teachers' verdicts count for a text without a label of the task."""
     distil_temperature: Positive = 1.0
     """Teachers' logits are divided by this; above 1 their verdicts are softer."""
+    adversarial: Literal["none", "fgm", "pgd"] = "none"
+    """Training on word embeddings moved where it hurts: one step, or several (a pass each)."""
+    adversarial_epsilon: Positive = 0.5
+    """L2 norm of the move of a text; word embeddings of MiniLM have a norm of about 1."""
+    adversarial_steps: Count = 3
+    """Steps of pgd."""
+    r_drop: Weight = 0.0
+    """Weight of the divergence between two passes of other dropout; the paper takes 1 to 5."""
+    augment: Part = 0.0
+    """Share of the texts of a batch that are read changed (`models.training.augment`)."""
+    consistency: Weight = 0.0
+    """Weight of the divergence between a text's verdict and that of a changed copy."""
     members: Count = 1
     average_decay: Share = 0.998
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.08
