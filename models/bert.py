@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.prefixes import prefix_of
+
 
 @dataclass(frozen=True, slots=True)
 class BertConfig:
@@ -137,6 +139,9 @@ class _Attention(nn.Module):
             project(states).view(n, length, self.heads, -1).transpose(1, 2)
             for project in (self.self.query, self.self.key, self.self.value)
         )
+        prefix = prefix_of(self.self)
+        if prefix is not None:
+            key, value, mask = prefix.before(key, value, mask)
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         found: Tensor = self.output(mixed.transpose(1, 2).reshape(n, length, size), states)
         return found

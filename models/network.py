@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from models.bert import Bert
 
 
-class Network(nn.Module):
+class Headed(nn.Module):
+    """An encoder and heads over it, of whatever kind."""
+
+    encoder: "PreTrainedModel | Bert"
+    heads: nn.ModuleDict
+    pad_id: int
+
+
+class Network(Headed):
     """Encoder, mean over the real tokens, a linear head per task; pooling and heads in float32."""
 
     def __init__(self, encoder: "PreTrainedModel | Bert", *, dropout: float = 0.0) -> None:

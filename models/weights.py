@@ -2,10 +2,12 @@
 
 Names: `head.<task>.weight` and `.bias` (float32); `lora.<layer>.a` [rank, in] and `.b`
 [out, rank] with the LoRA scale in `b` (float16); `encoder.<parameter>` for each parameter of the
-encoder that was trained itself (matrices float16, vectors float32), the rest being the backbone's.
+encoder that was trained itself (matrices float16, vectors float32), the rest being the backbone's;
+`adapter.<layer>.<parameter>` of `models.bottlenecks`; `prefix.<attention>.key` and `.value` of
+`models.prefixes`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,14 +16,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from models import bottlenecks, prefixes
 from models.backbone import Backbone, load_inference_encoder
+from models.bert import Bert
 from models.errors import ModelError
 from models.network import Network, merge_lora
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-    from models.bert import Bert
 
 Weights = dict[str, Tensor]
 
@@ -107,8 +109,10 @@ def adapted(
                 if name.endswith(".a")
             },
         )
-        _replace(encoder, _below("encoder.", tensors))
-    except (KeyError, ValueError, RuntimeError) as error:
+        _fill(dict(encoder.named_parameters()), _below("encoder.", tensors))
+        _insert_adapters(encoder, _below("adapter.", tensors))
+        _insert_prefixes(encoder, _below("prefix.", tensors))
+    except (AttributeError, KeyError, ValueError, RuntimeError) as error:
         raise _misfit(backbone, origin, error) from error
     if not all(torch.isfinite(t).all() for t in tensors.values()):
         raise ModelError(f"{origin}: holds NaN or infinite weights; train again")
@@ -122,12 +126,30 @@ def _misfit(backbone: Backbone, origin: str, error: Exception) -> ModelError:
     )
 
 
-def _replace(encoder: nn.Module, tensors: Weights) -> None:
-    own = dict(encoder.named_parameters())
+def _fill(own: Mapping[str, nn.Parameter], tensors: Weights) -> None:
     for name, tensor in tensors.items():
         if own[name].shape != tensor.shape:
             raise ValueError(f"{name}: {tuple(tensor.shape)}, not {tuple(own[name].shape)}")
         own[name].data.copy_(tensor)
+
+
+def _insert_adapters(encoder: nn.Module, tensors: Weights) -> None:
+    suffix = ".down.weight"
+    for name, down in tensors.items():
+        if name.endswith(suffix):
+            bottlenecks.insert(encoder, name.removesuffix(suffix), len(down))
+    _fill(bottlenecks.parameters_of(encoder), tensors)
+
+
+def _insert_prefixes(encoder: "PreTrainedModel | Bert", tensors: Weights) -> None:
+    for name, keys in tensors.items():
+        if name.endswith(".key"):
+            prefixes.insert(encoder, name.removesuffix(".key"), *keys.shape)
+    _fill(prefixes.parameters_of(encoder), tensors)
+    if tensors and not isinstance(encoder, Bert):
+        from models.attention import attend
+
+        attend(encoder)
 
 
 def _below(prefix: str, tensors: Weights) -> Weights:

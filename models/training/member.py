@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.attention import attend_in_float32
+from models.attention import attend
 from models.backbone import Backbone, encode, load_encoder, load_tokenizer
 from models.errors import ModelError
 from models.evaluation.metrics import confusion_matrix, macro_f1
@@ -257,7 +257,7 @@ def _network(
         if isinstance(module, nn.Dropout):
             module.p = recipe.encoder_dropout
     if kind is not None and device == "cpu":
-        attend_in_float32(encoder)
+        attend(encoder)
     network = build(encoder, recipe)
     if start is not None:
         restore(network, recipe, start)

@@ -1,7 +1,7 @@
 """What every method of fine-tuning does with an encoder."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -9,12 +9,18 @@ from torch import Tensor, nn
 from models.training.recipe import Recipe
 from models.weights import Weights
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 class Method(Protocol):
     """One way of training an encoder. Stateless: what it adds lives in the encoder."""
 
-    def prepare(self, encoder: nn.Module, recipe: Recipe) -> None:
-        """Freeze and unfreeze parameters, and add those that the method brings."""
+    def prepare(self, encoder: "PreTrainedModel", recipe: Recipe, steps: int) -> None:
+        """Freeze and unfreeze parameters, and add those that the method brings.
+
+        `steps`: of the whole run. Raises ModelError for an architecture that it does not know.
+        """
         ...
 
     def export(self, encoder: nn.Module) -> Weights:

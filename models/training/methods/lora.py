@@ -1,10 +1,15 @@
 """LoRA: low-rank updates of every linear layer, through peft."""
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor, nn
 
 from models.training.methods.base import fill, stored
 from models.training.recipe import Recipe
 from models.weights import Weights
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 class Lora:
@@ -13,7 +18,7 @@ class Lora:
     Source: Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", section 4.
     """
 
-    def prepare(self, encoder: nn.Module, recipe: Recipe) -> None:
+    def prepare(self, encoder: "PreTrainedModel", recipe: Recipe, steps: int) -> None:  # noqa: ARG002
         """Freeze the encoder and add the factors."""
         from peft import LoraConfig, inject_adapter_in_model
 

@@ -1,16 +1,21 @@
 """Methods that train parameters of the encoder itself: all of them, or the biases."""
 
+from typing import TYPE_CHECKING
+
 from torch import nn
 
 from models.training.methods.base import fill, stored
 from models.training.recipe import Recipe
 from models.weights import Weights
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 class Full:
     """Train the encoder; its embeddings stay as they are where the recipe freezes them."""
 
-    def prepare(self, encoder: nn.Module, recipe: Recipe) -> None:
+    def prepare(self, encoder: "PreTrainedModel", recipe: Recipe, steps: int) -> None:  # noqa: ARG002
         """Unfreeze everything, then freeze the embeddings."""
         encoder.requires_grad_(True)
         if recipe.freeze_embeddings:
@@ -33,7 +38,7 @@ class BitFit(Full):
     Transformer-based Masked Language-models", section 3.
     """
 
-    def prepare(self, encoder: nn.Module, recipe: Recipe) -> None:
+    def prepare(self, encoder: "PreTrainedModel", recipe: Recipe, steps: int) -> None:  # noqa: ARG002
         """Freeze all but the biases."""
         encoder.requires_grad_(False)
         for name, parameter in encoder.named_parameters():
