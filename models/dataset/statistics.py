@@ -51,7 +51,7 @@ def describe(table: Table, texts: Sequence[str]) -> Statistics:
     four = [tuple(found[i : i + 4]) for found in words for i in range(len(found) - 3)]
     pairs = near.within(texts)
     order = (-pairs.jaccard).argsort(kind="stable")
-    keys = [near.same_key(text) for text in texts]
+    keys = [key for key in map(near.same_key, texts) if key]
     entities, faults = _entities(table.rows, texts)
     return Statistics(
         texts=len(texts),
