@@ -233,7 +233,7 @@ def _slices(evaluation: Evaluation, below: str, path: Path) -> Path:
     axes[1].set_yticks([])
     for tick, part in zip(axes[0].get_yticklabels(), found, strict=True):
         tick.set_color(RED if part.below else INK)
-    note = "red: significantly below the rest (5 %, Holm) · band and lines: 95 % intervals"
+    note = "orange: significantly below the rest (5 %, Holm) · band and lines: 95 % intervals"
     title(fig, f"Slices: {evaluation.task}", f"{below} · {note}")
     return save(fig, path)
 

@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from models.evaluation.evaluate import Evaluation
+from models.evaluation.metrics import Interval
+from models.evaluation.robustness import Robustness
 from models.labels import SENTIMENTS, TOPICS, Task
 from models.manifest import Report, Score
 from models.predict import Probabilities
@@ -64,6 +66,37 @@ def print_evaluation(console: Console, evaluation: Evaluation) -> None:
             "[red]below the rest[/red]" if part.below else "",
         )
     console.print(parts)
+
+
+def print_robustness(console: Console, found: Robustness) -> None:
+    """Print the flip rate of each kind and the bias tables' ranges and widest pairs."""
+    flips = Table("kind", "changed", "sentiment flips", "polar", "topic flips", "shift")
+    for kind in found.flips:
+        flips.add_row(
+            kind.kind,
+            f"{kind.changed} of {kind.texts}",
+            _share(kind.sentiment),
+            f"{kind.polar.value:.1%}",
+            _share(kind.topic),
+            f"{kind.shift:.3f}",
+        )
+    console.print(flips)
+    bias = Table("bias", "texts", "range of P(negative)", "unstable texts", "widest pair")
+    for table in found.bias:
+        pair = table.pairs[0]
+        bias.add_row(
+            table.kind,
+            str(table.carriers),
+            f"{table.range:.3f}",
+            _share(table.unstable),
+            f"{pair.high}, {pair.low}: {pair.difference.value:+.3f}"
+            f" ({pair.difference.low:+.3f} to {pair.difference.high:+.3f})",
+        )
+    console.print(bias)
+
+
+def _share(found: Interval) -> str:
+    return f"{found.value:.1%} ({found.low:.1%} to {found.high:.1%})"
 
 
 def print_verdicts(
