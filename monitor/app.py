@@ -12,6 +12,7 @@ import secrets
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from sqlalchemy import Engine, make_url
 
 from models.errors import ModelError
 from models.predict import Predictor
+from models.registry.folder import Registry, Release
+from models.registry.trial import judge
 from monitor import config
 from monitor.aggregate.watermark import Watermarks
 from monitor.aggregate.window import Window
@@ -41,13 +44,14 @@ from monitor.detect.volume import VolumeDetector, VolumeSettings
 from monitor.detect.watch import Watch
 from monitor.errors import ConfigError, MonitorError
 from monitor.events import Kind
-from monitor.http import Checks, HttpServer, application
+from monitor.http import Answer, Checks, HttpServer, application
 from monitor.jobs import Jobs
 from monitor.keys import universe
 from monitor.metrics import DeliveryCounters, Metrics
 from monitor.outgoing import OutTopics
 from monitor.pipeline import Pipeline, PipelineSettings
 from monitor.score.base import Scorer
+from monitor.score.reload import Reloader
 from monitor.score.transformer import TransformerScorer
 from monitor.source.client import ensure_topics
 from monitor.source.contract import Limits
@@ -72,6 +76,7 @@ class Health:
 
     def __init__(self, watchdog: float) -> None:
         self.pipeline: Pipeline | None = None
+        self.reloader: Reloader | None = None
         self._watchdog = watchdog
 
     def alive(self) -> Checks:
@@ -90,6 +95,13 @@ class Health:
             "database": None if pipeline and pipeline.healthy_store else "not writable",
         }
 
+    def reload(self) -> Answer:
+        """POST /-/reload: look at the registry now; 500 when what it names cannot be used."""
+        if self.reloader is None:
+            return 404, {"ok": False, "news": "no registry is followed"}
+        found = self.reloader.look(asked=True)
+        return 200 if found.ok else 500, {"ok": found.ok, "news": found.news or "nothing new"}
+
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
@@ -103,6 +115,7 @@ class Daemon:
     metrics: Metrics
     clock: Clock
     stop: threading.Event
+    reloader: Reloader | None
 
     def run(self) -> None:
         """Run until ``stop`` is set. Raises what neither loop can mend."""
@@ -120,6 +133,15 @@ class Daemon:
                 thread.join(8)
         if failures:
             raise failures[0]
+
+    def reload(self) -> None:
+        """Look at the registry now, in a thread of its own: a signal must not wait for it."""
+        if self.reloader is None:
+            log.info("no registry is followed: nothing to reload")
+            return
+        threading.Thread(
+            target=self.reloader.look, args=(True,), name="reload", daemon=True
+        ).start()
 
     def _thread(
         self, name: str, work: Callable[[], None], failures: list[BaseException]
@@ -159,16 +181,22 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
     stack.callback(store.close)
     health = Health(settings.watchdog)
     # The port is taken before the model is loaded: that it is in use must be told at once.
-    web = application(metrics.registry, health.alive, health.ready)
+    web = application(metrics.registry, health.alive, health.ready, health.reload)
     server = HttpServer(web, settings.http.host, settings.http.port)
     stack.callback(server.close)
     server.start()
     kafka = kafka_settings(settings.kafka)
     ensure_topics(kafka, dict.fromkeys(every_topic(settings.kafka), settings.kafka.partitions))
-    scorer = scorer or load_scorer(settings.model, metrics)
+    reloader = None
+    if scorer is None:
+        release = current_release(settings.model)
+        scorer = load_scorer(settings.model, metrics, release.path)
+        if settings.model.path is None:
+            reloader = _reloader(settings.model, release, metrics)
+            stack.callback(reloader.close)
     stack.callback(scorer.close)
     scorer.warmup()
-    metrics.info.labels(scorer.model_version).set(1)
+    metrics.model(scorer.model_version)
     source = KafkaSource(kafka, list(settings.kafka.topics))
     stack.callback(source.close)
     publisher = KafkaPublisher(kafka)
@@ -179,7 +207,9 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
     )
     kinds = {topic: Kind(kind) for topic, kind in settings.kafka.topics.items()}
     decoder = Decoder(limits, kinds, pseudonymiser(author_key(settings)))
-    pipeline = _pipeline(settings, source, decoder, scorer, store, metrics, clock)
+    successor = reloader.take if reloader else lambda: None
+    pipeline = _pipeline(settings, source, decoder, scorer, successor, store, metrics, clock)
+    stack.callback(pipeline.close)
     pipeline.load()
     outbox = SqlOutbox(engine)
     stack.callback(outbox.close)
@@ -199,12 +229,15 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
     jobs = Jobs()
     stack.callback(jobs.close)
     jobs.hourly("retention", lambda: _prune(engine, settings.store, clock))
-    health.pipeline = pipeline
-    return Daemon(settings, pipeline, delivery, server, jobs, metrics, clock, stop)
+    if reloader is not None:
+        jobs.every("reload", settings.model.reload_every, reloader.look)
+    health.pipeline, health.reloader = pipeline, reloader
+    return Daemon(settings, pipeline, delivery, server, jobs, metrics, clock, stop, reloader)
 
 
 def run_daemon(settings: config.Settings, scorer: Scorer | None = None) -> None:
-    """``monitor run``: until SIGTERM or SIGINT; a second signal ends the process at once.
+    """``monitor run``: until SIGTERM or SIGINT; a second signal ends the process at once. SIGHUP:
+    look for a new version of the model now.
 
     ``scorer`` stands in for the model (tests, benchmarks).
     """
@@ -218,6 +251,7 @@ def run_daemon(settings: config.Settings, scorer: Scorer | None = None) -> None:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, on_signal)
+        signal.signal(signal.SIGHUP, lambda _number, _frame: daemon.reload())
         log.info(
             "reading %s from %s; metrics and health on http://%s:%d",
             ", ".join(settings.kafka.topics),
@@ -303,15 +337,37 @@ def every_topic(kafka: config.Kafka) -> list[str]:
     return [*kafka.topics, kafka.scored_topic, kafka.alerts_topic, kafka.dead_letters_topic]
 
 
-def load_scorer(model: config.Model, metrics: Metrics) -> TransformerScorer:
-    """The model behind its protocol."""
+def current_release(model: config.Model) -> Release:
+    """The weights to begin with: ``path``, or else the registry's current version."""
+    if model.path is not None:
+        return Release(str(model.path), model.path, 0)
     try:
-        predictor = Predictor.load(
-            model.path, device=model.device, dtype=model.dtype, threads=model.threads
-        )
+        return Registry(model.registry).current()
     except ModelError as error:
         raise MonitorError(f"the model cannot be loaded: {error}") from error
+
+
+def load_scorer(model: config.Model, metrics: Metrics, path: Path) -> TransformerScorer:
+    """The model of a folder behind its protocol, once it has judged a few sentences."""
+    begin = time.monotonic()
+    try:
+        predictor = Predictor.load(
+            path, device=model.device, dtype=model.dtype, threads=model.threads
+        )
+        judge(predictor, str(path))
+    except ModelError as error:
+        raise MonitorError(f"the model cannot be loaded: {error}") from error
+    metrics.model_load.set(time.monotonic() - begin)
     return TransformerScorer(predictor, model.batch_tokens, metrics.micro_batch)
+
+
+def _reloader(model: config.Model, running: Release, metrics: Metrics) -> Reloader:
+    return Reloader(
+        Registry(model.registry).current,
+        lambda path: load_scorer(model, metrics, path),
+        running,
+        metrics,
+    )
 
 
 def make_notifiers(delivery: config.Delivery, stack: ExitStack) -> dict[str, Notifier]:
@@ -334,6 +390,7 @@ def _pipeline(
     source: KafkaSource,
     decoder: Decoder,
     scorer: Scorer,
+    successor: Callable[[], Scorer | None],
     store: SqlStore,
     metrics: Metrics,
     clock: Clock,
@@ -360,6 +417,7 @@ def _pipeline(
         store=store,
         metrics=metrics,
         clock=clock,
+        successor=successor,
         settings=PipelineSettings(
             poll_records=settings.intake.poll_records,
             poll_timeout=settings.intake.poll_timeout,

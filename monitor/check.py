@@ -11,6 +11,7 @@ from rich.console import Console
 
 from monitor.app import (
     author_key,
+    current_release,
     every_topic,
     kafka_settings,
     load_scorer,
@@ -60,7 +61,8 @@ def _kafka(settings: Settings) -> str:
 
 
 def _model(settings: Settings) -> str:
-    scorer = load_scorer(settings.model, Metrics(CollectorRegistry()))
+    path = current_release(settings.model).path
+    scorer = load_scorer(settings.model, Metrics(CollectorRegistry()), path)
     scorer.warmup()
     return scorer.model_version
 

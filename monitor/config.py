@@ -95,8 +95,13 @@ class Intake(_Section):
 class Model(_Section):
     """Which weights, and how they run."""
 
+    registry: Path = Path("var/models")
+    """The folder of ``python -m models registry``: its current version scores, and a new one takes
+    over between two batches. One that is empty or missing means the weights of this package."""
+    reload_every: Positive = 5.0
+    """Seconds between two looks at the registry."""
     path: Path | None = None
-    """A folder written by ``python -m models train``; none: the weights of this package."""
+    """A folder written by ``python -m models train``, in place of the registry."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: Annotated[int, Field(ge=1)] = 1

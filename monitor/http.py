@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 import socket
@@ -24,10 +25,20 @@ Checks = dict[str, str | None]
 """By name, what is wrong; None: nothing."""
 
 
+Answer = tuple[int, dict[str, object]]
+"""Status and JSON body."""
+
+
 def application(
-    registry: CollectorRegistry, alive: Callable[[], Checks], ready: Callable[[], Checks]
+    registry: CollectorRegistry,
+    alive: Callable[[], Checks],
+    ready: Callable[[], Checks],
+    reload: Callable[[], Answer] | None = None,
 ) -> Starlette:
-    """``/metrics``; ``/livez`` and ``/readyz``: 200 when every check passes, else 503."""
+    """``/metrics``; ``/livez`` and ``/readyz``: 200 when every check passes, else 503.
+
+    ``POST /-/reload`` calls ``reload``, for this machine alone.
+    """
 
     def metrics(request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
@@ -42,13 +53,31 @@ def application(
 
         return answer
 
+    def look_again(request: Request) -> Response:
+        host = request.client.host if request.client else ""
+        # A page in a browser on this machine may send a POST too, and names its origin.
+        if not _is_loopback(host) or "origin" in request.headers:
+            return JSONResponse({"ok": False, "news": "for this machine alone"}, status_code=403)
+        status, body = reload() if reload else (404, {"ok": False, "news": "nothing to reload"})
+        return JSONResponse(body, status_code=status)
+
     return Starlette(
         routes=[
             Route("/metrics", metrics),
             Route("/livez", health(alive)),
             Route("/readyz", health(ready)),
+            Route("/-/reload", look_again, methods=["POST"]),
         ]
     )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
 
 
 class HttpServer:

@@ -8,6 +8,7 @@ from datetime import UTC
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
 
 from monitor.errors import MonitorError
 
@@ -30,6 +31,11 @@ class Jobs:
             _guarded(name, work), CronTrigger(minute=17, timezone=UTC), id=name, name=name
         )
 
+    def every(self, name: str, seconds: float, work: Callable[[], object]) -> None:
+        """At this interval in seconds; what it did is the job's own business to log."""
+        trigger = IntervalTrigger(seconds=seconds, timezone=UTC)
+        self._scheduler.add_job(_guarded(name, work, quiet=True), trigger, id=name, name=name)
+
     def start(self) -> None:
         """Begin."""
         self._scheduler.start()
@@ -40,10 +46,12 @@ class Jobs:
             self._scheduler.shutdown(wait=False)
 
 
-def _guarded(name: str, work: Callable[[], object]) -> Callable[[], None]:
+def _guarded(name: str, work: Callable[[], object], *, quiet: bool = False) -> Callable[[], None]:
     def run() -> None:
         try:
-            log.info("job %s: %s", name, work())
+            said = work()
+            if not quiet:
+                log.info("job %s: %s", name, said)
         except MonitorError as error:
             log.warning("job %s failed, next try at its next time: %s", name, error)
 

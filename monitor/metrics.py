@@ -23,6 +23,7 @@ from monitor.events import (
 LAG_BUCKETS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 STAGE_BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 STAGES = ("poll", "score", "aggregate", "apply", "commit")
+OUTCOMES = ("ok", "failed")
 
 
 class Metrics:
@@ -104,7 +105,11 @@ class Metrics:
         )
         self.outbox_lag = gauge("outbox_lag_seconds", "Age of the oldest row of the outbox.")
         self.progress = gauge("loop_progress_timestamp_seconds", "Last pass of the main loop.")
-        self.info = gauge("model_info", "The loaded model.", ("version",))
+        self.info = gauge("model_info", "The model that scores.", ("version",))
+        self.reloads = counter(
+            "model_reloads_total", "New versions that took over or failed to load.", ("outcome",)
+        )
+        self.model_load = gauge("model_load_seconds", "Time that the last load of a model took.")
 
         for kind in Kind:
             for sentiment in SENTIMENTS:
@@ -115,6 +120,13 @@ class Metrics:
             self.stage.labels(stage)
         for status in AlertStatus:
             self.alerts.labels(status)
+        for outcome in OUTCOMES:
+            self.reloads.labels(outcome)
+
+    def model(self, version: str) -> None:
+        """This version scores from now on."""
+        self.info.clear()
+        self.info.labels(version).set(1)
 
     def micro_batch(self, texts: int, tokens: int) -> None:
         """One forward pass over ``texts`` rows, ``tokens`` with padding."""

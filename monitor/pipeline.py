@@ -103,10 +103,12 @@ class Pipeline:
         metrics: Metrics,
         clock: Clock,
         settings: PipelineSettings | None = None,
+        successor: Callable[[], Scorer | None] = lambda: None,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """``watch`` makes the detectors' watch around the pipeline's evidence; ``clock`` is on the
-        axis of event times (a replay's runs fast), ``wall`` the real time that goes into rows."""
+        axis of event times (a replay's runs fast), ``wall`` the real time that goes into rows.
+        ``successor`` gives, once, a scorer that is to take the place of ``scorer``."""
         self._source = source
         self._decode = decode
         self._scorer = scorer
@@ -118,6 +120,7 @@ class Pipeline:
         self._clock = clock
         self._wall = wall
         self._settings = settings or PipelineSettings()
+        self._successor = successor
         self._positions: dict[Partition, Position] = {}
         self._starts: dict[Partition, int] = {}  # where partitions stood when they were assigned
         self._assigned: frozenset[Partition] = frozenset()
@@ -135,12 +138,14 @@ class Pipeline:
     def step(self, stop: threading.Event) -> int:
         """One pass; returns how many records it took.
 
+        0. a new version of the model takes over: each batch is scored by one model
         1. poll and decode: faults become dead letters, known ids are dropped
         2. score in micro-batches
         3. aggregate, close buckets by the watermark, detect
         4. apply: one transaction with the offsets
         5. commit to Kafka, for lag tools
         """
+        self._take_over()  # 0
         work = self._poll_and_decode()  # 1
         if not self._score(work, stop):  # 2
             return 0
@@ -191,6 +196,10 @@ class Pipeline:
         self._watch.restore(snapshot.key_states, snapshot.alerts, self._scorer.model_version)
         self._metrics.firing.set(self._watch.firing)
 
+    def close(self) -> None:
+        """Free the device: of the scorer that it began with, or of the one that took over."""
+        self._scorer.close()
+
     def evidence(self, key: str, since: int, until: int, limit: int) -> list[Evidence]:
         """The most negative documents of a window: those stored, and those of the batch in hand."""
         begin, end = datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC)
@@ -204,6 +213,20 @@ class Pipeline:
         for item in sorted((*stored, *fresh), key=lambda e: (-e.negative, e.document_id)):
             best.setdefault(" ".join((item.title or item.excerpt).lower().split()), item)
         return list(best.values())[:limit]
+
+    # ------------------------------------------------------------------ 0 a new model
+
+    def _take_over(self) -> None:
+        scorer = self._successor()
+        if scorer is None:
+            return
+        old, self._scorer = self._scorer, scorer
+        old.close()
+        self._metrics.model(scorer.model_version)
+        log.info("model: %s → %s", old.model_version, scorer.model_version)
+        # Should this read fail, `run` loads everything anew, for the new model too.
+        snapshot = self._store.load(self._window.lookback)
+        self._watch.restore(snapshot.key_states, snapshot.alerts, scorer.model_version)
 
     # ------------------------------------------------------------------ 1 poll and decode
 

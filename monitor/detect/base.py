@@ -55,6 +55,10 @@ class Detector(Protocol):
         """
         ...
 
+    def outlives_model(self, key: str, /) -> bool:
+        """Whether the state of this key means the same when another model judges."""
+        ...
+
     def drain(self) -> list[tuple[str, bytes]]:
         """(key, state) of every key whose state changed since the last drain."""
         ...

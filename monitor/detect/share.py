@@ -129,6 +129,9 @@ class ShareDetector:
         rows["cusum"][frozen] = 0.0
         return readings
 
+    def outlives_model(self, _key: str, /) -> bool:
+        return False
+
     def drain(self) -> list[tuple[str, bytes]]:
         if not self._dirty:
             return []

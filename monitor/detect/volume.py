@@ -154,6 +154,10 @@ class VolumeDetector:
         rows["cusum"][frozen] = 0.0
         return readings
 
+    def outlives_model(self, key: str, /) -> bool:
+        # How much is written does not depend on who judges it; how much on a topic does.
+        return not key.startswith("topic:")
+
     def drain(self) -> list[tuple[str, bytes]]:
         if not self._dirty:
             return []

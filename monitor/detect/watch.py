@@ -56,14 +56,20 @@ class Watch:
     def restore(
         self, states: Iterable[KeyState], alerts: Sequence[Alert], model_version: str
     ) -> None:
-        """Go on from the store; states of another detector version or model are left out."""
+        """Go on from the store; states of another detector version are left out, and those of
+        another model where they say nothing under this one."""
         by_name: dict[str, list[KeyState]] = {}
         for state in states:
             by_name.setdefault(state.detector, []).append(state)
         for detector, lifecycle in self._pairs:
             version = _version(detector, model_version)
             mine = by_name.get(detector.name, [])
-            detector.restore((s.key, s.state) for s in mine if s.version == version)
+            detector.restore(
+                (s.key, s.state)
+                for s in mine
+                if s.version == version
+                or (s.version.startswith(f"{detector.version}/") and detector.outlives_model(s.key))
+            )
             observed = by_name.get(_lifecycle_name(detector), [])
             lifecycle.restore(alerts, ((s.key, s.state) for s in observed))
 

@@ -30,19 +30,20 @@ class TransformerScorer:
         on_batch: Callable[[int, int], None] = lambda _texts, _tokens: None,
     ) -> None:
         """``on_batch(texts, tokens)`` is told of every micro-batch; tokens include the padding."""
-        self._predictor = predictor
+        self._predictor: Predictor | None = predictor
+        self._version = predictor.version
         self._batch_tokens = batch_tokens
         self._on_batch = on_batch
 
     @property
     def model_version(self) -> str:
-        return self._predictor.version
+        return self._version
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
-        return [len(ids) for ids in self._predictor.encode(texts)]
+        return [len(ids) for ids in self._model.encode(texts)]
 
     def score(self, texts: Sequence[str]) -> Verdicts:
-        ids = self._predictor.encode(texts)
+        ids = self._model.encode(texts)
         lengths = [math.ceil(len(row) / PAD_MULTIPLE) * PAD_MULTIPLE for row in ids]
         sentiment = np.full((len(texts), 3), np.nan, dtype=np.float32)
         topic = np.full((len(texts), len(TOPICS)), np.nan, np.float32)
@@ -67,7 +68,14 @@ class TransformerScorer:
         self._probe()
 
     def close(self) -> None:
-        """The weights go with the object."""
+        # Whoever still holds this object must not hold the weights: another model is loaded.
+        self._predictor = None
+
+    @property
+    def _model(self) -> Predictor:
+        if self._predictor is None:
+            raise ScoringError(f"the model {self._version} has been closed; load it again")
+        return self._predictor
 
     def _score_rows(
         self,
@@ -80,7 +88,7 @@ class TransformerScorer:
         """One micro-batch; when it fails it is halved until the bad text stands alone."""
         try:
             # A text of many windows is a micro-batch of its own, cut again within the budget.
-            found = self._predictor.predict([ids[i] for i in rows], budget=self._batch_tokens)
+            found = self._model.predict([ids[i] for i in rows], budget=self._batch_tokens)
             if not (np.isfinite(found.sentiment).all() and np.isfinite(found.topic).all()):
                 raise FloatingPointError("the model's output is not finite")
         except (RuntimeError, ValueError, ArithmeticError, MemoryError) as error:
@@ -98,7 +106,7 @@ class TransformerScorer:
     def _probe(self) -> None:
         """Tell a dead model from bad texts: it must judge one plain sentence."""
         try:
-            found = self._predictor.predict(self._predictor.encode([_PROBE]))
+            found = self._model.predict(self._model.encode([_PROBE]))
         except (RuntimeError, ValueError, ArithmeticError, MemoryError) as error:
             raise ScoringError(
                 f"the model {self.model_version} judges nothing any more ({error}); "
@@ -107,5 +115,5 @@ class TransformerScorer:
         if not (np.isfinite(found.sentiment).all() and np.isfinite(found.topic).all()):
             raise ScoringError(
                 f"the model {self.model_version} gives no finite output: its weights are damaged; "
-                "install the package again or point [model] path to other weights"
+                "install the package again or promote another version"
             )

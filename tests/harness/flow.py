@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -22,6 +22,7 @@ from monitor.events import Kind
 from monitor.keys import universe
 from monitor.metrics import Metrics
 from monitor.pipeline import Pipeline, PipelineSettings
+from monitor.score.base import Scorer
 from monitor.score.memory import MemoryScorer
 from monitor.source.contract import Limits
 from monitor.source.decode import Decoder, pseudonymiser
@@ -63,6 +64,7 @@ class Flow:
     lifecycle: LifecycleSettings = field(default_factory=LifecycleSettings)
     poll_records: int = 512
     script: Sequence[Step] = ()
+    successor: Callable[[], Scorer | None] = lambda: None
 
     def __post_init__(self) -> None:
         self.stop = threading.Event()
@@ -87,6 +89,7 @@ class Flow:
             store=self.store,
             metrics=self.metrics,
             clock=self.clock,
+            successor=lambda: self.successor(),
             settings=PipelineSettings(poll_records=self.poll_records, poll_timeout=0.0),
             wall=lambda: START + timedelta(days=30),
         )

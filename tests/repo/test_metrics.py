@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
 from monitor.events import SENTIMENTS, AlertStatus, Kind, Reason
-from monitor.metrics import STAGES, Metrics
+from monitor.metrics import OUTCOMES, STAGES, Metrics
 
 UNITS = ("seconds", "total", "records", "info", "assigned", "firing")
 """Seconds for times, ``_total`` for counters, and what is counted for gauges."""
@@ -19,6 +19,7 @@ CLOSED = {
     "reason": set(Reason),
     "stage": set(STAGES),
     "status": set(AlertStatus),
+    "outcome": set(OUTCOMES),
 }
 CONFIGURED = {"topic", "receiver", "destination", "retryable", "version"}
 """Labels whose values the operator chooses: topics, receivers, the model."""
