@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.backbone import find, load_encoder
 from models.bert import Bert
@@ -15,6 +15,7 @@ from models.network import Network, pad
 from models.predict import Predictor
 from models.training import methods
 from models.training.methods import build, export, restore, size_of
+from models.training.methods.adalora import Allocation
 from models.training.recipe import Recipe
 from models.training.session import run_training
 from models.training.sources import Files
@@ -217,6 +218,35 @@ def test_a_run_of_adalora_that_goes_on_from_a_state_prunes_the_same_ranks(
     first, second = methods.state_of(network), methods.state_of(again)
     assert first["kept"] == second["kept"] != {}
     assert first["sensitivity"].keys() == second["sensitivity"].keys()
+
+
+def test_the_loop_prunes_after_every_step_and_pays_for_factors_that_are_not_orthogonal(
+    tiny_encoder: Path, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+    penalties: list[float] = []
+    prune, pay = Allocation.after_step, Allocation.penalty
+
+    def pruned(self: Allocation, encoder: nn.Module, step: int) -> None:
+        steps.append(step)
+        prune(self, encoder, step)
+
+    def paid(self: Allocation, encoder: nn.Module) -> Tensor:
+        found = pay(self, encoder)
+        penalties.append(float(found.detach()))
+        return found
+
+    monkeypatch.setattr(Allocation, "after_step", pruned)
+    monkeypatch.setattr(Allocation, "penalty", paid)
+    settings: dict[str, object] = recipe_for(
+        "adalora", epochs=4, batch_size=16, learning_rate=1e-2, accumulation=2
+    ).model_dump()
+
+    run_training(files, settings, out=tmp_path, backbone=str(tiny_encoder), max_length=64)
+
+    assert list(range(1, len(steps) + 1)) == steps
+    assert len(penalties) > len(steps)
+    assert penalties[-1] < penalties[0]
 
 
 @pytest.mark.parametrize("method", METHODS)
