@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.network import pad
+from models.network import Headed, pad
 from models.tokens.shapes import ALPHABET, CHARACTERS, FEATURES, characters_of
 from models.tokens.tags import TAGS
 from models.tokens.windows import Tokens, Window
@@ -76,7 +76,10 @@ class Writing(nn.Module):
 
     def __init__(self, dropout: float) -> None:
         super().__init__()
-        self.tables = nn.ModuleList(nn.Embedding(n, _FEATURE_SIZE) for n in FEATURES.values())
+        tables = [nn.Embedding(n, _FEATURE_SIZE) for n in FEATURES.values()]
+        for table in tables:  # small against what the encoder reads, as are the filters' values
+            nn.init.normal_(table.weight, std=0.2)
+        self.tables = nn.ModuleList(tables)
         self.characters = nn.Embedding(ALPHABET, _CHARACTER_SIZE, padding_idx=0)
         self.filters = nn.Conv1d(_CHARACTER_SIZE, _FILTERS, 3, padding=1)
         self.dropout = nn.Dropout(dropout)
@@ -90,7 +93,7 @@ class Writing(nn.Module):
         return torch.cat([*tables, spelt], dim=-1)
 
 
-class TokenNetwork(nn.Module):
+class TokenNetwork(Headed):
     """Encoder over sub-tokens; a word's tag is read where its first sub-token stands.
 
     How words are written goes in twice: added to the word embeddings (`before`) and beside the
@@ -117,7 +120,7 @@ class TokenNetwork(nn.Module):
             self.heads["writing"] = Writing(dropout)
         if before:
             into = nn.Linear(Writing.size, hidden)
-            nn.init.normal_(into.weight, std=0.02)
+            nn.init.zeros_(into.weight)  # the encoder starts on the inputs that it knows
             nn.init.zeros_(into.bias)
             self.heads["into"] = into
             _embeddings(encoder).register_forward_hook(self._add)

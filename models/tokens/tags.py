@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
+from models.errors import DataError
+
 Type = Literal["LOC", "MISC", "ORG", "PER"]
 TYPES: Final[tuple[Type, ...]] = ("LOC", "MISC", "ORG", "PER")
 OUTSIDE: Final = "O"
@@ -83,3 +85,17 @@ def spans(tags: Sequence[str]) -> tuple[Span, ...]:
         elif tag != OUTSIDE:
             found[-1] = found[-1]._replace(end=place + 1)
     return tuple(found)
+
+
+def types_with(extra: Mapping[str, str]) -> dict[str, str]:
+    """Return `ALIASES` with more names of types.
+
+    Raises:
+        DataError: a name is to count as a type that there is not.
+    """
+    for name, wanted in extra.items():
+        if wanted not in (*TYPES, OUTSIDE):
+            raise DataError(
+                f"type {name}={wanted}: a type counts as one of {', '.join(TYPES)}, or O"
+            )
+    return {**ALIASES, **{name.lower(): wanted for name, wanted in extra.items()}}

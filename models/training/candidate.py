@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from models.labels import Task
 from models.weights import Weights
 
 
@@ -22,7 +21,7 @@ class Candidate:
     member: int
     epoch: int
     loss: float
-    macro_f1: dict[Task, float]
+    macro_f1: dict[str, float]
     step: int = 0
 
     @property

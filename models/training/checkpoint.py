@@ -133,24 +133,25 @@ def describe(
 ) -> dict[str, str]:
     """Return what must be the same for a run to go on, each part by name."""
     found = {f"hyper-parameter {k}": str(v) for k, v in recipe.model_dump(mode="json").items()}
-    found["training data"] = _digest(
+    found["training data"] = digest(
         [json.dumps([material.texts, [int(o) for o in material.origins]]).encode()]
         + [material.labels[task].tobytes() for task in TASKS]
     )
-    found["held-out data"] = _digest(
+    found["held-out data"] = digest(
         json.dumps([task, corpus.texts, corpus.labels.tolist()]).encode()
         for task, corpus in sorted(material.held_out.items())
     )
     found["backbone"] = backbone.sha256 + backbone.tokenizer_sha256
     found["device"] = device
-    found["start"] = _digest(
+    found["start"] = digest(
         name.encode() + tensor.cpu().numpy().tobytes()
         for name, tensor in sorted((start or {}).items())
     )
     return found
 
 
-def _digest(parts: Iterable[bytes]) -> str:
+def digest(parts: Iterable[bytes]) -> str:
+    """Return the SHA-256 of parts in their order, as hexadecimal."""
     found = hashlib.sha256()
     for part in parts:
         found.update(len(part).to_bytes(8, "little"))

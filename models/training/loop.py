@@ -9,11 +9,13 @@ import numpy as np
 from models.backbone import Backbone
 from models.training.candidate import Candidate, Observer, Progress, Trained
 from models.training.checkpoint import Keeper
+from models.training.classification import Classification
 from models.training.material import Material, Parts, gather
-from models.training.member import AfterStep, DivergenceError, Judge, Member, steps_of_epoch
+from models.training.member import AfterStep, DivergenceError, Member, steps_of_epoch
 from models.training.objective import Verdicts, weighted_targets
+from models.training.problem import N, Problem
 from models.training.recipe import Recipe
-from models.weights import Weights, assemble, soup
+from models.weights import Weights, soup
 
 
 def train(
@@ -47,11 +49,27 @@ def train(
     if not isinstance(material, Material):
         material = gather(material)
     targets = weighted_targets(material, recipe, verdicts)
-    judge = Judge(material, backbone, recipe, device)
+    problem = Classification(material, targets, backbone, recipe, device)
+    return train_on(
+        problem, backbone, recipe, device=device, observer=observer, start=start, keeper=keeper
+    )
+
+
+def train_on(
+    problem: Problem[N],
+    backbone: Backbone,
+    recipe: Recipe,
+    *,
+    device: str = "cpu",
+    observer: Observer = lambda _: None,
+    start: Weights | None = None,
+    keeper: Keeper | None = None,
+) -> Trained:
+    """Train on any problem; all else as `train`."""
     state = None if keeper is None else keeper.load()
     members = [Trained.unpacked(found) for found in state["members"]] if state else []
     for number in range(len(members), recipe.members):
-        member = Member(number, material, targets, judge, backbone, recipe, device, start)
+        member = Member(number, problem, backbone, recipe, device, start)
         if keeper is not None and state is not None:
             member.resume(state["member"])
             state = None
@@ -71,16 +89,16 @@ def train(
     if len(members) == 1:
         return best
     weights = soup([member.weights for member in members])
-    network = assemble(backbone, weights).to(device)
+    network = problem.assemble(weights).to(device)
     candidate = Candidate(
         kind="soup",
         member=0,
         epoch=0,
         loss=float(np.mean([member.chosen.loss for member in members])),
-        macro_f1=judge.scores(network),
+        macro_f1=problem.scores(network),
     )
     history.append(candidate)
-    steps = recipe.members * recipe.epochs * steps_of_epoch(len(material), recipe)
+    steps = recipe.members * recipe.epochs * steps_of_epoch(problem.size, recipe)
     observer(Progress(steps, steps, candidate.loss, candidate))
     if candidate.score < best.chosen.score:
         return Trained(best.weights, best.chosen, tuple(history))
@@ -90,7 +108,7 @@ def train(
 def _kept(keeper: Keeper | None, members: list[Trained]) -> AfterStep:
     """Return what writes a checkpoint after the steps that are due for one."""
 
-    def after_step(member: Member, epoch_ended: bool) -> None:
+    def after_step(member: Member[N], epoch_ended: bool) -> None:
         if keeper is not None and keeper.is_due(member.step, epoch_ended=epoch_ended):
             done = [trained.packed() for trained in members]
             keeper.save({"members": done, "member": member.state})

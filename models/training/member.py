@@ -3,71 +3,42 @@
 import json
 import math
 from collections.abc import Callable, Sequence
+from typing import Any, Generic
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from models.attention import attend
-from models.backbone import Backbone, encode, load_encoder, load_tokenizer
+from models.backbone import Backbone, load_encoder
 from models.errors import ModelError
-from models.evaluation.metrics import confusion_matrix, macro_f1
-from models.labels import LABELS, Task
-from models.network import Network, forward_all, pad
+from models.training import methods
+from models.training.adversary import adversary_of
 from models.training.average import Average, Swapped, fill
 from models.training.candidate import Candidate, Observer, Progress, Trained
 from models.training.checkpoint import State
-from models.training.material import Integers, Material, batches
-from models.training.methods import build, export, restore
-from models.training.objective import Objective, Verdicts
+from models.training.material import Integers
+from models.training.methods import export, prepare, restore
 from models.training.optimiser import optimiser_of, rate
-from models.training.precision import autocast, autocast_type, scaler_of
+from models.training.precision import autocast_type, scaler_of
+from models.training.problem import N, Problem
 from models.training.recipe import Recipe
 from models.weights import Weights
 
-_MULTIPLE = 8
-"""Few distinct lengths: oneDNN compiles kernels for each new shape, dearer than padding."""
-
-Rows = list[list[int]]
-AfterStep = Callable[["Member", bool], None]
+AfterStep = Callable[["Member[Any]", bool], None]
 
 
 class DivergenceError(ModelError):
     """The loss became NaN or infinite."""
 
 
-class Judge:
-    """The held-out texts, and what a network reaches on them."""
-
-    def __init__(self, material: Material, backbone: Backbone, recipe: Recipe, device: str) -> None:
-        tokenizer = load_tokenizer(backbone, recipe.max_length)
-        self._held = {
-            task: (encode(tokenizer, corpus.texts), corpus.labels)
-            for task, corpus in material.held_out.items()
-        }
-        self._device = device
-        self._kind = autocast_type(recipe, device)
-
-    def scores(self, network: Network) -> dict[Task, float]:
-        """Return the macro-F1 of each task; leaves the network in evaluation mode."""
-        network.eval()
-        found: dict[Task, float] = {}
-        for task, (rows, truth) in self._held.items():
-            with autocast(self._kind, self._device):
-                logits = forward_all(network, rows, self._device)[task]
-            found[task] = macro_f1(confusion_matrix(truth, logits.argmax(1), len(LABELS[task])))
-        return found
-
-
-class Member:
+class Member(Generic[N]):
     """One network and all that its training changes."""
 
     def __init__(
         self,
         number: int,
-        material: Material,
-        targets: Verdicts,
-        judge: Judge,
+        problem: Problem[N],
         backbone: Backbone,
         recipe: Recipe,
         device: str,
@@ -76,21 +47,18 @@ class Member:
         self.number = number
         self.recipe = recipe
         self._device = device
-        self._kind = autocast_type(recipe, device)
-        self._judge = judge
+        self._problem = problem
         torch.manual_seed(recipe.seed)  # all members start alike: only such can be averaged
-        self.network = _network(backbone, recipe, self._kind, device, start)
+        self.steps = recipe.epochs * steps_of_epoch(problem.size, recipe)
+        self.network = _network(problem, backbone, recipe, device, start, self.steps)
         torch.manual_seed(recipe.seed + number)
         self.rng = np.random.default_rng(recipe.seed + number)
         self.parameters = {n: p for n, p in self.network.named_parameters() if p.requires_grad}
         layers = int(self.network.encoder.config.num_hidden_layers)
         self.optimiser = optimiser_of(self.parameters, recipe, layers)
-        self.scaler = scaler_of(self._kind, device)
+        self._adversary = adversary_of(self.network.encoder, recipe)
+        self.scaler = scaler_of(autocast_type(recipe, device), device)
         self.average = Average(self.parameters, recipe.average_decay)
-        self._objective = Objective(targets, device)
-        self._rows: Rows = encode(load_tokenizer(backbone, recipe.max_length), material.texts)
-        self._lengths = [len(row) for row in self._rows]
-        self.steps = recipe.epochs * steps_of_epoch(len(material), recipe)
         self.step = 0
         self.epoch = 0
         self.order: list[Integers] = []
@@ -109,7 +77,7 @@ class Member:
             if not self.order:
                 self.epoch += 1
                 self.losses = []
-                self.order = batches(self._lengths, self.recipe.batch_size, self.rng)
+                self.order = self._problem.order(self.rng)
             group = self.order[: self.recipe.accumulation]
             self.order = self.order[self.recipe.accumulation :]
             value = self._take_step(group)
@@ -140,6 +108,7 @@ class Member:
             "average": self.average.values,
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
+            "method": methods.state_of(self.network),
             "rng": json.dumps(self.rng.bit_generator.state),
             "torch_rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state_all() if self._device == "cuda" else [],
@@ -159,6 +128,7 @@ class Member:
             value.copy_(state["average"][name])
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
+        methods.resume(self.network, state["method"])
         self.rng.bit_generator.state = json.loads(state["rng"])
         torch.set_rng_state(state["torch_rng"])
         if state["cuda_rng"]:
@@ -188,23 +158,36 @@ class Member:
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.step += 1
+        methods.after_step(self.network, self.step)
         if self.recipe.average_decay:
             self.average.update(self.step)
         return value
 
     def _backward(self, rows: Integers, texts: int) -> float:
-        ids, mask = pad([self._rows[i] for i in rows], self.network.pad_id, self._device, _MULTIPLE)
-        with autocast(self._kind, self._device):
-            logits = self.network(ids, mask)
-        loss = self._objective.cross_entropy(logits, rows) / texts
+        def backward(loss: Tensor) -> None:
+            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+
+        def loss_of() -> Tensor:
+            return self._loss(rows, texts)
+
+        if self._adversary is not None:
+            return float(self._adversary.backward(loss_of, backward).detach())
+        loss = loss_of()
+        backward(loss)
+        return float(loss.detach())
+
+    def _loss(self, rows: Integers, texts: int) -> Tensor:
+        loss = self._problem.loss(self.network, rows) / texts
+        penalty = methods.penalty(self.network)
+        if penalty is not None:
+            loss = loss + penalty * (len(rows) / texts)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise DivergenceError(
                 f"step {self.step}: the loss became {value}; lower the learning rate"
                 f" ({self.recipe.learning_rate}) or train in float32"
             )
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        return value
+        return loss
 
     def _evaluate(self, observer: Observer) -> None:
         """Score the last weights and their average; keep the best."""
@@ -218,7 +201,7 @@ class Member:
                     member=self.number,
                     epoch=self.epoch,
                     loss=loss,
-                    macro_f1=self._judge.scores(self.network),
+                    macro_f1=self._problem.scores(self.network),
                     step=self.step,
                 )
                 self.history.append(found)
@@ -246,19 +229,21 @@ def steps_of_epoch(texts: int, recipe: Recipe) -> int:
 
 
 def _network(
+    problem: Problem[N],
     backbone: Backbone,
     recipe: Recipe,
-    kind: torch.dtype | None,
     device: str,
     start: Weights | None,
-) -> Network:
+    steps: int,
+) -> N:
     encoder = load_encoder(backbone)
     for module in encoder.modules():
         if isinstance(module, nn.Dropout):
             module.p = recipe.encoder_dropout
-    if kind is not None and device == "cpu":
+    if autocast_type(recipe, device) is not None and device == "cpu":
         attend(encoder)
-    network = build(encoder, recipe)
+    prepare(encoder, recipe, steps)
+    network = problem.build(encoder)
     if start is not None:
         restore(network, recipe, start)
     return network.to(device)
