@@ -11,6 +11,7 @@ from models.commands.evaluate import evaluate_command
 from models.commands.predict import predict_command
 from models.commands.registry import registry_app
 from models.commands.robustness import robustness_command
+from models.commands.tokens import tokens_app
 from models.commands.train import train_command
 from models.errors import ModelError
 
@@ -27,6 +28,7 @@ app.command(name="evaluate")(evaluate_command)
 app.command(name="robustness")(robustness_command)
 app.command(name="predict")(predict_command)
 app.add_typer(registry_app, name="registry")
+app.add_typer(tokens_app, name="tokens")
 
 
 def main() -> int:
