@@ -86,6 +86,11 @@ class Installation:
     def database(self) -> Path:
         return self.folder / "monitor.db"
 
+    @property
+    def registry(self) -> Path:
+        """Of the models: empty, so that the shipped one scores, unless a test fills it."""
+        return self.folder / "models"
+
     def write(self, name: str = "monitor.toml", group: str = "") -> Path:
         """The configuration's file. The port is 0: the daemon's log says which one it took."""
         kafka, topics = self.kafka, self.topics
@@ -106,6 +111,7 @@ fetch_max_wait = {kafka.fetch_max_wait}
 url = "sqlite:///{self.database}"
 [http]
 port = 0
+{"" if "[model]" in self.extra else f'[model]{chr(10)}registry = "{self.registry}"'}
 [logs]
 style = "text"
 [delivery]
