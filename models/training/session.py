@@ -17,6 +17,8 @@ from rich.progress import Progress as Bar
 from models import manifest as manifests
 from models import weights as weight_files
 from models.backbone import DEFAULT, Backbone, find
+from models.dataset.inspect import inspect
+from models.dataset.render import print_findings
 from models.errors import ModelError
 from models.evaluation.render import print_report
 from models.manifest import Manifest, Teaching
@@ -85,6 +87,8 @@ def run_training(
             f" {len(source.training)} to train on,"
             f" {len(source.held_out)} held out"
         )
+        if not console.quiet:
+            print_findings(console, inspect(source.parts))
     verdicts = None
     if teaching is not None:
         verdicts = _verdicts(files, collected, recipe, chosen, keeper, console)

@@ -52,6 +52,15 @@ class Sources:
     """Corpora that joined the training."""
     corpus_licence: str = "not stated"
 
+    @property
+    def parts(self) -> dict[str, Corpus]:
+        """Return the corpora as read, by name, to be checked before training."""
+        found = {self.whole.path.name: self.whole}
+        found |= {f"{corpus.path.name} (corpus)": corpus for corpus in self.corpora}
+        if self.validation is not None:
+            found[f"{self.validation.path.name} without twins"] = self.validation
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class Collected:
