@@ -25,10 +25,10 @@ class Adversary:
         self._epsilon = recipe.adversarial_epsilon
         self._steps = recipe.adversarial_steps if recipe.adversarial == "pgd" else 1
         self._stride = self._epsilon * min(1.0, _STEP / self._steps)
-        self._on_gpu = next(self._words.parameters()).device.type == "cuda"
         self._watching = False
         self._change: Tensor | None = None
         self._words: nn.Module = encoder.get_input_embeddings()  # type: ignore[operator]
+        self._on_gpu = next(self._words.parameters()).device.type == "cuda"
         self._words.register_forward_hook(self._perturb)
 
     def backward(
@@ -82,6 +82,11 @@ class Adversary:
         if self._change is None:
             self._change = torch.zeros_like(output, requires_grad=True)
         return output + self._change
+
+
+def adversary_of(encoder: nn.Module, recipe: Recipe) -> Adversary | None:
+    """Return the adversary that the recipe asks for, if any."""
+    return None if recipe.adversarial == "none" else Adversary(encoder, recipe)
 
 
 def _norm(change: Tensor) -> Tensor:
