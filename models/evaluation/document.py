@@ -14,12 +14,13 @@ FORMAT: Final = 1
 
 
 def as_json(evaluations: Sequence[Evaluation], *, name: str, version: str) -> str:
-    """Return all figures of the evaluations as JSON; one object for each task."""
+    """Return all figures as JSON: `reports` and their `details`, one object for each task."""
     content = {
         "format": FORMAT,
         "name": name,
         "version": version,
-        "evaluations": {e.task: _plain(e) for e in evaluations},
+        "reports": {e.task: e.report.model_dump(mode="json") for e in evaluations},
+        "details": {e.task: _details(e) for e in evaluations},
     }
     return compact(json.dumps(content, indent=1, ensure_ascii=False))
 
@@ -173,10 +174,9 @@ def _picture(pictures: Mapping[str, Path], name: str) -> list[str]:
     return [f"![{name}]({pictures[name].name})", ""] if name in pictures else []
 
 
-def _plain(evaluation: Evaluation) -> dict[str, object]:
-    # Pydantic's record is no dataclass: asdict would keep the object itself.
+def _details(evaluation: Evaluation) -> dict[str, object]:
     content = asdict(evaluation)
-    content["report"] = evaluation.report.model_dump(mode="json")
+    del content["report"]  # no dataclass: asdict keeps the object itself
     return content
 
 
