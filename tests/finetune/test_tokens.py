@@ -3,6 +3,7 @@
 import json
 from itertools import pairwise, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,8 @@ from models.tokens.tagger import Tagger
 from models.tokens.tags import TAGS, Span, as_iob2, spans, types_with
 from models.tokens.windows import MAX_PIECES, Pieces, partition, prepare, windows
 from models.tokens.words import sentences_of
+from models.training.material import Integers
+from models.training.member import Member
 
 RUNNER = CliRunner()
 SETTINGS: dict[str, object] = {
@@ -355,6 +358,38 @@ def test_the_same_seed_gives_the_same_weights(
     ]
 
     assert versions[0] == versions[1]
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(
+    tmp_path: Path, tagged: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = SETTINGS | {"epochs": 2, "word_dropout": 0.2, "dropout": 0.1}
+
+    def run(folder: str) -> str:
+        return run_training(
+            TokenFiles(training=(tagged,)),
+            settings,
+            out=tmp_path / folder,
+            backbone=str(tiny_encoder),
+            device="cpu",
+            checkpoint_every=1,
+        ).version
+
+    whole = run("whole")
+    step = Member._take_step
+
+    def killed(member: Member[Any], group: list[Integers]) -> float:
+        if member.step == 5:
+            raise KeyboardInterrupt
+        return step(member, group)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Member, "_take_step", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run("killed")
+    assert not (tmp_path / "killed" / "manifest.json").exists()
+
+    assert whole == run("killed")
 
 
 def test_an_unknown_hyper_parameter_is_named(tmp_path: Path, tagged: Path) -> None:
