@@ -11,6 +11,7 @@ from models.commands.evaluate import evaluate_command
 from models.commands.predict import predict_command
 from models.commands.registry import registry_app
 from models.commands.robustness import robustness_command
+from models.commands.search import search_command
 from models.commands.tokens import tokens_app
 from models.commands.train import train_command
 from models.errors import ModelError
@@ -23,6 +24,7 @@ app = typer.Typer(
     help="Fine-tune, evaluate and run the sentiment and topic classifier.",
 )
 app.command(name="train")(train_command)
+app.command(name="search")(search_command)
 app.add_typer(data_app, name="data")
 app.command(name="evaluate")(evaluate_command)
 app.command(name="robustness")(robustness_command)

@@ -43,7 +43,13 @@ def train_command(
     name: Annotated[str, typer.Option(help="Name of the model in its manifest.")] = "model",
     licence: Annotated[str, typer.Option(help="Licence of the data.")] = "not stated",
     corpus_licence: Annotated[str, typer.Option(help="Licence of the corpora.")] = "not stated",
-    method: Annotated[Literal["lora", "full"], typer.Option(help="What is trained.")] = "lora",
+    recipe: Annotated[
+        Path | None, typer.Option(help="TOML of hyper-parameters; the options below override it.")
+    ] = None,
+    method: Annotated[
+        Literal["lora", "adalora", "adapter", "prefix", "bitfit", "full"] | None,
+        typer.Option(help="What is trained; default: lora."),
+    ] = None,
     rank: Annotated[int | None, typer.Option(help="Rank of the adapters.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data.")] = None,
@@ -83,24 +89,19 @@ def train_command(
         --learning-rate 2e-4 --teacher runs/first --teacher runs/full --teacher-texts more.txt
     """
     from models.training.session import run_training
+    from models.training.settings import assigned, read_recipe
     from models.training.sources import Files
 
-    settings: dict[str, object] = {
-        key: value
-        for key, value in {
-            "method": method,
-            "rank": rank,
-            "learning_rate": learning_rate,
-            "epochs": epochs,
-            "seed": seed,
-        }.items()
-        if value is not None
+    settings: dict[str, object] = {} if recipe is None else read_recipe(recipe)
+    options = {
+        "method": method,
+        "rank": rank,
+        "learning_rate": learning_rate,
+        "epochs": epochs,
+        "seed": seed,
     }
-    for item in set_ or []:
-        key, equals, value = item.partition("=")
-        if not equals:
-            raise ModelError(f"--set {item}: write it as name=value")
-        settings[key.strip()] = value.strip()
+    settings |= {name: value for name, value in options.items() if value is not None}
+    settings |= assigned(set_ or ())
     run_training(
         Files(
             training={"sentiment": sentiment, "topic": topic},

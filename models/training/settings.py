@@ -1,0 +1,77 @@
+"""Hyper-parameters in TOML files: a recipe for `train`, fixed values and ranges for `search`."""
+
+import json
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+
+from models.errors import ModelError
+from models.training.recipe import Recipe
+
+
+def read_toml(path: Path) -> dict[str, object]:
+    """Return the content of a TOML file.
+
+    Raises:
+        ModelError: it cannot be read, or is no TOML; names the line.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: cannot be read as UTF-8 ({error}); check the file") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ModelError(f"{path}: not valid TOML ({error}); mend the line") from error
+
+
+def read_recipe(path: Path) -> dict[str, object]:
+    """Return the hyper-parameters of a recipe file; what it does not name keeps its default.
+
+    Raises:
+        ModelError: it cannot be read, or holds a name or value that no recipe has; all are named.
+    """
+    found = read_toml(path)
+    faults = faults_of(found)
+    if faults:
+        raise ModelError(f"{path}: " + "; ".join(faults))
+    return found
+
+
+def faults_of(settings: dict[str, object]) -> list[str]:
+    """Return what is wrong with hyper-parameters, one line for each that is."""
+    from pydantic import ValidationError
+
+    try:
+        Recipe.model_validate(settings)
+    except ValidationError as error:
+        known = ", ".join(Recipe.model_fields)
+        found = error.errors()
+        unknown = any(fault["type"] == "extra_forbidden" for fault in found)
+        return [f"{fault['loc'][0]}: {fault['msg']}" for fault in found] + (
+            [f"there are: {known}"] if unknown else []
+        )
+    return []
+
+
+def assigned(items: Iterable[str]) -> dict[str, object]:
+    """Return the hyper-parameters of `name=value` on a command line.
+
+    Raises:
+        ModelError: an item without an equals sign.
+    """
+    found: dict[str, object] = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise ModelError(f"--set {item}: write it as name=value")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def as_toml(recipe: Recipe, heading: str) -> str:
+    """Return the whole recipe as TOML that `read_recipe` reads back, below a comment."""
+    # JSON writes texts, numbers and truth values as TOML does; None has no form and is left out.
+    lines = [
+        f"{name} = {json.dumps(value)}"
+        for name, value in recipe.model_dump(mode="json", exclude_none=True).items()
+    ]
+    return "\n".join([*(f"# {line}" for line in heading.splitlines()), *lines]) + "\n"
