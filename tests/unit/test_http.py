@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.errors import ConfigError
-from monitor.http import Checks, HttpServer, application
+from monitor.http import Answer, Checks, HttpServer, _is_loopback, application
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -110,3 +110,55 @@ def test_a_server_that_was_never_started_gives_its_port_back() -> None:
     server.close()
     with socket.create_server(("127.0.0.1", server.port)) as other:
         assert server.port == other.getsockname()[1]
+
+
+def post(url: str, **headers: str) -> tuple[int, dict[str, object]]:
+    """Status and JSON body of an empty POST."""
+    request = urllib.request.Request(url, data=b"", headers=headers)  # noqa: S310 - our own address
+    try:
+        with _direct.open(request, timeout=10) as response:
+            return response.status, json.loads(response.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read())
+
+
+def test_a_reload_is_asked_for_by_post_and_from_this_machine_alone() -> None:
+    asked: list[str] = []
+
+    def reload() -> Answer:
+        asked.append("reload")
+        return 500, {"ok": False, "news": "hash"}
+
+    app = application(CollectorRegistry(), dict, dict, reload)
+    with closing(HttpServer(app, "127.0.0.1", 0)) as server:
+        server.start()
+        url = f"http://127.0.0.1:{server.port}/-/reload"
+        assert 405 == get(url)[0]
+        assert 403 == post(url, Origin="https://example.com")[0]
+        assert [] == asked
+        assert (500, {"ok": False, "news": "hash"}) == post(url)
+        assert ["reload"] == asked
+
+
+@pytest.mark.parametrize(
+    ("host", "ours"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("10.0.0.7", False),
+        ("::ffff:10.0.0.7", False),
+        ("2001:db8::1", False),
+        ("testclient", False),
+        ("", False),
+    ],
+)
+def test_this_machine_is_known_by_its_address(host: str, ours: bool) -> None:
+    assert ours == _is_loopback(host)
+
+
+def test_where_there_is_nothing_to_reload_it_says_so() -> None:
+    with served({}, {}) as address:
+        assert 404 == post(f"{address}/-/reload")[0]

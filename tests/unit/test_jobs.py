@@ -49,6 +49,17 @@ def test_a_job_is_planned_at_seventeen_minutes_past_the_hour() -> None:
     assert not jobs._scheduler.running
 
 
+def test_a_job_at_an_interval_leaves_the_telling_to_itself(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    jobs = Jobs()
+    jobs.every("reload", 5.0, lambda: "nothing new")
+    with caplog.at_level(logging.INFO, "monitor.jobs"):
+        run(jobs, "reload")
+    assert [] == caplog.records
+    assert 5.0 == jobs._scheduler.get_job("reload").trigger.interval.total_seconds()
+
+
 def test_closing_what_was_never_started_is_no_fault() -> None:
     jobs = Jobs()
     jobs.close()
