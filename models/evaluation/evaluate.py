@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from models.dataset.corpus import Corpus
 from models.evaluation.calibrate import error_by_source, scaled
@@ -59,6 +60,13 @@ def sources_of(corpus: Corpus) -> tuple[str, ...]:
     if not any(cells):
         return ()
     return tuple(cell or corpus.path.stem for cell in cells)
+
+
+def origins_of(corpus: Corpus) -> tuple[str, ...]:
+    """Return where each text comes from, [n]: its source where it names one, else its file."""
+    named = corpus.attributes.get("source", ("",) * len(corpus))
+    files = [Path(corpus.place(row).rpartition(", ")[0]).name for row in range(len(corpus))]
+    return tuple(name or file for name, file in zip(named, files, strict=True))
 
 
 def report(

@@ -114,7 +114,7 @@ def _draw_flips(found: Robustness, model: str, path: Path) -> Path:
             axes.plot([value.low, value.high], [place + offset] * 2, color=colour, linewidth=1.6)
         axes.plot(
             [v.value for v in values], [i + offset for i in range(len(values))],
-            linestyle="none", marker=marker, markersize=6, color=colour, label=name,
+            linestyle="none", marker=marker, markersize=6, color=colour, label=name, clip_on=False,
         )  # fmt: skip
     for place in range(0, len(shown), 2):
         axes.axhspan(place - 0.5, place + 0.5, color="#F6F6F6", linewidth=0, zorder=0)

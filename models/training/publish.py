@@ -10,8 +10,8 @@ from models import weights as weight_files
 from models.backbone import Backbone, encode, file_sha256, load_tokenizer
 from models.dataset.corpus import Corpus
 from models.errors import ModelError
-from models.evaluation.calibrate import fit_temperature
-from models.evaluation.evaluate import report
+from models.evaluation.calibrate import fit_temperature, source_weights
+from models.evaluation.evaluate import origins_of, report, sources_of
 from models.evaluation.metrics import Floats
 from models.labels import LABELS, Task
 from models.manifest import (
@@ -20,6 +20,7 @@ from models.manifest import (
     DataRecord,
     Head,
     Manifest,
+    Report,
     Teaching,
     Windows,
 )
@@ -73,13 +74,20 @@ def publish(
                 return pooled(rows, reader, windows.pooling, forward)[task]
 
             held = logits(source.held_out)
-            temperature = round(fit_temperature(held, source.held_out.labels), 4)
+            # Else the file with the most held-out texts alone would decide: on tweets the ECE rose
+            # from 0.022 to 0.072 when 70 % of them came from the written corpus.
+            weights = source_weights(origins_of(source.held_out))
+            temperature = round(fit_temperature(held, source.held_out.labels, weights), 4)
             checked = source.validation
+
+            def judged(found: Floats, corpus: Corpus) -> Report:
+                return report(task, found, corpus.labels, temperature, sources_of(corpus))
+
             return Head(
                 labels=LABELS[task],
                 temperature=temperature,
-                held_out=report(task, held, source.held_out.labels, temperature),
-                validation=checked and report(task, logits(checked), checked.labels, temperature),
+                held_out=judged(held, source.held_out),
+                validation=checked and judged(logits(checked), checked),
             )
 
         manifest = Manifest(

@@ -9,10 +9,18 @@ from typer.testing import CliRunner
 
 from models import manifest as manifests
 from models.__main__ import app
+from models.dataset.corpus import joined
 from models.dataset.read import read
 from models.errors import ModelError
 from models.evaluation.document import markdown, write
-from models.evaluation.evaluate import Evaluation, evaluate, examine, report, sources_of
+from models.evaluation.evaluate import (
+    Evaluation,
+    evaluate,
+    examine,
+    origins_of,
+    report,
+    sources_of,
+)
 from models.labels import TOPICS
 from models.manifest import Manifest, Report
 from models.predict import DEFAULT, Predictor
@@ -79,6 +87,14 @@ def test_texts_without_a_source_count_as_one_called_like_the_file(tmp_path: Path
     )
 
     assert ("tweets", "note") == sources_of(read(path, "sentiment"))
+
+
+def test_joined_texts_come_from_their_own_files(sliced: Path, sentiment_file: Path) -> None:
+    first, second = read(sentiment_file, "sentiment").take([0, 1]), read(sliced, "sentiment")
+
+    found = origins_of(joined(first, second.take([3])))
+
+    assert ("sentiment.csv", "sentiment.csv", "sliced.jsonl") == found
 
 
 def test_the_folder_holds_report_json_and_a_picture_of_each_kind(
