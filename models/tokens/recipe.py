@@ -1,12 +1,23 @@
 """What a training run on tagged words is made of, beside what every run has."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from models.tokens.windows import SHORTEST
 from models.training.recipe import Count, Positive, Recipe, Share
 
+_OF_TEXTS: Final = (
+    "class_weight_power",
+    "corpus_weight",
+    "distil_share",
+    "distil_corpus_share",
+    "pseudo_share",
+    "distil_temperature",
+    "r_drop",
+    "augment",
+    "consistency",
+)
 Writing = Literal["both", "before", "after", "none"]
 
 
@@ -29,3 +40,10 @@ class TokenRecipe(Recipe):
     """Share of words whose sub-tokens are masked: what is left are context and writing."""
     cuts: Count = 4
     """Ways in which documents are cut into windows; each epoch takes one of them."""
+
+    @model_validator(mode="after")
+    def _only_what_counts(self) -> Self:
+        fields = Recipe.model_fields
+        if odd := [name for name in _OF_TEXTS if getattr(self, name) != fields[name].default]:
+            raise ValueError(f"{odd[0]} is for texts with classes; tagged words do without it")
+        return self

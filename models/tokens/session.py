@@ -114,10 +114,9 @@ def recipe_of(settings: Mapping[str, object]) -> TokenRecipe:
         return TokenRecipe.model_validate(dict(settings))
     except ValidationError as error:
         first = error.errors()[0]
+        where = f"hyper-parameter {first['loc'][0]}" if first["loc"] else "hyper-parameters"
         known = ", ".join(TokenRecipe.model_fields)
-        raise ModelError(
-            f"hyper-parameter {first['loc'][0]}: {first['msg']}; there are: {known}"
-        ) from error
+        raise ModelError(f"{where}: {first['msg']}; there are: {known}") from error
 
 
 def _collect(files: TokenFiles, recipe: TokenRecipe) -> _Collected:

@@ -397,6 +397,11 @@ def test_an_unknown_hyper_parameter_is_named(tmp_path: Path, tagged: Path) -> No
         run_training(TokenFiles(training=(tagged,)), {"beams": 3}, out=tmp_path)
 
 
+def test_a_hyper_parameter_of_texts_alone_is_refused(tmp_path: Path, tagged: Path) -> None:
+    with pytest.raises(ModelError, match="r_drop is for texts with classes"):
+        run_training(TokenFiles(training=(tagged,)), {"r_drop": 1.0}, out=tmp_path)
+
+
 def test_a_model_of_texts_is_no_model_of_words(trained: tuple[Path, object]) -> None:
     with pytest.raises(ModelError, match="tokens train"):
         Tagger.load(trained[0])
