@@ -276,7 +276,11 @@ def _findings(
             )
         where = f"text(s) of {part.name}"
         add("warning", part.wordless, f"{where} without a word once links are gone; dropped")
-        add("warning", part.twins, f"{where} that repeat another one; trained on, only the first is kept")
+        add(
+            "warning",
+            part.twins,
+            f"{where} that repeat another one; training keeps the first only",
+        )
         add("warning", part.near_duplicates, f"{where} that nearly repeat another one")
         mojibake = round(part.shares["mojibake"] * part.texts)
         add(

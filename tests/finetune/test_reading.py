@@ -282,4 +282,4 @@ def test_joined_corpora_keep_the_place_and_the_attributes_of_each_text(tmp_path:
     both = joined(first, read_corpus(path, "sentiment"))
 
     assert (f"{first.path}, line 2", f"{path}, line 1") == both.places
-    assert {"source": ("wire", "")} == both.attributes
+    assert {"source": ("wire", ""), "split": ("", "train")} == both.attributes
