@@ -122,6 +122,21 @@ class Predictor:
             dtype=kind,
         )
 
+    @property
+    def network(self) -> Network:
+        """Return the network, in evaluation mode and without gradients of its weights."""
+        return self._network
+
+    @property
+    def tokenizer(self) -> "Tokenizer":
+        """Return the tokeniser, which neither pads nor cuts."""
+        return self._tokenizer
+
+    @property
+    def reader(self) -> Reader:
+        """Return what cuts long rows into windows."""
+        return self._reader
+
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return each text's token ids: normalised, specials included, whole.
 

@@ -11,13 +11,15 @@ As many characters of English give 8,000 to 10,000 tokens, more than 16 windows 
 URL: Final = re.compile(r"(?:https?://|www\.)\S+|\b(?:t\.co|pic\.twitter\.com)/\S+", re.IGNORECASE)
 """A link, which `normalise` drops."""
 _SPACE = re.compile(r"\s+")
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd\u200b-\u200f\u2060\ufeff\ud800-\udfff]")
+CONTROL: Final = re.compile(
+    r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd\u200b-\u200f\u2060\ufeff\ud800-\udfff]"
+)
 _NOT_WORD = re.compile(r"[^a-z0-9]+")
 # UTF-8 read as Windows-1252: a lead byte shown as one of Â Ã â followed by its continuation.
 MOJIBAKE: Final = re.compile(
     r"(?:[\u00c2\u00c3][\u0080-\u00bf\u0152-\u2122]|â[\u0080-\u00bf\u0152-\u2122]{2})"
 )
-_PUNCTUATION = str.maketrans(
+PUNCTUATION: Final = str.maketrans(
     {
         "\u2018": "'",
         "\u2019": "'",
@@ -36,7 +38,8 @@ _PUNCTUATION = str.maketrans(
 )
 
 
-def _repaired(match: re.Match[str]) -> str:
+def repaired(match: re.Match[str]) -> str:
+    """Return what a match of `MOJIBAKE` was meant to be, or the match where that is nothing."""
     try:
         return match.group().encode("cp1252").decode("utf-8")
     except UnicodeError:
@@ -53,11 +56,11 @@ def normalise(text: str) -> str:
     if "&" in text:
         text = html.unescape(text)
     if "Ã" in text or "Â" in text or "â" in text:
-        text = MOJIBAKE.sub(_repaired, text)
+        text = MOJIBAKE.sub(repaired, text)
     if "/" in text or "www" in text:
         text = URL.sub(" ", text)
-    text = _CONTROL.sub(" ", text)
-    return _SPACE.sub(" ", text.translate(_PUNCTUATION)).strip()
+    text = CONTROL.sub(" ", text)
+    return _SPACE.sub(" ", text.translate(PUNCTUATION)).strip()
 
 
 def twin_key(text: str) -> str:

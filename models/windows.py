@@ -15,7 +15,7 @@ Pooling = Literal["mean", "salient"]
 Rows = Sequence[Sequence[int]]
 
 _NEUTRAL: Final = SENTIMENTS.index("neutral")
-_LEAST: Final = 1e-6
+LEAST: Final = 1e-6
 """Least weight of a token: a text of windows that are all neutral still has a mean."""
 
 
@@ -109,6 +109,6 @@ def pool(logits: Floats, tokens: npt.NDArray[np.int64], task: Task, pooling: Poo
         shifted = np.exp(logits - logits.max(1, keepdims=True))
         shares = shifted / shifted.sum(1, keepdims=True)
         telling = 1 - shares[:, _NEUTRAL] if task == "sentiment" else shares.max(1)
-        weights *= np.maximum(telling, _LEAST)
+        weights *= np.maximum(telling, LEAST)
     mean: Floats = np.average(logits, axis=0, weights=weights)
     return mean
