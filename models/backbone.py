@@ -151,7 +151,8 @@ def load_encoder(backbone: Backbone) -> "PreTrainedModel":
     try:
         config = AutoConfig.from_pretrained(backbone.path, local_files_only=True)
         _require_encoder(backbone, config)
-        architecture = MODEL_MAPPING.get(type(config), AutoModel)
+        found = MODEL_MAPPING.get(type(config), AutoModel)
+        architecture = (found[0] if isinstance(found, tuple) else found) or AutoModel
         # The pooler is unused under mean pooling; architectures without one refuse the argument.
         named = "add_pooling_layer" in inspect.signature(architecture).parameters
         pooler = {"add_pooling_layer": False} if named else {}

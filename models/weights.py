@@ -4,7 +4,7 @@ Names: `head.<task>.weight` and `.bias` (float32); `lora.<layer>.a` [rank, in] a
 [out, rank] with the LoRA scale in `b` (float16); `encoder.<parameter>` for each parameter of the
 encoder that was trained itself (matrices float16, vectors float32), the rest being the backbone's;
 `adapter.<layer>.<parameter>` of `models.bottlenecks`; `prefix.<attention>.key` and `.value` of
-`models.prefixes`.
+`models.prefixes`. A model directory holds the matrices of `encoder.` as `models.differences`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from models import bottlenecks, prefixes
 from models.backbone import Backbone, load_inference_encoder
 from models.bert import Bert
+from models.differences import packed, unpacked
 from models.errors import ModelError
 from models.network import Network, merge_lora
 
@@ -76,6 +77,20 @@ def soup(members: Sequence[Weights]) -> Weights:
     return found
 
 
+def compacted(backbone: Backbone, tensors: Weights) -> Weights:
+    """Return exported weights as a model directory holds them.
+
+    Raises:
+        ModelError: they belong to another architecture.
+    """
+    if not _below("encoder.", tensors):
+        return tensors
+    try:
+        return packed(tensors, dict(load_inference_encoder(backbone).named_parameters()))
+    except ValueError as error:
+        raise _misfit(backbone, "weights", error) from error
+
+
 def assemble(backbone: Backbone, tensors: Weights, origin: str = "weights") -> Network:
     """Return the network in float32 and evaluation mode, adapters merged into the encoder.
 
@@ -109,7 +124,8 @@ def adapted(
                 if name.endswith(".a")
             },
         )
-        _fill(dict(encoder.named_parameters()), _below("encoder.", tensors))
+        own = dict(encoder.named_parameters())
+        _fill(own, _below("encoder.", unpacked(tensors, own)))
         _insert_adapters(encoder, _below("adapter.", tensors))
         _insert_prefixes(encoder, _below("prefix.", tensors))
     except (AttributeError, KeyError, ValueError, RuntimeError) as error:

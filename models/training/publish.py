@@ -46,7 +46,7 @@ def publish(
 ) -> Manifest:
     """Write weights and manifest into `directory`; other files there stay.
 
-    Reports and temperatures come from the weights as stored (16 bits), run in float32.
+    Reports and temperatures come from the weights as stored, run in float32.
 
     Raises:
         ModelError: the folder cannot be written; it is then left as it was.
@@ -57,9 +57,10 @@ def publish(
     except OSError as error:
         raise ModelError(f"{directory}: cannot be written ({error.strerror})") from error
     try:
-        weight_files.write(staging / weight_files.FILE, trained.weights)
+        weights = weight_files.compacted(backbone, trained.weights)
+        weight_files.write(staging / weight_files.FILE, weights)
         digest = file_sha256(staging / weight_files.FILE)
-        network = weight_files.assemble(backbone, trained.weights).to(device)
+        network = weight_files.assemble(backbone, weights).to(device)
         tokenizer = load_tokenizer(backbone)
         length = max_length if backbone.positions is None else min(max_length, backbone.positions)
         windows = Windows()

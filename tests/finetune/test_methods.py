@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from models.backbone import find, load_encoder
 from models.bert import Bert
+from models.differences import unpacked
 from models.errors import ModelError
 from models.labels import TASKS
 from models.network import Network, pad
@@ -19,7 +20,7 @@ from models.training.methods.adalora import Allocation
 from models.training.recipe import Recipe
 from models.training.session import run_training
 from models.training.sources import Files
-from models.weights import Weights, assemble, read, write
+from models.weights import Weights, assemble, compacted, read, write
 
 METHODS = ("full", "bitfit", "lora", "adalora", "adapter", "prefix")
 ROWS = [[2, 9, 17, 30, 41, 3], [2, 40, 3], [2, 8, 9, 10, 11, 12, 13, 14, 3]]
@@ -269,3 +270,36 @@ def test_weights_for_layers_that_are_not_there_are_an_error(tiny_encoder: Path, 
 
     with pytest.raises(ModelError, match="does not fit the backbone"):
         assemble(find(str(tiny_encoder)), weights | {name: torch.zeros(4, 32)})
+
+
+def test_a_published_matrix_is_an_int8_difference_within_its_bound(tiny_encoder: Path) -> None:
+    backbone = find(str(tiny_encoder))
+    recipe = recipe_for("full", freeze_embeddings=False)
+    exported = export(trained_network(tiny_encoder, recipe), recipe)
+    own = dict(load_encoder(backbone).named_parameters())
+
+    found = compacted(backbone, exported)
+
+    kept = {name for name, t in exported.items() if t.ndim < 2 or name.startswith("head.")}
+    assert kept == exported.keys() & found.keys()
+    for name, tensor in unpacked(found, own).items():
+        if name not in kept:
+            difference = exported[name].float() - own[name.removeprefix("encoder.")]
+            bound = difference.abs().amax(1, keepdim=True) / 254 + 1e-6
+            assert ((tensor - exported[name].float()).abs() <= bound).all()
+    sizes = [
+        sum(t.nbytes for name, t in w.items() if not name.startswith("head."))
+        for w in (exported, found)
+    ]
+    assert sizes[1] < 0.6 * sizes[0]
+    assert exported.keys() == unpacked(found, own).keys()
+
+
+def test_differences_to_another_backbone_are_an_error(tiny_encoder: Path) -> None:
+    backbone = find(str(tiny_encoder))
+    strange = {"difference.nowhere.rows": torch.zeros(2, 2, dtype=torch.int8)}
+
+    with pytest.raises(ModelError, match="does not fit the backbone"):
+        assemble(backbone, strange)
+    with pytest.raises(ModelError, match="does not fit the backbone"):
+        compacted(backbone, {"encoder.nowhere": torch.zeros(2, 2)})

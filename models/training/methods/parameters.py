@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from models.differences import unpacked
 from models.training.methods.base import fill, stored
 from models.training.recipe import Recipe
 from models.weights import Weights
@@ -28,7 +29,7 @@ class Full:
     def restore(self, encoder: nn.Module, weights: Weights) -> None:
         """Fill in trained parameters; those that the file lacks keep the backbone's values."""
         targets = {f"encoder.{name}": p for name, p in _trained(encoder).items()}
-        fill(targets, weights, partial=True)
+        fill(targets, unpacked(weights, dict(encoder.named_parameters())), partial=True)
 
 
 class BitFit(Full):
