@@ -6,8 +6,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from models.commands.continual import continual_command
 from models.commands.data import data_app
 from models.commands.evaluate import evaluate_command
+from models.commands.gate import gate_command
 from models.commands.predict import predict_command
 from models.commands.registry import registry_app
 from models.commands.robustness import robustness_command
@@ -29,6 +31,8 @@ app.add_typer(data_app, name="data")
 app.command(name="evaluate")(evaluate_command)
 app.command(name="robustness")(robustness_command)
 app.command(name="predict")(predict_command)
+app.command(name="continual")(continual_command)
+app.command(name="gate")(gate_command)
 app.add_typer(registry_app, name="registry")
 app.add_typer(tokens_app, name="tokens")
 
