@@ -35,7 +35,7 @@ METHODS: Final[dict[str, Method]] = {
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Numbers of parameters, and what the weights file holds of them."""
+    """Numbers of parameters, and the bytes of what is exported (`weights.compacted` halves full)."""
 
     trained: int  # heads included
     heads: int
