@@ -35,7 +35,7 @@ METHODS: Final[dict[str, Method]] = {
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Numbers of parameters, and the bytes of what is exported (`weights.compacted` halves full)."""
+    """Numbers of parameters, and bytes exported (`weights.compacted` halves full)."""
 
     trained: int  # heads included
     heads: int
