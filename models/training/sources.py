@@ -10,7 +10,7 @@ from typing import Final
 from models.backbone import file_sha256
 from models.dataset.corpus import Corpus, joined
 from models.dataset.read import read, read_corpus
-from models.dataset.split import deduplicate, hold_out, without_twins
+from models.dataset.split import deduplicate, hold_out_together, without_twins
 from models.errors import DataError, ModelError
 from models.labels import TASKS, Task
 from models.manifest import TextRecord
@@ -85,7 +85,18 @@ def collect(files: Files, recipe: Recipe) -> Collected:
             f"{files.teacher_texts[0]}: texts without labels need a model that judges them;"
             " add --teacher"
         )
-    sources = {task: _sources(task, files, recipe) for task in TASKS}
+    wholes = {task: read(files.training[task], task) for task in TASKS}
+    corpora = {task: tuple(read_corpus(path, task) for path in files.corpora) for task in TASKS}
+    everything = {task: joined(wholes[task], *corpora[task]) for task in TASKS}
+    split = hold_out_together(
+        {task: deduplicate(corpus) for task, corpus in everything.items()},
+        recipe.held_out,
+        recipe.seed,
+    )
+    sources = {
+        task: _sources(files, wholes[task], corpora[task], everything[task], *split[task])
+        for task in TASKS
+    }
     checked = [s.validation for s in sources.values() if s.validation is not None]
     others = [text for corpus in checked for text in corpus.texts]
     parts = apart({task: (s.training, s.held_out) for task, s in sources.items()}, others)
@@ -154,11 +165,15 @@ def _csv(path: Path, content: str) -> list[str]:
 _READERS: Final = {".jsonl": _jsonl, ".json": _jsonl, ".csv": _csv}
 
 
-def _sources(task: Task, files: Files, recipe: Recipe) -> Sources:
-    whole = read(files.training[task], task)
-    corpora = tuple(read_corpus(path, task) for path in files.corpora)
-    everything = joined(whole, *corpora)
-    training, held_out = hold_out(deduplicate(everything), recipe.held_out, recipe.seed)
+def _sources(
+    files: Files,
+    whole: Corpus,
+    corpora: tuple[Corpus, ...],
+    everything: Corpus,
+    training: Corpus,
+    held_out: Corpus,
+) -> Sources:
+    task = whole.task
     if task not in files.corpus_tasks:
         own = {text for corpus in corpora for text in corpus.texts}
         training = training.take([i for i, text in enumerate(training.texts) if text not in own])

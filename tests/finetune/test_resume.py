@@ -133,6 +133,7 @@ main()
 """
 
 
+@pytest.mark.timeout(400)  # three trainings, two in processes of their own
 def test_the_command_killed_by_sigkill_goes_on_to_the_same_loss_curve_and_weights(
     files: Files, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
