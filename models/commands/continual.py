@@ -73,7 +73,8 @@ def continual_command(
             raise ModelError(f"--set {item}: write it as name=value")
         settings[key.strip()] = value.strip()
     home = Registry(registry)
-    current = home.current().path if promote or model is None else model
+    began = home.current()
+    current = began.path if promote or model is None else model
     console = Console()
     decision = retrain(
         Request(
@@ -100,6 +101,11 @@ def continual_command(
     if not decision.passed:
         raise typer.Exit(REFUSED)
     if promote:
+        if home.current() != began:
+            raise ModelError(
+                f"{registry}: another version became current meanwhile; hold the candidate against"
+                f" it with: python -m models gate {home.current().path} {out}"
+            )
         version = home.add(out, "continual")
         entry = home.promote(version, "passed the gate")
         console.print(f"current: {entry.before} → {entry.after}")

@@ -65,6 +65,18 @@ def unchecked(_: Path) -> None:
     """The daemon checks what it loads; here one process that loads models is enough."""
 
 
+def ruin(folder: Path) -> None:
+    """Stands where the check would: the pointer moves to a version that was broken by hand."""
+    weights = folder / "adapters.safetensors"
+    weights.chmod(0o644)
+    weights.write_bytes(weights.read_bytes()[:-4] + b"ruin")
+
+
+def ruined(answer: tuple[int, str]) -> bool:
+    """Whether the daemon said that it cannot use such a version."""
+    return answer[0] == 500 and "SHA-256" in answer[1]
+
+
 def publish(site: Installation, first: int, count: int) -> None:
     """Messages with a text of ours each, numbered so that no two are alike."""
     publisher = KafkaPublisher(site.kafka)
@@ -125,20 +137,13 @@ def reload_under_load(folder: Path, kafka: KafkaSettings, documents: int) -> Fou
         daemon.terminate(signal.SIGHUP)  # noticed by a signal, or by the job before it
         until(lambda: runs(second), "the second promotion took over", daemon)
         reached(0.5)
-        entry = home.promote(broken, check=unchecked)
-        weights = home.path_of(broken) / "adapters.safetensors"
-        # Broken by hand after the check; where the daemon was quicker it has loaded it whole.
-        quick = daemon.metric("monitor_model_reloads_total", outcome="ok") > 2
-        weights.chmod(0o644)
-        weights.write_bytes(weights.read_bytes()[:-4] + b"ruin")
-        status, said = ask(daemon)
-        if not quick and status == 500:
-            assert "SHA-256" in said
-            assert runs(second)
+        home.promote(broken, check=ruin)
+        assert ruined(ask(daemon))
+        assert runs(second)
         reached(0.7)
-        assert second == home.rollback(check=unchecked).after, entry
+        assert second == home.rollback(check=unchecked).after
         assert 200 == ask(daemon)[0]
-        until(lambda: runs(second), "the rollback took over", daemon)
+        assert runs(second)  # it was never left
         home.promote("default", check=unchecked)
         until(lambda: runs(shipped), "the shipped one took over", daemon)
         reached(1)
@@ -180,17 +185,18 @@ def reload_under_load(folder: Path, kafka: KafkaSettings, documents: int) -> Fou
     )
 
 
-@pytest.mark.timeout(400)  # six loads of a model beside a daemon that scores
+@pytest.mark.timeout(400)  # five loads of a model beside a daemon that scores
 def test_documents_stream_through_promotions_a_broken_version_and_a_rollback(
     tmp_path: Path, embedded_broker: EmbeddedBroker
 ) -> None:
     kafka = embedded_broker.settings(session_timeout=6.0)
     found = reload_under_load(tmp_path, kafka, 600)
     assert (600, 0, 600) == (found.documents, found.rejected, found.sent)
-    assert found.reloads["ok"] >= 3
-    assert found.reloads["failed"] <= 1
+    assert 3 == found.reloads["ok"]
+    assert found.reloads["failed"] >= 1
+    assert "cannot be used" in found.log
     assert "Traceback" not in found.log
-    assert all(run.count(">") <= 5 for run in found.runs)  # no version comes back by itself
+    assert all(run.count(">") <= 3 for run in found.runs)  # no version comes back by itself
 
 
 def main(bootstrap: str, documents: str) -> int:
