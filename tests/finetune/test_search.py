@@ -136,7 +136,8 @@ def test_a_rank_is_drawn_under_methods_that_have_one_and_alpha_follows_it(search
 
 def test_a_trial_that_falls_behind_is_pruned_before_its_end(search: Search) -> None:
     space = "learning_rate = [6e-3, 1e-12, 4e-3, 8e-3]"
-    settings = {**SETTINGS, "method": "full", "epochs": 2, "average_decay": 0.0}
+    longer = {"epochs": 4, "evaluations_per_epoch": 1, "average_decay": 0.0}
+    settings = {**SETTINGS, "method": "full", **longer}
 
     found = search(space, settings=settings, trials=7)
 

@@ -47,6 +47,7 @@ def _coordinates(axes: "Axes", found: Found, best: Outcome | None) -> None:
     low, high = min(scores, default=0.0), max(scores, default=1.0)
     width = (high - low) or 1.0
     colours = mpl.colormaps["viridis"]
+    worst = min((t.score or 0.0 for t in scored if t.state == "complete"), default=low)
     end = len(dimensions)
     for x in range(end + 1):
         axes.plot([x, x], [0, 1], color=GREY, linewidth=0.9, zorder=1)
@@ -58,7 +59,7 @@ def _coordinates(axes: "Axes", found: Found, best: Outcome | None) -> None:
         ]
         height = ((trial.score or 0.0) - low) / width
         xs, ys = zip(*points, (end, height), strict=True)
-        colour = PALE if trial.state == "pruned" else colours(0.1 + 0.8 * height)
+        colour = PALE if trial.state == "pruned" else colours(_shade(trial, worst, high))
         thick, size, zorder = 1.1, 3.5, 2 + (trial.state == "complete")
         if trial is best:
             colour, thick, size, zorder = RED, 2.6, 6.0, 4
@@ -76,6 +77,11 @@ def _coordinates(axes: "Axes", found: Found, best: Outcome | None) -> None:
     axes.set_ylim(-0.04, 1.04)
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
+
+
+def _shade(trial: Outcome, worst: float, best: float) -> float:
+    """Return the place among the complete trials; pruned ones would squeeze them together."""
+    return 0.1 + 0.8 * ((trial.score or 0.0) - worst) / ((best - worst) or 1.0)
 
 
 def _importances(axes: "Axes", bars: dict[str, float]) -> None:
