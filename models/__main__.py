@@ -9,6 +9,7 @@ from rich.markup import escape
 from models.commands.continual import continual_command
 from models.commands.data import data_app
 from models.commands.evaluate import evaluate_command
+from models.commands.explain import explain_command
 from models.commands.gate import gate_command
 from models.commands.predict import predict_command
 from models.commands.registry import registry_app
@@ -29,6 +30,7 @@ app.command(name="train")(train_command)
 app.command(name="search")(search_command)
 app.add_typer(data_app, name="data")
 app.command(name="evaluate")(evaluate_command)
+app.command(name="explain")(explain_command)
 app.command(name="robustness")(robustness_command)
 app.command(name="predict")(predict_command)
 app.command(name="continual")(continual_command)
