@@ -9,10 +9,9 @@ from models.training.search.outcome import Found, shown
 def print_search(console: Console, found: Found) -> None:
     """Print the trials, the best first, and what matters among the hyper-parameters."""
     tasks = sorted({task for trial in found.trials for task in trial.macro_f1})
-    table = Table("trial", "state", "macro-F1", *tasks, "evaluations", "s", "drawn", title="trials")
-    for column in table.columns[2 : 5 + len(tasks)]:
+    table = Table("trial", "state", "macro-F1", *tasks, "evals", "s")
+    for column in table.columns[2:]:
         column.justify = "right"
-    table.columns[-1].overflow = "fold"
     ended = {"complete": 0, "pruned": 1}
     for trial in sorted(found.trials, key=lambda t: (ended.get(t.state, 2), -(t.score or 0.0))):
         why = f" ({trial.reason})" if trial.reason else ""
@@ -24,9 +23,11 @@ def print_search(console: Console, found: Found) -> None:
             *(f"{trial.macro_f1[task]:.4f}" if task in trial.macro_f1 else "" for task in tasks),
             str(trial.evaluations),
             f"{trial.seconds:.0f}",
-            ", ".join(f"{name} {shown(value)}" for name, value in trial.values.items()),
         )
     console.print(table)
+    if found.best is not None:
+        values = ", ".join(f"{name} {shown(value)}" for name, value in found.best.values.items())
+        console.print(f"best: trial {found.best.number}: {values}", highlight=False)
     if found.importances:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in found.importances.items())
         console.print(f"share of the score's variance: {shares}", highlight=False)
