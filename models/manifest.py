@@ -121,6 +121,15 @@ class Teaching(_Record):
     texts: tuple[TextRecord, ...] = ()
 
 
+class Compression(_Record):
+    """How a smaller model was made of another one, and how its encoder computes."""
+
+    kind: Literal["bf16", "int8", "layers"]
+    of: str  # version of the model that it was made of
+    layers: Annotated[int, Field(ge=1)]
+    precision: Literal["float32", "int8"] = "float32"
+
+
 class Windows(_Record):
     """How texts of more than `max_length` tokens are read (see `models.windows`)."""
 
@@ -147,6 +156,7 @@ class Manifest(_Record):
     history: tuple[CandidateRecord, ...]
     data: tuple[DataRecord, ...]
     teaching: Teaching | None = None
+    compression: Compression | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

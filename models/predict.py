@@ -22,6 +22,7 @@ from models.evaluation.calibrate import scaled
 from models.labels import LABELS, Task
 from models.manifest import Manifest, Windows
 from models.network import Network, pad, sorted_batches
+from models.quantised import quantise
 from models.weights import assemble, read
 from models.windows import Reader, judge
 
@@ -95,7 +96,7 @@ class Predictor:
         """
         directory = DEFAULT if path is None else path
         manifest = manifests.read(directory)
-        backbone = find(manifest.backbone.name)
+        backbone = find(manifest.backbone.name, directory)
         if backbone.sha256 != manifest.backbone.sha256:
             raise ModelError(
                 f"{directory}: trained on a backbone {backbone.name} with SHA-256"
@@ -113,6 +114,9 @@ class Predictor:
             torch.set_num_threads(threads)
         weights = directory / manifest.weights
         network = assemble(backbone, read(weights), str(weights))
+        if manifest.compression is not None and manifest.compression.precision == "int8":
+            kind = torch.float32  # of what is not int8
+            quantise(network.encoder)
         torch.nn.Module.to(network.encoder, dtype=kind)
         return cls(
             network.to(chosen),

@@ -1,0 +1,1 @@
+"""Smaller models: 16 or 8 bits a weight, or fewer layers, and what each costs."""
