@@ -28,15 +28,16 @@ class TokenRecipe(Recipe):
     learning_rate: Positive = 4e-4
     head_learning_rate: Positive | None = 1e-3
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 0.9
-    epochs: Count = 6
-    batch_size: Count = 8
+    epochs: Count = 4
+    batch_size: Count = 10
+    average_decay: Share = 0.995
     label_smoothing: Share = 0.0
     max_length: Annotated[int, Field(ge=SHORTEST)] = 128
     """Sub-tokens of a window; neighbouring sentences of a document fill it as context."""
     writing: Writing = "both"
     """Where the network is told how words are written: added to the word embeddings (before),
     beside the last states (after). Under after and none the encoder's pass is that of any task."""
-    word_dropout: Share = 0.08
+    word_dropout: Share = 0.05
     """Share of words whose sub-tokens are masked: what is left are context and writing."""
     cuts: Count = 4
     """Ways in which documents are cut into windows; each epoch takes one of them."""
