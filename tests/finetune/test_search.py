@@ -20,7 +20,7 @@ from models.training.recipe import Recipe
 from models.training.search.outcome import Found
 from models.training.search.session import run_search
 from models.training.search.space import Choice, Range, read_space
-from models.training.search.study import DIED, INTERRUPTED
+from models.training.search.study import DIED, INTERRUPTED, Ledger
 from models.training.settings import as_toml, read_recipe
 from models.training.sources import Files
 
@@ -143,11 +143,12 @@ def test_a_trial_that_falls_behind_is_pruned_before_its_end(search: Search) -> N
 
     pruned = [trial for trial in found.trials if trial.state == "pruned"]
     assert pruned
-    assert {1e-12} == {trial.values["learning_rate"] for trial in pruned}
+    assert 1e-12 in {trial.values["learning_rate"] for trial in pruned}
     assert {"behind the others"} == {trial.reason for trial in pruned}
     assert all(1 <= trial.evaluations < 4 for trial in pruned)
     assert found.best is not None
     assert 4 == found.best.evaluations
+    assert found.best.values["learning_rate"] > 1e-12
 
 
 def test_a_trial_that_diverges_is_pruned_and_the_search_goes_on(search: Search) -> None:
@@ -235,11 +236,17 @@ def test_the_command_killed_by_sigkill_tries_the_running_trial_again(
 
 
 def test_a_trial_whose_process_died_three_times_is_given_up(search: Search, tmp_path: Path) -> None:
+    fail = Ledger.fail
+
+    def told_by_the_next_process(ledger: Ledger, number: int, reason: str) -> None:
+        if reason == DIED:
+            fail(ledger, number, reason)
+
     search(trials=1)
     for _ in range(3):
         with pytest.MonkeyPatch.context() as patch:
-            # As if the process were gone: nothing is told of the trial's end.
-            patch.setattr("models.training.search.study.Ledger.fail", lambda *_: None)
+            # As if the process were gone: nothing is told of the trial's end by itself.
+            patch.setattr(Ledger, "fail", told_by_the_next_process)
             with pytest.raises(KilledError):
                 search(trials=3, observer=killing(KilledError, 0))
 

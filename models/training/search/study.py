@@ -140,8 +140,9 @@ def opened(
                 )
             yield Ledger(study, storage, seed)
         except (SQLAlchemyError, StorageInternalError) as error:
+            cause = getattr(error, "orig", None) or error  # without the statement in SQL
             raise ModelError(
-                f"{path}: cannot be read or written ({error}); free space, or choose another --out"
+                f"{path}: cannot be read or written ({cause}); free space, or choose another --out"
             ) from error
 
 
