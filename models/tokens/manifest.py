@@ -18,6 +18,15 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class TypeReport(_Record):
+    """Scores of words by the type of their entity, O included."""
+
+    types: dict[str, ClassReport]
+    micro: Share
+    macro: ClassReport
+    weighted: Share
+
+
 class TagReport(_Record):
     """Scores on tagged words; see `models.tokens.report`."""
 
@@ -27,6 +36,7 @@ class TagReport(_Record):
     macro: ClassReport
     weighted: Share
     tags: dict[str, ClassReport]
+    by_type: TypeReport | None = None  # older manifests have none
     entities: dict[str, ClassReport]
     entity_micro: ClassReport
 

@@ -30,6 +30,15 @@ def print_report(console: Console, title: str, report: TagReport) -> None:
     tags.add_row("micro", *[f"{report.micro:.3f}"] * 3, str(report.words))
     tags.add_row("weighted", "", "", f"{report.weighted:.3f}", str(report.words))
     console.print(tags)
+    if report.by_type is not None:
+        types = Table("type", "precision", "recall", "F1", "words")
+        for name, score in report.by_type.types.items():
+            _add(types, name, score)
+        types.add_section()
+        _add(types, "macro", report.by_type.macro)
+        types.add_row("micro", *[f"{report.by_type.micro:.3f}"] * 3, str(report.words))
+        types.add_row("weighted", "", "", f"{report.by_type.weighted:.3f}", str(report.words))
+        console.print(types)
     entities = Table("entities", "precision", "recall", "F1", "entities")
     for name, score in report.entities.items():
         _add(entities, name, score)

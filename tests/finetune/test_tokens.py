@@ -276,6 +276,18 @@ def test_scores_are_those_counted_by_hand() -> None:
     assert (1.0, 0.0) == (scores.entities["PER"].f1, scores.entities["LOC"].f1)
 
 
+def test_by_type_the_opening_and_the_inner_words_of_an_entity_are_one_class() -> None:
+    truth = [("B-PER", "I-PER", "O", "B-LOC")]
+    found = [("B-PER", "B-PER", "O", "B-ORG")]
+
+    scores = report(truth, found).by_type
+
+    # PER 2 of 2, O 1 of 1, LOC 0 of 1; ORG and MISC do not occur.
+    assert pytest.approx(3 / 4) == scores.micro
+    assert pytest.approx((1 + 1 + 0) / 3) == scores.macro.f1
+    assert 2 == scores.types["PER"].support
+
+
 def test_an_entity_with_one_word_missing_is_not_found() -> None:
     scores = report([("B-PER", "I-PER")], [("B-PER", "O")])
 
