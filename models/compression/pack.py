@@ -31,6 +31,8 @@ ENCODER: Final = "model.safetensors"
 _CONFIG: Final = "config.json"
 _TOKENIZER: Final = "tokenizer.json"
 _LAYER: Final = re.compile(r"^(.*?\blayers?\.)(\d+)(\..*)$")
+_APART: Final = ("head.", "adapter.", "prefix.")
+"""Tensors of a weights file that stay in one; all others are merged into the encoder."""
 _COUNTS: Final = ("num_hidden_layers", "n_layers")
 
 
@@ -65,8 +67,8 @@ def pack(
     if layers is not None:
         tensors = thinned(tensors, kept_layers(found, layers))
         config |= {key: layers for key in _COUNTS if key in config}
-    rest = {n: t for n, t in weights.items() if not n.startswith(("lora.", "encoder."))}
-    if layers is not None and len(rest) != len(_below_head(rest)):
+    rest = {n: t for n, t in weights.items() if n.startswith(_APART)}
+    if layers is not None and any(not n.startswith("head.") for n in rest):
         raise ModelError(
             f"{model}: adapters and prefixes belong to their layers; fewer layers can be made of a"
             " model of method lora, adalora, bitfit or full"
@@ -154,7 +156,7 @@ def size_on_disk(model: Path) -> int:
 
 
 def _encoder(backbone: Backbone, weights: Weights, origin: str, storage: Storage) -> Weights:
-    own = {n: t for n, t in weights.items() if n.startswith(("lora.", "encoder."))}
+    own = {n: t for n, t in weights.items() if not n.startswith(_APART)}
     if storage == "int8" and not isinstance(load_inference_encoder(backbone), Bert):
         raise ModelError(
             f"int8: {backbone.name} is no plain BERT, whose files alone can hold 8 bits; take bf16"
@@ -187,7 +189,3 @@ def _count(config: dict[str, Any], backbone: Backbone) -> int:
     raise ModelError(
         f"{backbone.path / _CONFIG}: names no number of layers; {_COUNTS[0]} is needed"
     )
-
-
-def _below_head(tensors: Weights) -> Weights:
-    return {name: tensor for name, tensor in tensors.items() if name.startswith("head.")}

@@ -177,7 +177,8 @@ def test_an_encoder_of_transformers_gives_the_same_scores(
     from models.backbone import find, load_encoder
 
     own, other = (Predictor.load(trained[0], device="cpu", dtype="float32") for _ in range(2))
-    encoder = load_encoder(find(str(tiny_encoder))).eval()
+    encoder = load_encoder(find(str(tiny_encoder)))
+    encoder.train(mode=False)
     encoder.load_state_dict(own.network.encoder.state_dict(), strict=False)
     other.network.encoder = encoder
     for ours, theirs in zip(explain(own, texts[:2]), explain(other, texts[:2]), strict=True):
