@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from models.backbone import file_sha256
 from models.errors import ModelError
 from models.labels import LABELS, Task
-from models.training.recipe import Recipe
+from models.recipe import Recipe
 from models.windows import Pooling
 
 FORMAT: Final = 1

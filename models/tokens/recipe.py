@@ -4,8 +4,8 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
+from models.recipe import Count, Positive, Recipe, Share
 from models.tokens.windows import SHORTEST
-from models.training.recipe import Count, Positive, Recipe, Share
 
 _OF_TEXTS: Final = (
     "class_weight_power",

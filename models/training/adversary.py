@@ -6,7 +6,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from models.training.recipe import Recipe
+from models.recipe import Recipe
 
 _STEP: Final = 2.5
 """A step of PGD is this times epsilon / steps, so that the ball's surface is reached."""

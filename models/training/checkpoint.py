@@ -15,8 +15,8 @@ import torch
 from models.backbone import Backbone
 from models.errors import ModelError
 from models.labels import TASKS, Task
+from models.recipe import Recipe
 from models.training.material import Material
-from models.training.recipe import Recipe
 from models.weights import Weights
 
 FOLDER: Final = ".checkpoint"

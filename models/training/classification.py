@@ -9,10 +9,10 @@ from models.backbone import Backbone, encode, load_tokenizer
 from models.evaluation.metrics import confusion_matrix, macro_f1
 from models.labels import LABELS
 from models.network import Network, forward_all, pad
+from models.recipe import Recipe
 from models.training.material import Integers, Material, batches
 from models.training.objective import Objective, Verdicts
 from models.training.precision import autocast, autocast_type
-from models.training.recipe import Recipe
 from models.training.views import Views
 from models.weights import Weights, assemble
 

@@ -7,6 +7,7 @@ for. The weights are chosen on texts held out of the training files, never on a 
 import numpy as np
 
 from models.backbone import Backbone
+from models.recipe import Recipe
 from models.training.candidate import Candidate, Observer, Progress, Trained
 from models.training.checkpoint import Keeper
 from models.training.classification import Classification
@@ -14,7 +15,6 @@ from models.training.material import Material, Parts, gather
 from models.training.member import AfterStep, DivergenceError, Member, steps_of_epoch
 from models.training.objective import Verdicts, weighted_targets
 from models.training.problem import N, Problem
-from models.training.recipe import Recipe
 from models.weights import Weights, soup
 
 

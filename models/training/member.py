@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from models.attention import attend
 from models.backbone import Backbone, load_encoder
 from models.errors import ModelError
+from models.recipe import Recipe
 from models.training import methods
 from models.training.adversary import adversary_of
 from models.training.average import Average, Swapped, fill
@@ -22,7 +23,6 @@ from models.training.methods import export, prepare, restore
 from models.training.optimiser import optimiser_of, rate
 from models.training.precision import autocast_type, scaler_of
 from models.training.problem import N, Problem
-from models.training.recipe import Recipe
 from models.weights import Weights
 
 AfterStep = Callable[["Member[Any]", bool], None]

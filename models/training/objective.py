@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.labels import LABELS, TASKS, Task
+from models.recipe import Recipe
 from models.training.material import UNLABELLED, Integers, Material, Origin, class_weights
-from models.training.recipe import Recipe
 
 Verdicts = Mapping[Task, npt.NDArray[np.float32]]
 """Of each task: the teachers' mean probabilities of all training texts, [n, classes]."""

@@ -8,7 +8,7 @@ from typing import Final
 import torch
 from torch import nn
 
-from models.training.recipe import Recipe
+from models.recipe import Recipe
 
 _LAYER: Final = re.compile(r"\.(?:layer|layers|h|block|blocks)\.(\d+)\.")
 

@@ -5,7 +5,7 @@ from typing import Final
 import torch
 
 from models.device import has_native_bfloat16
-from models.training.recipe import Recipe
+from models.recipe import Recipe
 
 _TYPES: Final = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 

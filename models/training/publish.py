@@ -26,8 +26,8 @@ from models.manifest import (
 )
 from models.network import forward_all
 from models.predict import reader_of
+from models.recipe import Recipe
 from models.training.candidate import Candidate, Trained
-from models.training.recipe import Recipe
 from models.training.sources import Sources
 from models.windows import judge as pooled
 

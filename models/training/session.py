@@ -22,6 +22,7 @@ from models.dataset.render import print_findings
 from models.errors import ModelError
 from models.evaluation.render import print_report
 from models.manifest import Manifest, Teaching
+from models.recipe import Recipe
 from models.training import checkpoint
 from models.training.board import Board
 from models.training.candidate import Progress, Trained
@@ -29,7 +30,6 @@ from models.training.checkpoint import Keeper, describe
 from models.training.loop import train
 from models.training.objective import Verdicts
 from models.training.publish import publish
-from models.training.recipe import Recipe
 from models.training.sources import Collected, Files, collect
 from models.training.teacher import verdicts_of
 from models.weights import Weights

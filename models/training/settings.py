@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from models.errors import ModelError
-from models.training.recipe import Recipe
+from models.recipe import Recipe
 
 
 def read_toml(path: Path) -> dict[str, object]:

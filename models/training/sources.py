@@ -14,8 +14,8 @@ from models.dataset.split import deduplicate, hold_out_together, without_twins
 from models.errors import DataError, ModelError
 from models.labels import TASKS, Task
 from models.manifest import TextRecord
+from models.recipe import Recipe
 from models.training.material import Material, apart, gather
-from models.training.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from models.backbone import encode
 from models.labels import Task
+from models.recipe import Recipe
 from models.training.augment import augmented
 from models.training.material import Integers
 from models.training.objective import Objective, divergence
-from models.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -16,8 +16,8 @@ from models.bert import Bert
 from models.dataset.read import texts_of
 from models.errors import ModelError
 from models.predict import Predictor
+from models.recipe import Recipe
 from models.training.methods import build
-from models.training.recipe import Recipe
 from models.training.session import run_training
 from models.training.sources import Files
 

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from models.backbone import find, load_encoder
 from models.errors import ModelError
 from models.network import Network, pad
+from models.recipe import Recipe
 from models.training.adversary import Adversary
 from models.training.board import Board
 from models.training.candidate import Candidate, Progress, Trained
 from models.training.loop import train
 from models.training.material import Material
 from models.training.objective import divergence
-from models.training.recipe import Recipe
 from models.training.session import recipe_of, run_training
 from models.training.sources import Files, collect
 

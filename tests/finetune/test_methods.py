@@ -14,10 +14,10 @@ from models.errors import ModelError
 from models.labels import TASKS
 from models.network import Network, pad
 from models.predict import Predictor
+from models.recipe import Recipe
 from models.training import methods
 from models.training.methods import build, export, restore, size_of
 from models.training.methods.adalora import Allocation
-from models.training.recipe import Recipe
 from models.training.session import run_training
 from models.training.sources import Files
 from models.weights import Weights, assemble, compacted, read, write

@@ -15,6 +15,7 @@ from models.evaluation.calibrate import scaled
 from models.labels import LABELS, TASKS, Task
 from models.manifest import Manifest
 from models.predict import Predictor
+from models.recipe import Recipe
 from models.text import twin_key
 from models.training.material import (
     UNLABELLED,
@@ -26,7 +27,6 @@ from models.training.material import (
 )
 from models.training.objective import Objective, weighted_targets
 from models.training.optimiser import peak
-from models.training.recipe import Recipe
 from models.training.session import run_training
 from models.training.sources import Files, collect, read_texts
 from models.training.teacher import verdicts_of

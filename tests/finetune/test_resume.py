@@ -13,13 +13,13 @@ import torch
 
 from models.backbone import find
 from models.errors import ModelError
+from models.recipe import Recipe
 from models.training import checkpoint
 from models.training.candidate import Progress, Trained
 from models.training.checkpoint import Keeper
 from models.training.loop import train
 from models.training.material import Integers, Material
 from models.training.member import Member
-from models.training.recipe import Recipe
 from models.training.session import recipe_of, run_training
 from models.training.sources import Files, collect
 

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from models.__main__ import app
 from models.errors import ModelError
+from models.recipe import Recipe
 from models.training.candidate import Progress
-from models.training.recipe import Recipe
 from models.training.search.outcome import Found
 from models.training.search.session import run_search
 from models.training.search.space import Choice, Range, read_space

@@ -16,11 +16,11 @@ from models.evaluation.evaluate import evaluate
 from models.labels import TASKS, Task
 from models.manifest import Manifest
 from models.predict import Predictor
+from models.recipe import Recipe
 from models.training.loop import train
 from models.training.material import batches
 from models.training.methods import build, export, restore
 from models.training.optimiser import rate
-from models.training.recipe import Recipe
 from models.training.session import recipe_of, run_training
 from models.training.sources import Files
 from models.weights import assemble, soup

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from models.errors import ModelError
 from models.network import Headed, Network
+from models.recipe import Recipe
 from models.training.methods.adalora import ALLOCATION, AdaLora, Allocation
 from models.training.methods.base import Method, fill
 from models.training.methods.insertion import Adapter, Prefixing
 from models.training.methods.lora import Lora
 from models.training.methods.parameters import BitFit, Full
-from models.training.recipe import Recipe
 from models.weights import Weights
 
 if TYPE_CHECKING:

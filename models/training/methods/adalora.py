@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from torch import Tensor, nn
 
+from models.recipe import Recipe
 from models.training.methods.base import fill, stored
 from models.training.methods.lora import linear_layers
-from models.training.recipe import Recipe
 from models.weights import Weights
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor, nn
 
-from models.training.recipe import Recipe
+from models.recipe import Recipe
 from models.weights import Weights
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from torch import nn
 from models import bottlenecks, prefixes
 from models.attention import attentions
 from models.errors import ModelError
+from models.recipe import Recipe
 from models.training.methods.base import fill, stored
-from models.training.recipe import Recipe
 from models.weights import Weights
 
 if TYPE_CHECKING:

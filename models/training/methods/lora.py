@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from models.recipe import Recipe
 from models.training.methods.base import fill, stored
-from models.training.recipe import Recipe
 from models.weights import Weights
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from models.differences import unpacked
+from models.recipe import Recipe
 from models.training.methods.base import fill, stored
-from models.training.recipe import Recipe
 from models.weights import Weights
 
 if TYPE_CHECKING:

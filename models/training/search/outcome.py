@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from models.evaluation.document import put
-from models.training.recipe import Recipe
+from models.recipe import Recipe
 from models.training.search.space import Space
 from models.training.settings import as_toml
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from models.errors import ModelError
-from models.training.recipe import Recipe
+from models.recipe import Recipe
 from models.training.settings import faults_of, read_toml
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What a training run is made of: one strict, immutable record, written into the manifest."""
+"""Hyper-parameters of a training run: one strict, immutable record, kept in the manifest."""
 
 from typing import Annotated, Literal
 
