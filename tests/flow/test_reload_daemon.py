@@ -166,7 +166,9 @@ def reload_under_load(folder: Path, kafka: KafkaSettings, documents: int) -> Fou
     )
     sent = read_topics(kafka, {site.topics.scored: documents})[site.topics.scored]
     told = {m["id"]: m["model_version"] for m in sent}
-    assert told == dict(site.rows("SELECT id, model_version FROM documents"))
+    stored = dict(site.rows("SELECT id, model_version FROM documents"))
+    differing = [(i, v, stored.get(i)) for i, v in told.items() if stored.get(i) != v]
+    assert ([], set()) == (differing, stored.keys() - told.keys()), (len(sent), len(told), log)
     assert {f"d{n}" for n in range(documents)} == set(told)
     scored_at = "SELECT model_version, min(scored_ms), max(scored_ms) FROM documents GROUP BY 1"
     spans = {version: (low, high) for version, low, high in site.rows(scored_at)}
