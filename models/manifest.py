@@ -1,29 +1,29 @@
 """The manifest of a model directory: what the weights are, how good, and every file's hash."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from models.backbone import file_sha256
-from models.errors import ModelError
+from models.directory import FILE as FILE
+from models.directory import read_record, verify, write_record
 from models.labels import LABELS, Task
 from models.recipe import Recipe
 from models.windows import Pooling
 
 FORMAT: Final = 1
-FILE: Final = "manifest.json"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Record(BaseModel):
+class Strict(BaseModel):
+    """A record of a manifest: immutable, and nothing in it that this program does not know."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Score(_Record):
+class Score(Strict):
     """A share with its 95 % bootstrap interval."""
 
     value: Share
@@ -31,7 +31,7 @@ class Score(_Record):
     high: Share
 
 
-class ClassReport(_Record):
+class ClassReport(Strict):
     """Scores of one class; `support` is its number of texts."""
 
     precision: Share
@@ -40,7 +40,7 @@ class ClassReport(_Record):
     support: Annotated[int, Field(ge=0)]
 
 
-class Report(_Record):
+class Report(Strict):
     """How one head judged a set of labelled texts."""
 
     texts: Annotated[int, Field(ge=1)]
@@ -61,7 +61,7 @@ class Report(_Record):
     ece_by_source: dict[str, Share] = {}  # where the texts name two sources or more
 
 
-class Head(_Record):
+class Head(Strict):
     """One classification head. `validation` texts have no twin in the training file."""
 
     labels: tuple[str, ...]
@@ -75,7 +75,7 @@ class Head(_Record):
         return self.validation or self.held_out
 
 
-class BackboneRecord(_Record):
+class BackboneRecord(Strict):
     """The pre-trained encoder that the weights belong to."""
 
     name: str
@@ -83,7 +83,7 @@ class BackboneRecord(_Record):
     tokenizer_sha256: Sha256
 
 
-class DataRecord(_Record):
+class DataRecord(Strict):
     """A file of labelled texts; `texts` of its `rows` remained after removing twins."""
 
     task: Task
@@ -95,7 +95,7 @@ class DataRecord(_Record):
     licence: str
 
 
-class CandidateRecord(_Record):
+class CandidateRecord(Strict):
     """Weights that could be chosen, and their held-out macro-F1."""
 
     kind: Literal["last", "average", "soup"]
@@ -106,7 +106,7 @@ class CandidateRecord(_Record):
     macro_f1: dict[Task, Share]
 
 
-class TextRecord(_Record):
+class TextRecord(Strict):
     """A file of texts without labels, learnt from with the teachers' verdicts."""
 
     file: str
@@ -114,14 +114,14 @@ class TextRecord(_Record):
     texts: Annotated[int, Field(ge=0)]
 
 
-class Teaching(_Record):
+class Teaching(Strict):
     """The models whose verdicts were targets beside the labels, by version, and their texts."""
 
     teachers: dict[str, str]  # version -> name
     texts: tuple[TextRecord, ...] = ()
 
 
-class Compression(_Record):
+class Compression(Strict):
     """How a smaller model was made of another one, and how its encoder computes."""
 
     kind: Literal["bf16", "int8", "layers"]
@@ -130,7 +130,7 @@ class Compression(_Record):
     precision: Literal["float32", "int8"] = "float32"
 
 
-class Windows(_Record):
+class Windows(Strict):
     """How texts of more than `max_length` tokens are read (see `models.windows`)."""
 
     overlap: Annotated[int, Field(ge=0)] = 32
@@ -138,7 +138,7 @@ class Windows(_Record):
     pooling: Pooling = "salient"
 
 
-class Manifest(_Record):
+class Manifest(Strict):
     """Everything about a model directory; `version` is the start of the weights' SHA-256."""
 
     format: Literal[1] = FORMAT
@@ -183,66 +183,19 @@ def read(directory: Path) -> Manifest:
     Raises:
         ModelError: says which file is at fault and how to mend it.
     """
-    path = directory / FILE
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ModelError(
-            f"{path}: cannot be read ({error.strerror}); give a folder written by"
-            " `python -m models train`"
-        ) from error
-    except ValueError as error:
-        raise ModelError(f"{path}: not JSON ({error}); restore the folder") from error
-    found = content.get("format") if isinstance(content, dict) else None
-    if found != FORMAT:
-        raise ModelError(
-            f"{path}: manifest format {found!r}, this program reads {FORMAT}; train the model"
-            " again, or use the program that wrote it"
-        )
-    try:
-        manifest = Manifest.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "manifest"
-        raise ModelError(f"{path}: {where}: {first['msg']}; restore the folder") from error
+    manifest = read_record(
+        directory,
+        Manifest,
+        FORMAT,
+        written_by="python -m models train",
+        otherwise=f"this program reads {FORMAT}; train the model again, or use the program that"
+        " wrote it",
+    )
     for file, expected in manifest.files.items():
-        if not (directory / file).is_file():
-            raise ModelError(f"{directory / file}: missing; restore it or train again")
-        actual = file_sha256(directory / file)
-        if actual != expected:
-            raise ModelError(
-                f"{directory / file}: SHA-256 is {actual}, the manifest says {expected};"
-                " restore both files from the same training run"
-            )
+        verify(directory / file, expected)
     return manifest
 
 
 def write(manifest: Manifest, directory: Path) -> None:
     """Write the manifest into the directory, whole or not at all."""
-    text = json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False)
-    temporary = directory / f".{FILE}.part"
-    temporary.write_text(compact(text) + "\n", "utf-8")
-    temporary.replace(directory / FILE)
-
-
-def compact(text: str) -> str:
-    """Return indented JSON with each list of numbers on one line, for short diffs."""
-    lines: list[str] = []
-    joined: list[str] | None = None
-    for line in text.splitlines():
-        bare = line.strip()
-        if joined is None and bare.endswith("["):
-            joined = [line]
-        elif joined is None:
-            lines.append(line)
-        elif bare.rstrip(",").lstrip("-").replace(".", "", 1).isdigit():
-            joined.append(bare)
-        elif bare in {"]", "],"} and len(joined) > 1:
-            lines.append(joined[0] + " ".join(joined[1:]) + bare)
-            joined = None
-        else:
-            lines.extend(joined)
-            joined = [line] if bare.endswith("[") else None
-            if joined is None:
-                lines.append(line)
-    return "\n".join(lines + (joined or []))
+    write_record(manifest, directory)

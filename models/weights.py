@@ -43,7 +43,7 @@ def write(path: Path, tensors: Weights) -> None:
     except (OSError, SafetensorError) as error:
         path.unlink(missing_ok=True)
         raise ModelError(
-            f"{path}: cannot be written ({error}); free space or choose --out"
+            f"{path}: cannot be written ({error}); free space or choose another --out"
         ) from error
 
 

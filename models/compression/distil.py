@@ -10,6 +10,7 @@ from rich.console import Console
 
 from models import manifest as manifests
 from models.compression.pack import pack
+from models.directory import demand_vacant
 from models.errors import ModelError
 from models.manifest import Manifest
 from models.training.session import run_training
@@ -48,8 +49,7 @@ def distil(
     settings = {**DEFAULTS, **settings}
     if settings["method"] not in _METHODS:
         raise ModelError("a student of fewer layers is trained whole: drop --set method")
-    if (out / manifests.FILE).exists() and not force:
-        raise ModelError(f"{out}: holds a model already; choose another --out, or add --force")
+    demand_vacant(out, force=force)
     name = name or f"{manifest.name}-{layers}-layers"
     start, student = out / WORK / "start", out / WORK / "student"
     if fresh:

@@ -9,7 +9,6 @@ manifest.json                 with the record of the compression
 import json
 import re
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -20,6 +19,7 @@ from models import manifest as manifests
 from models import weights as weight_files
 from models.backbone import OWN, Backbone, file_sha256, find, load_inference_encoder
 from models.bert import Bert
+from models.directory import demand_vacant, replacing
 from models.errors import ModelError
 from models.manifest import BackboneRecord, Compression, Manifest
 from models.quantised import packed
@@ -57,8 +57,7 @@ def pack(
         ModelError: the model cannot be used, has not so many layers, or `out` cannot be written.
     """
     manifest = manifests.read(model)
-    if (out / manifests.FILE).exists() and not force:
-        raise ModelError(f"{out}: holds a model already; choose another --out, or add --force")
+    demand_vacant(out, force=force)
     backbone = find(manifest.backbone.name, model)
     weights = weight_files.read(model / manifest.weights)
     config = json.loads((backbone.path / _CONFIG).read_text("utf-8"))
@@ -80,19 +79,14 @@ def pack(
         layers=layers or found,
         precision="int8" if storage == "int8" else "float32",
     )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".part-", dir=out))
-    except OSError as error:
-        raise ModelError(f"{out}: cannot be written ({error.strerror})") from error
-    try:
+    files = (weight_files.FILE, ENCODER, _CONFIG, _TOKENIZER)
+    with replacing(out, files) as staging:
         _save(_stored(tensors, storage), staging / ENCODER, {"format": "pt"})
         (staging / _CONFIG).write_text(json.dumps(config, indent=1) + "\n", "utf-8")
         shutil.copyfile(backbone.path / _TOKENIZER, staging / _TOKENIZER)
         digest = file_sha256(staging / ENCODER)
         # So that the version, the hash of this file, is another for every encoder.
         _save(rest, staging / weight_files.FILE, {"encoder": digest, "precision": record.precision})
-        files = (weight_files.FILE, ENCODER, _CONFIG, _TOKENIZER)
         hashes = {file: file_sha256(staging / file) for file in files}
         made = manifest.model_copy(
             update={
@@ -111,14 +105,6 @@ def pack(
         from models.predict import Predictor
 
         Predictor.load(staging, device="cpu", dtype="float32")
-        for file in (*files, manifests.FILE):
-            (staging / file).replace(out / file)
-    except OSError as error:
-        raise ModelError(
-            f"{out}: cannot be written ({error.strerror}); free space or choose another --out"
-        ) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return made
 
 

@@ -6,9 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
+from models.directory import compact
 from models.errors import ModelError
 from models.evaluation.evaluate import Evaluation
-from models.manifest import Report, Score, compact
+from models.manifest import Report, Score
 
 FORMAT: Final = 1
 

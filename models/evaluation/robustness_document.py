@@ -6,11 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
+from models.directory import compact
 from models.evaluation.canvas import BLUE, GREEN, GREY, INK, ORANGE, RED, figure, grid, save, title
 from models.evaluation.document import make, put, table
 from models.evaluation.metrics import Interval
 from models.evaluation.robustness import Bias, Flips, Robustness
-from models.manifest import compact
 
 FORMAT: Final = 1
 

@@ -1,14 +1,12 @@
 """From trained weights to a model directory: report and manifest, all or nothing."""
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from models import manifest as manifests
 from models import weights as weight_files
 from models.backbone import Backbone, file_sha256, load_tokenizer
-from models.errors import ModelError
+from models.directory import replacing
 from models.manifest import BackboneRecord
 from models.tokens import manifest as token_manifests
 from models.tokens.infer import logits_of, tags_of
@@ -42,12 +40,7 @@ def publish(
     Raises:
         ModelError: the folder cannot be written; it is then left as it was.
     """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".part-", dir=directory))
-    except OSError as error:
-        raise ModelError(f"{directory}: cannot be written ({error.strerror})") from error
-    try:
+    with replacing(directory, (weight_files.FILE,)) as staging:
         weight_files.write(staging / weight_files.FILE, trained.weights)
         digest = file_sha256(staging / weight_files.FILE)
         manifest = TokenManifest(
@@ -68,15 +61,6 @@ def publish(
             held_out=_report(trained.weights, held_out, backbone, recipe, device),
         )
         token_manifests.write(manifest, staging)
-        # Weights first: a crash between the two leaves a hash mismatch, which loading reports.
-        for file in (weight_files.FILE, manifests.FILE):
-            (staging / file).replace(directory / file)
-    except OSError as error:
-        raise ModelError(
-            f"{directory}: cannot be written ({error.strerror}); free space or choose another"
-        ) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return manifest
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import ValidationError
 from rich.console import Console
 
-from models import manifest as manifests
 from models.backbone import DEFAULT, Backbone, file_sha256, find
+from models.directory import demand_vacant
 from models.errors import DataError, ModelError
 from models.tokens.manifest import FileRecord, TokenManifest
 from models.tokens.problem import Tagging
@@ -74,8 +74,7 @@ def run_training(
 
     console = console or Console(quiet=True)
     recipe = recipe_of(settings)
-    if (out / manifests.FILE).exists() and not force:
-        raise ModelError(f"{out}: holds a model already; choose another --out, or add --force")
+    demand_vacant(out, force=force)
     board = Board(tensorboard)
     chosen = choose_device(device)
     if threads is not None:

@@ -1,7 +1,5 @@
 """From trained weights to a model directory: temperatures, reports, manifest, all or nothing."""
 
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,7 +7,7 @@ from models import manifest as manifests
 from models import weights as weight_files
 from models.backbone import Backbone, encode, file_sha256, load_tokenizer
 from models.dataset.corpus import Corpus
-from models.errors import ModelError
+from models.directory import replacing
 from models.evaluation.calibrate import fit_temperature, source_weights
 from models.evaluation.evaluate import origins_of, report, sources_of
 from models.evaluation.metrics import Floats
@@ -51,12 +49,7 @@ def publish(
     Raises:
         ModelError: the folder cannot be written; it is then left as it was.
     """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".part-", dir=directory))
-    except OSError as error:
-        raise ModelError(f"{directory}: cannot be written ({error.strerror})") from error
-    try:
+    with replacing(directory, (weight_files.FILE,)) as staging:
         weights = weight_files.compacted(backbone, trained.weights)
         weight_files.write(staging / weight_files.FILE, weights)
         digest = file_sha256(staging / weight_files.FILE)
@@ -111,15 +104,6 @@ def publish(
             teaching=teaching,
         )
         manifests.write(manifest, staging)
-        # Weights first: a crash between the two leaves a hash mismatch, which loading reports.
-        for file in (weight_files.FILE, manifests.FILE):
-            (staging / file).replace(directory / file)
-    except OSError as error:
-        raise ModelError(
-            f"{directory}: cannot be written ({error.strerror}); free space or choose another"
-        ) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return manifest
 
 

@@ -19,6 +19,7 @@ from models import weights as weight_files
 from models.backbone import DEFAULT, Backbone, find
 from models.dataset.inspect import inspect
 from models.dataset.render import print_findings
+from models.directory import demand_vacant
 from models.errors import ModelError
 from models.evaluation.render import print_report
 from models.manifest import Manifest, Teaching
@@ -66,8 +67,7 @@ def run_training(
 
     console = console or Console(quiet=True)
     recipe = recipe_of(settings)
-    if (out / manifests.FILE).exists() and not force:
-        raise ModelError(f"{out}: holds a model already; choose another --out, or add --force")
+    demand_vacant(out, force=force)
     board = Board(tensorboard)
     chosen = choose_device(device)
     if threads is not None:

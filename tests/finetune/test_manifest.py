@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from models import manifest as manifests
+from models.directory import compact
 from models.errors import ModelError
 from models.labels import LABELS
-from models.manifest import Manifest, compact
+from models.manifest import Manifest
 from models.predict import Predictor
 
 Change = Callable[[dict[str, Any]], None]
