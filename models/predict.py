@@ -18,11 +18,11 @@ from models import manifest as manifests
 from models.backbone import encode, find, load_tokenizer, specials_around
 from models.device import choose_device, choose_dtype
 from models.errors import ModelError
-from models.evaluation.calibrate import scaled
 from models.labels import LABELS, Task
 from models.manifest import Manifest, Windows
 from models.network import Network, pad, sorted_batches
 from models.quantised import quantise
+from models.softmax import scaled
 from models.weights import assemble, read
 from models.windows import Reader, judge
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from models.errors import ModelError
 from models.evaluation.metrics import Counts, Floats, calibration_error
+from models.softmax import scaled
 
 
 def fit_temperature(logits: Floats, truth: Counts, weights: Floats | None = None) -> float:
@@ -19,7 +20,7 @@ def fit_temperature(logits: Floats, truth: Counts, weights: Floats | None = None
         truth: [n], index of the true class.
         weights: [n], what each text counts (see `source_weights`); default: all alike.
     """
-    # Imported here: inference needs `scaled` alone, and scipy.optimize takes 0.3 s.
+    # Imported here: scipy.optimize takes 0.3 s, and commands without a fit do not need it.
     from scipy.optimize import minimize_scalar
 
     def loss(log_temperature: float) -> float:
@@ -28,14 +29,6 @@ def fit_temperature(logits: Floats, truth: Counts, weights: Floats | None = None
 
     found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
     return float(np.exp(found.x))
-
-
-def scaled(logits: Floats, temperature: float) -> Floats:
-    """Return the probabilities softmax(logits / temperature), [n, classes], rows summing to 1."""
-    shifted = np.asarray(logits, dtype=np.float64) / temperature
-    raised = np.exp(shifted - shifted.max(1, keepdims=True, initial=-np.inf))
-    result: Floats = raised / raised.sum(1, keepdims=True)
-    return result
 
 
 def source_weights(sources: Sequence[str], shares: Mapping[str, float] | None = None) -> Floats:

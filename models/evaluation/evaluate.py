@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.dataset.corpus import Corpus
-from models.evaluation.calibrate import error_by_source, scaled
+from models.evaluation.calibrate import error_by_source
 from models.evaluation.metrics import (
     Counts,
     Floats,
@@ -28,6 +28,7 @@ from models.labels import LABELS, Task
 from models.manifest import ClassReport, Report, Score
 from models.network import sorted_batches
 from models.predict import Predictor
+from models.softmax import scaled
 
 SLICED = ("source", "kind", "register")
 """Columns of a corpus whose values are slices of their own."""

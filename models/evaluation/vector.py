@@ -9,11 +9,11 @@ import numpy as np
 from models.evaluation.calibrate import (
     error_by_source,
     fit_temperature,
-    scaled,
     source_weights,
 )
 from models.evaluation.metrics import Counts, Floats, calibration_error
 from models.evaluation.reliability import log_loss
+from models.softmax import scaled
 
 Fit = Callable[[Floats, Counts, Sequence[str]], Callable[[Floats], Floats]]
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from models.errors import ModelError
-from models.evaluation.calibrate import scaled
 from models.explanation.reading import LogOdds, Reading, read, replacement_of
 from models.explanation.record import Baseline, Explanation, Word
 from models.labels import LABELS, TASKS, Task
 from models.predict import Predictor
+from models.softmax import scaled
 
 BOUND: Final = 0.05
 """Completeness error under which the integral is fine enough."""

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from models.evaluation.calibrate import scaled
 from models.labels import LABELS, TASKS, Task
 from models.network import sorted_batches
 from models.predict import Predictor
+from models.softmax import scaled
 
 _BUDGET = 4_096
 """Tokens a batch."""

@@ -9,7 +9,6 @@ from models.errors import ModelError
 from models.evaluation.calibrate import (
     error_by_source,
     fit_temperature,
-    scaled,
     source_weights,
 )
 from models.evaluation.metrics import (
@@ -27,6 +26,7 @@ from models.evaluation.reliability import brier, classwise_error, log_loss, reli
 from models.evaluation.selection import risk_coverage
 from models.evaluation.slices import holm, slices
 from models.evaluation.vector import compare, fit_vector
+from models.softmax import scaled
 
 
 def test_the_confusion_matrix_has_the_truth_in_its_rows() -> None:
