@@ -10,6 +10,8 @@ As many characters of English give 8,000 to 10,000 tokens, more than 16 windows 
 
 URL: Final = re.compile(r"(?:https?://|www\.)\S+|\b(?:t\.co|pic\.twitter\.com)/\S+", re.IGNORECASE)
 """A link, which `normalise` drops."""
+CASHTAG: Final = re.compile(r"(?<![\w$])\$[A-Za-z]{1,6}(?:[.\-][A-Za-z]{1,2})?\b")
+"""A listed security as posts name it: $ABC, $BRK.B."""
 _SPACE = re.compile(r"\s+")
 CONTROL: Final = re.compile(
     r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd\u200b-\u200f\u2060\ufeff\ud800-\udfff]"

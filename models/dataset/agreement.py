@@ -13,7 +13,14 @@ from models.dataset.corpus import Corpus
 from models.dataset.read import read
 from models.dataset.table import Fault, Row, complaint, read_table
 from models.errors import DataError
-from models.evaluation.metrics import Counts, Interval, accuracy, class_scores, confusion_matrix
+from models.evaluation.metrics import (
+    Counts,
+    Interval,
+    accuracy,
+    class_scores,
+    confusion_matrix,
+    percentile_interval,
+)
 from models.labels import LABELS, TASKS, Task
 
 _ROUNDS: Final = 2_000
@@ -124,8 +131,7 @@ def _interval(matrix: Counts) -> Interval | None:
     rng = np.random.default_rng(0)
     draws = rng.multinomial(total, matrix.ravel() / total, size=_ROUNDS)
     found = cohen_kappa(draws.reshape(_ROUNDS, *matrix.shape))
-    low, high = np.nanquantile(found, [0.025, 0.975])
-    return Interval(value, float(low), float(high))
+    return percentile_interval(value, found)
 
 
 def _matched(

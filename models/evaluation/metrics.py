@@ -28,6 +28,12 @@ class Interval:
     high: float
 
 
+def percentile_interval(value: float, samples: Floats) -> Interval:
+    """Return a value with the central 95 % of its bootstrap samples [rounds], NaN left out."""
+    low, high = np.nanquantile(samples, (0.025, 0.975))
+    return Interval(value, float(low), float(high))
+
+
 def confusion_matrix(truth: Counts, predicted: Counts, classes: int) -> Counts:
     """Return counts [classes, classes]: row = true class, column = predicted class."""
     flat = np.bincount(truth * classes + predicted, minlength=classes * classes)
@@ -94,14 +100,7 @@ def bootstrap(
         "macro_f1": macro_f1(matrix),
         "weighted_f1": weighted_f1(matrix),
     }
-    return {
-        name: Interval(
-            value,
-            float(np.quantile(samples[name], 0.025)),
-            float(np.quantile(samples[name], 0.975)),
-        )
-        for name, value in values.items()
-    }
+    return {name: percentile_interval(value, samples[name]) for name, value in values.items()}
 
 
 def _scores(matrix: Counts) -> tuple[Floats, Floats, Floats]:

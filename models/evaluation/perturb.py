@@ -20,13 +20,12 @@ from models.evaluation.substitute import (
     with_countries,
     with_first_name,
 )
+from models.text import CASHTAG, URL
 
 Kind = Callable[[Carrier, np.random.Generator], str]
 
 WORDS_A_TYPO: Final = 8
 
-_CASHTAG: Final = re.compile(r"(?<![\w$])\$[A-Za-z]{1,6}(?:[.\-][A-Za-z]{1,2})?\b")
-_URL: Final = re.compile(r"(?:https?://|www\.)\S+|\b(?:t\.co|pic\.twitter\.com)/\S+", re.IGNORECASE)
 _WORD: Final = re.compile(r"(?<![\w$@#/.&])[A-Za-z]{4,}(?![\w/])")
 _NUMBER: Final = re.compile(
     r"(?<![\w./,:])(?<![A-Za-z]-)(?:\d{1,3}(?:,\d{3})++|\d++)(?:\.\d++)?+"
@@ -45,7 +44,7 @@ _LINK: Final = "https://t.co/x7Kq2mZpVa"
 
 def typos(carrier: Carrier, rng: np.random.Generator) -> str:
     """Swap, drop or double a letter in one word of eight, at least one; never a first letter."""
-    protected = [match.span() for match in _URL.finditer(carrier.text)]
+    protected = [match.span() for match in URL.finditer(carrier.text)]
     words = [
         match.span()
         for match in _WORD.finditer(carrier.text)
@@ -73,26 +72,26 @@ def upper_case(carrier: Carrier, _: np.random.Generator) -> str:
 
 def cashtag_dropped(carrier: Carrier, _: np.random.Generator) -> str:
     """Remove every cashtag and the separator that it leaves behind; never the whole text."""
-    if not _CASHTAG.search(carrier.text):
+    if not CASHTAG.search(carrier.text):
         return carrier.text
-    text = re.sub(r" {2,}", " ", _CASHTAG.sub("", carrier.text))
+    text = re.sub(r" {2,}", " ", CASHTAG.sub("", carrier.text))
     text = re.sub(r"^[\s,:;|\-–—]+|[\s,:;|\-–—]+$", "", re.sub(r"\(\s*\)", "", text))
-    return text if re.search(r"[A-Za-z]{2}", _URL.sub("", text)) else carrier.text
+    return text if re.search(r"[A-Za-z]{2}", URL.sub("", text)) else carrier.text
 
 
 def cashtag_added(carrier: Carrier, rng: np.random.Generator) -> str:
     """Put an invented cashtag in front of a text that has none."""
-    if _CASHTAG.search(carrier.text):
+    if CASHTAG.search(carrier.text):
         return carrier.text
     return f"${TICKERS[rng.integers(len(TICKERS))]} {carrier.text}"
 
 
 def cashtag_replaced(carrier: Carrier, rng: np.random.Generator) -> str:
     """Put an invented cashtag in place of each, the same for the same."""
-    found = list(dict.fromkeys(match.upper() for match in _CASHTAG.findall(carrier.text)))
+    found = list(dict.fromkeys(match.upper() for match in CASHTAG.findall(carrier.text)))
     order = rng.permutation(len(TICKERS))
     new = {old: f"${TICKERS[order[i % len(TICKERS)]]}" for i, old in enumerate(found)}
-    return _CASHTAG.sub(lambda match: new[match.group().upper()], carrier.text)
+    return CASHTAG.sub(lambda match: new[match.group().upper()], carrier.text)
 
 
 def numbers(carrier: Carrier, rng: np.random.Generator) -> str:
@@ -117,7 +116,7 @@ def numbers(carrier: Carrier, rng: np.random.Generator) -> str:
         value = round(float(cell.replace(",", "")) * factor, digits)
         return f"{value:,.{digits}f}" if "," in cell else f"{value:.{digits}f}"
 
-    protected = [match.span() for match in _URL.finditer(carrier.text)]
+    protected = [match.span() for match in URL.finditer(carrier.text)]
     return _NUMBER.sub(changed, carrier.text)
 
 
@@ -152,12 +151,12 @@ def first_name(carrier: Carrier, rng: np.random.Generator) -> str:
 
 def link_added(carrier: Carrier, _: np.random.Generator) -> str:
     """Put a link at the end of a text that has none."""
-    return carrier.text if _URL.search(carrier.text) else f"{carrier.text} {_LINK}"
+    return carrier.text if URL.search(carrier.text) else f"{carrier.text} {_LINK}"
 
 
 def link_removed(carrier: Carrier, _: np.random.Generator) -> str:
     """Remove every link; never the whole text."""
-    text = re.sub(r" {2,}", " ", _URL.sub("", carrier.text)).strip()
+    text = re.sub(r" {2,}", " ", URL.sub("", carrier.text)).strip()
     return text or carrier.text
 
 
@@ -215,7 +214,7 @@ def _companies(
 def _outside_links(text: str, change: Callable[[str], str]) -> str:
     parts: list[str] = []
     end = 0
-    for match in _URL.finditer(text):
+    for match in URL.finditer(text):
         parts += [change(text[end : match.start()]), match.group()]
         end = match.end()
     return "".join([*parts, change(text[end:])])

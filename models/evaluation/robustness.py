@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.evaluation.carriers import Carrier
-from models.evaluation.metrics import Floats, Interval
+from models.evaluation.metrics import Floats, Interval, percentile_interval
 from models.evaluation.names import COUNTRIES, FIRST_NAMES, INVENTED, REAL
 from models.evaluation.perturb import KINDS, Kind
 from models.evaluation.substitute import (
@@ -317,7 +317,7 @@ def _bias(table: _Table, found: Floats, seed: int) -> Bias:
                 table.names[i],
                 ", ".join(table.groups[i]),
                 float(means[i]),
-                _quantiles(float(means[i] - means.mean()), spread[:, i]),
+                percentile_interval(float(means[i] - means.mean()), spread[:, i]),
             )
             for i in order
         ),
@@ -331,16 +331,12 @@ def _bias(table: _Table, found: Floats, seed: int) -> Bias:
             Pair(
                 table.names[a],
                 table.names[b],
-                _quantiles(float(means[a] - means[b]), sampled[:, a] - sampled[:, b]),
+                percentile_interval(float(means[a] - means[b]), sampled[:, a] - sampled[:, b]),
                 float((verdict[:, a] != verdict[:, b]).mean()),
             )
             for a, b in pairs
         ),
     )
-
-
-def _quantiles(value: float, samples: Floats) -> Interval:
-    return Interval(value, float(np.quantile(samples, 0.025)), float(np.quantile(samples, 0.975)))
 
 
 def _stable(name: str) -> int:

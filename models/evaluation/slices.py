@@ -8,13 +8,12 @@ from typing import Final
 import numpy as np
 
 from models.evaluation.metrics import Counts, Interval, bootstrap
+from models.text import CASHTAG, URL
 
 SIGNIFICANCE: Final = 0.05
 SMALLEST: Final = 10
 """Slices of fewer texts say nothing and are left out."""
 
-_CASHTAG: Final = re.compile(r"(?<![\w$])\$[A-Za-z]{1,6}(?:[.\-][A-Za-z]{1,2})?\b")
-_URL: Final = re.compile(r"(?:https?://|www\.)\S+|\b(?:t\.co|pic\.twitter\.com)/\S+", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"(?<![\w/])[+\-]?[$€£¥]?\d")
 _NEGATION: Final = re.compile(
     r"\b(?:no|not|never|none|nor|neither|nothing|nobody|without|cannot|fails? to|failed to|"
@@ -25,13 +24,13 @@ _BANDS: Final = ((8, "up to 8 words"), (16, "9 to 16"), (32, "17 to 32"), (64, "
 
 
 def _length(text: str) -> str:
-    words = len(_URL.sub(" ", text).split())
+    words = len(URL.sub(" ", text).split())
     return next((name for limit, name in _BANDS if words <= limit), "over 64 words")
 
 
 def _has(pattern: re.Pattern[str], *, outside_links: bool = False) -> Callable[[str], str]:
     def value(text: str) -> str:
-        searched = _URL.sub(" ", text) if outside_links else text
+        searched = URL.sub(" ", text) if outside_links else text
         return "with" if pattern.search(searched) else "without"
 
     return value
@@ -39,8 +38,8 @@ def _has(pattern: re.Pattern[str], *, outside_links: bool = False) -> Callable[[
 
 TRAITS: Final[Mapping[str, Callable[[str], str]]] = {
     "length": _length,
-    "cashtag": _has(_CASHTAG),
-    "link": _has(_URL),
+    "cashtag": _has(CASHTAG),
+    "link": _has(URL),
     "number": _has(_NUMBER, outside_links=True),
     "negation": _has(_NEGATION),
 }

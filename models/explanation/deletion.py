@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.errors import ModelError
-from models.evaluation.metrics import Interval
+from models.evaluation.metrics import Interval, percentile_interval
 from models.explanation.attribution import BOUND, CAP, Advance, integrate, probabilities
 from models.explanation.rankings import attention_rollout, gradient_times_input
 from models.explanation.reading import LogOdds, Reading, read
@@ -163,8 +163,7 @@ def mean_interval(values: Floats, rounds: int = 2_000, seed: int = 0) -> Interva
     """Return the mean of [n] values with its 95 % percentile bootstrap interval."""
     rng = np.random.default_rng(seed)
     means = values[rng.integers(0, len(values), (rounds, len(values)))].mean(1)
-    low, high = np.quantile(means, (0.025, 0.975))
-    return Interval(float(values.mean()), float(low), float(high))
+    return percentile_interval(float(values.mean()), means)
 
 
 def _eligible(reading: Reading) -> list[int]:
