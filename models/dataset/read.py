@@ -127,6 +127,21 @@ def texts_of(path: Path, *, columns: Columns = COLUMNS) -> list[str]:
     return [text for _, text in texts_with_places(read_table(path), columns)]
 
 
+def lines_of(path: Path) -> list[str]:
+    """Return the lines of a text file that are not blank.
+
+    Raises:
+        DataError: it cannot be read, or holds none.
+    """
+    try:
+        found = [line for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as UTF-8 ({error}); check the file") from error
+    if not found:
+        raise DataError(f"{path}: holds no text; give one with a text on each line")
+    return found
+
+
 def texts_with_places(table: Table, columns: Columns = COLUMNS) -> Iterator[tuple[str, str]]:
     """Return (place, text) of each row; raises as `texts_of`."""
     _demand(table, (columns.text,))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.dataset.read import Columns, texts_with_places
+from models.dataset.read import Columns, lines_of, texts_with_places
 from models.dataset.table import READERS, Table, read_table
 from models.errors import DataError
 
@@ -15,7 +15,12 @@ def drawn(path: Path, split: str | None, limit: int, seed: int) -> list[str]:
     Raises:
         DataError: it cannot be read, or has no text (of the split).
     """
-    texts = _of_table(path, split) if path.suffix.lower() in READERS else _lines(path, split)
+    if path.suffix.lower() in READERS:
+        texts = _of_table(path, split)
+    elif split is None:
+        texts = lines_of(path)
+    else:
+        raise DataError(f"{path}: a file of lines has no column split; drop --split")
     if len(texts) <= limit:
         return texts
     chosen = np.random.default_rng(seed).choice(len(texts), limit, replace=False)
@@ -33,15 +38,3 @@ def _of_table(path: Path, split: str | None) -> list[str]:
             raise DataError(f"{path}: no row whose {column} is {split!r}; check --split")
         table = Table(table.path, table.columns, rows, table.faults)
     return [text for _, text in texts_with_places(table)]
-
-
-def _lines(path: Path, split: str | None) -> list[str]:
-    if split is not None:
-        raise DataError(f"{path}: a file of lines has no column split; drop --split")
-    try:
-        found = [line for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as UTF-8 ({error}); check the file") from error
-    if not found:
-        raise DataError(f"{path}: holds no text; give one with a text on each line")
-    return found

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from models.dataset.corpus import Corpus
+from models.dataset.near import same_key
 from models.errors import DataError
 from models.labels import LABELS, TASKS, Task
-from models.text import twin_key
 
 UNLABELLED: Final = -1
 _CHUNK: Final = 50
@@ -53,11 +53,11 @@ def apart(parts: Parts, others: Iterable[str] = ()) -> dict[Task, tuple[Corpus, 
     Raises:
         DataError: a class has no training text left; names file and class.
     """
-    kept = {twin_key(text) for text in others}
-    kept |= {twin_key(text) for _, held in parts.values() for text in held.texts}
+    kept = {same_key(text) for text in others}
+    kept |= {same_key(text) for _, held in parts.values() for text in held.texts}
     found: dict[Task, tuple[Corpus, Corpus]] = {}
     for task, (training, held) in parts.items():
-        rows = [i for i, text in enumerate(training.texts) if twin_key(text) not in kept]
+        rows = [i for i, text in enumerate(training.texts) if same_key(text) not in kept]
         rest = training.take(rows)
         if empty := [name for name, count in rest.counts.items() if not count]:
             raise DataError(
@@ -88,10 +88,10 @@ def gather(
     parts = apart(parts, others)
     rows: dict[str, int] = {}
     texts: list[str] = []
-    own = {twin_key(text) for text in corpora}
+    own = {same_key(text) for text in corpora}
 
     def row_of(text: str) -> int:
-        key = twin_key(text)
+        key = same_key(text)
         if key not in rows:
             rows[key] = len(texts)
             texts.append(text)
@@ -99,10 +99,10 @@ def gather(
 
     places = {t: np.asarray([row_of(x) for x in part.texts]) for t, (part, _) in parts.items()}
     origins = [Origin.CORPUS if key in own else Origin.FILE for key in rows]
-    kept = {twin_key(text) for text in others}
-    kept |= {twin_key(text) for _, held in parts.values() for text in held.texts}
+    kept = {same_key(text) for text in others}
+    kept |= {same_key(text) for _, held in parts.values() for text in held.texts}
     for text in unlabelled:
-        key = twin_key(text)
+        key = same_key(text)
         if key and key not in kept and key not in rows:
             row_of(text)
             origins.append(Origin.UNLABELLED)

@@ -1,17 +1,15 @@
 """From the files of a run to its material: read, twins removed, a part held out."""
 
-import csv
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
 
 from models.backbone import file_sha256
 from models.dataset.corpus import Corpus, joined
-from models.dataset.read import read, read_corpus
+from models.dataset.read import lines_of, read, read_corpus, texts_of
 from models.dataset.split import deduplicate, hold_out_together, without_twins
-from models.errors import DataError, ModelError
+from models.dataset.table import READERS
+from models.errors import ModelError
 from models.labels import TASKS, Task
 from models.manifest import TextRecord
 from models.recipe import Recipe
@@ -116,53 +114,12 @@ def collect(files: Files, recipe: Recipe) -> Collected:
 
 
 def read_texts(path: Path) -> list[str]:
-    """Return the texts of a file: `text` of a CSV or JSONL file, or else of each line.
+    """Return the texts of a file: of the column `text` of a table, or else of each line.
 
     Raises:
         DataError: it cannot be read, or a row has no text; names file and row.
     """
-    try:
-        content = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as UTF-8 ({error}); check the file") from error
-    found = _READERS.get(path.suffix.lower(), _lines)(path, content)
-    if not found:
-        raise DataError(f"{path}: holds no text; give one with a text on each line")
-    return found
-
-
-def _lines(_path: Path, content: str) -> list[str]:
-    return [line for line in content.splitlines() if line.strip()]
-
-
-def _jsonl(path: Path, content: str) -> list[str]:
-    found: list[str] = []
-    for number, line in enumerate(content.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            text = json.loads(line)["text"]
-        except (ValueError, TypeError, KeyError) as error:
-            raise DataError(
-                f"{path}, line {number}: not an object with a text ({error})"
-            ) from error
-        if not isinstance(text, str):
-            raise DataError(f"{path}, line {number}: the text is no string; mend the row")
-        found.append(text)
-    return found
-
-
-def _csv(path: Path, content: str) -> list[str]:
-    try:
-        reader = csv.DictReader(content.splitlines(keepends=True), strict=True)
-        if "text" not in (reader.fieldnames or ()):
-            raise DataError(f"{path}: no column text; add it")
-        return [row["text"] for row in reader if (row["text"] or "").strip()]
-    except csv.Error as error:
-        raise DataError(f"{path}: not valid CSV ({error})") from error
-
-
-_READERS: Final = {".jsonl": _jsonl, ".json": _jsonl, ".csv": _csv}
+    return texts_of(path) if path.suffix.lower() in READERS else lines_of(path)
 
 
 def _sources(

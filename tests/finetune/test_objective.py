@@ -11,11 +11,11 @@ from torch.nn import functional
 
 from models.dataset.corpus import Corpus
 from models.errors import DataError, ModelError
-from models.evaluation.calibrate import scaled
 from models.labels import LABELS, TASKS, Task
 from models.manifest import Manifest
 from models.predict import Predictor
 from models.recipe import Recipe
+from models.softmax import scaled
 from models.text import twin_key
 from models.training.material import (
     UNLABELLED,
@@ -223,3 +223,12 @@ def test_rates_fall_from_the_heads_to_the_embeddings() -> None:
     found = [peak(name, recipe, layers=6) for name in names]
 
     assert [1e-3, 1e-4, 0.25e-4, 1e-4 / 64] == pytest.approx(found)
+
+
+def test_texts_of_another_script_are_no_twins_of_each_other() -> None:
+    training, held = ["银行利润下降", "铜矿停产", "港口恢复运营"], ["央行上调利率", "油价大幅上涨"]
+
+    found = gather({"sentiment": (corpus("sentiment", training), corpus("sentiment", held))})
+
+    assert tuple(training) == found.texts
+    assert [0, 1, 2] == found.labels["sentiment"].tolist()
