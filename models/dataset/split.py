@@ -69,15 +69,6 @@ def exclude(corpus: Corpus, texts: Sequence[str]) -> Corpus:
     return corpus.take(rows)
 
 
-def hold_out(corpus: Corpus, share: float, seed: int) -> tuple[Corpus, Corpus]:
-    """Split into (training, held-out): each class gives `share` of its texts, clusters stay whole.
-
-    Raises:
-        DataError: a class has too few texts for both parts to have one.
-    """
-    return hold_out_together({corpus.task: corpus}, share, seed)[corpus.task]
-
-
 def hold_out_together(
     corpora: Mapping[Task, Corpus], share: float, seed: int
 ) -> dict[Task, tuple[Corpus, Corpus]]:

@@ -15,12 +15,15 @@ from models.dataset.split import (
     deduplicate,
     divide,
     exclude,
-    hold_out,
     hold_out_together,
     without_twins,
 )
 from models.errors import DataError
 from models.labels import LABELS, Task
+
+
+def hold_out(corpus: Corpus, share: float, seed: int) -> tuple[Corpus, Corpus]:
+    return hold_out_together({corpus.task: corpus}, share, seed)[corpus.task]
 
 
 def write(folder: Path, content: str) -> Path:

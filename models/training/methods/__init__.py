@@ -5,7 +5,6 @@ the optimiser's step, before the gradients are dropped.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from torch import Tensor
@@ -31,16 +30,6 @@ METHODS: Final[dict[str, Method]] = {
     "adapter": Adapter(),
     "prefix": Prefixing(),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """Numbers of parameters, and bytes exported (`weights.compacted` halves full)."""
-
-    trained: int  # heads included
-    heads: int
-    whole: int  # the encoder with what the method added, and the heads
-    stored_bytes: int
 
 
 def build(encoder: "PreTrainedModel", recipe: Recipe, steps: int = 1) -> Network:
@@ -88,17 +77,6 @@ def resume(network: Headed, state: Mapping[str, Any]) -> None:
     found = _allocation(network)
     if found is not None:
         found.resume(state, next(network.parameters()).device)
-
-
-def size_of(network: Headed, recipe: Recipe) -> Size:
-    """Return how much a method trains and stores."""
-    parameters = list(network.parameters())
-    return Size(
-        trained=sum(p.numel() for p in parameters if p.requires_grad),
-        heads=sum(p.numel() for p in network.heads.parameters()),
-        whole=sum(p.numel() for p in parameters),
-        stored_bytes=sum(t.nbytes for t in export(network, recipe).values()),
-    )
 
 
 def export(network: Headed, recipe: Recipe) -> Weights:
