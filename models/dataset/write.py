@@ -35,7 +35,7 @@ def write_parts(table: Table, parts: Mapping[str, Sequence[int]], folder: Path) 
             temporary.replace(path)
     except OSError as error:
         raise DataError(
-            f"{folder}: cannot be written ({error.strerror}); free space, or choose another --out"
+            f"{folder}: cannot be written ({error.strerror}); free space or choose another --out"
         ) from error
     finally:
         for temporary in waiting.values():

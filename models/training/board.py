@@ -33,7 +33,9 @@ class Board:
                 " run: pip install 'monitor[train]'"
             ) from error
         except OSError as error:
-            raise ModelError(f"{folder}: cannot be written ({error.strerror})") from error
+            raise ModelError(
+                f"{folder}: cannot be written ({error.strerror}); choose another --tensorboard"
+            ) from error
 
     def __call__(self, progress: Progress) -> None:
         """Write what the step or the candidate brings."""
