@@ -8,16 +8,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from models.commands.options import DEVICE
+from models.commands.options import DEVICE, FORCE, LICENCE, MODEL, given, pairs
 from models.errors import ModelError
 
 _LAYERS = "layers="
 
 
 def compress_command(
-    model: Annotated[
-        Path | None, typer.Option(help="Model folder; default: the shipped one.")
-    ] = None,
+    model: MODEL = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the new model; with --table of the report.")
     ] = None,
@@ -49,8 +47,8 @@ def compress_command(
         typer.Option("--set", help="Any hyper-parameter of the student: name=value; repeatable."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name in the new manifest.")] = None,
-    licence: Annotated[str, typer.Option(help="Licence of the data.")] = "not stated",
-    force: Annotated[bool, typer.Option(help="Overwrite a model in the folder.")] = False,
+    licence: LICENCE = "not stated",
+    force: FORCE = False,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
     device: DEVICE = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
@@ -94,12 +92,7 @@ def compress_command(
 
         if sentiment is None or topic is None:
             raise ModelError(f"--kind {kind}: the student learns; add --sentiment and --topic")
-        settings: dict[str, object] = {} if epochs is None else {"epochs": epochs}
-        for item in set_ or []:
-            key, equals, value = item.partition("=")
-            if not equals:
-                raise ModelError(f"--set {item}: write it as name=value")
-            settings[key.strip()] = value.strip()
+        settings = given(epochs=epochs) | pairs(set_)
         made = distil(
             source,
             out,
@@ -139,7 +132,6 @@ def _table(
     *,
     as_json: bool,
 ) -> None:
-    from models.commands.progress import track
     from models.compression import table as tables
     from models.compression.pack import pack, size_on_disk
     from models.dataset.read import read, texts_of
@@ -147,6 +139,7 @@ def _table(
     from models.evaluation.document import make, put
     from models.labels import TASKS
     from models.predict import Predictor
+    from models.progress import track
 
     files = {"sentiment": sentiment, "topic": topic}
     if not any(files.values()):
@@ -184,11 +177,13 @@ def _table(
         typer.echo(tables.as_json(rows, about))
     else:
         head, body = tables.cells(rows)
-        shown = Table(*head)
-        for line in body:
-            shown.add_row(*line)
         Console().print(about)
-        Console().print(shown)
+        # A table for each task, and one for the cost, fit a terminal of 80 columns.
+        for first in range(1, len(head), 3):
+            shown = Table(head[0], *head[first : first + 3])
+            for line in body:
+                shown.add_row(line[0], *line[first : first + 3])
+            Console().print(shown)
     if out is not None:
         put(out / "compression.md", tables.markdown(rows, about))
         put(out / "compression.json", tables.as_json(rows, about) + "\n")
