@@ -171,15 +171,15 @@ def deletion_record(found: Deletion) -> dict[str, Any]:
 
 def draw_deletion(found: Deletion, path: Path) -> Path:
     """Write comprehensiveness and sufficiency over the share of words as PNG."""
-    drawn, axes = figure(10, 4.4, 1, 2)
+    drawn, axes = figure(10, 4.8, 1, 2)
     title(
         drawn,
         "Integrated gradients against other rankings of the words",
         f"{found.texts} texts, {found.task}, model {found.model}; bars: 95 % bootstrap intervals",
     )
     measures = (
-        ("comprehensiveness", "words deleted: more is better"),
-        ("sufficiency", "nothing but the words kept: less is better"),
+        ("comprehensiveness", "deleted: more is better"),
+        ("sufficiency", "kept alone: less is better"),
     )
     names = dict.fromkeys(point.ranking for point in found.points)
     for ax, (measure, below) in zip(axes, measures, strict=True):
@@ -201,7 +201,7 @@ def draw_deletion(found: Deletion, path: Path) -> Path:
         ax.set_xticks([10, 20, 30])
         ax.axhline(0, color=GREY, linewidth=0.8)
         grid(ax, "y")
-    axes[0].legend()
+    drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(names))
     return save(drawn, path)
 
 
