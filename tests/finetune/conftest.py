@@ -1,10 +1,12 @@
 """A tiny random encoder, texts of our own, and a model trained on them once a session."""
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from models.dataset.read import read, texts_of
 from models.manifest import Manifest
@@ -24,6 +26,29 @@ SETTINGS: dict[str, object] = {
     "held_out": 0.25,
     "precision": "float32",
 }
+
+
+def word_pieces(texts: Iterable[str], size: int, specials: list[str]) -> Tokenizer:
+    """Return a WordPiece tokeniser of the commonest words of the texts, and of their letters.
+
+    The library's trainer breaks ties by hash, so that each process would train another model.
+    """
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    counts = Counter(
+        word
+        for text in texts
+        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(
+            tokenizer.normalizer.normalize_str(text)
+        )
+    )
+    letters = sorted({letter for word in counts for letter in word})
+    words = sorted(counts, key=lambda word: (-counts[word], word))
+    pieces = [*specials, *letters, *(f"##{letter}" for letter in letters), *words]
+    known = {piece: place for place, piece in enumerate(list(dict.fromkeys(pieces))[:size])}
+    tokenizer.model = models.WordPiece(known, unk_token="[UNK]")
+    return tokenizer
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -57,13 +82,7 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory, files: Files) -> Path
 
     folder = tmp_path_factory.mktemp("encoder")
     texts = [text for path in files.training.values() for text in texts_of(path)]
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    tokenizer.train_from_iterator(
-        texts, trainers.WordPieceTrainer(vocab_size=1200, special_tokens=specials)
-    )
+    tokenizer = word_pieces(texts, 1200, ["[PAD]", "[UNK]", "[CLS]", "[SEP]"])
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     tokenizer.save(str(folder / "tokenizer.json"))
     torch.manual_seed(0)
