@@ -1,10 +1,13 @@
 """Command line: `python -m models COMMAND`."""
 
 import sys
+from collections.abc import Callable
+from typing import Any, Final
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from models.commands.compress import compress_command
 from models.commands.continual import continual_command
@@ -20,25 +23,48 @@ from models.commands.tokens import tokens_app
 from models.commands.train import train_command
 from models.errors import ModelError
 
+_COMMANDS: Final[tuple[tuple[str, typer.Typer | Callable[..., None], str], ...]] = (
+    ("data", data_app, "Check, split and describe labelled texts."),
+    ("train", train_command, "Train both heads and write a model folder."),
+    ("search", search_command, "Search hyper-parameters; write the best recipe."),
+    ("evaluate", evaluate_command, "Scores, calibration and slices on labelled texts."),
+    ("robustness", robustness_command, "Verdicts that flip under changes; bias by name."),
+    ("explain", explain_command, "What each word says for or against a verdict."),
+    ("compress", compress_command, "Make a smaller model; measure what it costs."),
+    ("predict", predict_command, "Sentiment and topic of texts."),
+    ("tokens", tokens_app, "Tag words: train, evaluate, find entities."),
+    ("registry", registry_app, "Versions on disk: add, promote, roll back."),
+    ("gate", gate_command, "Refuse a candidate that forgot a class."),
+    ("continual", continual_command, "Go on with new labels, and pass the gate."),
+)
+"""Name, command, one line; in the order of the work."""
+
+
+class _InOrder(TyperGroup):
+    """Lists the commands as `_COMMANDS` does; typer would part commands and groups."""
+
+    def list_commands(self, _ctx: Any) -> list[str]:
+        return [name for name, _, _ in _COMMANDS]
+
+
 app = typer.Typer(
+    cls=_InOrder,
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    help="Fine-tune, evaluate and run the sentiment and topic classifier.",
+    help="""Fine-tune, evaluate and run the sentiment and topic classifier.
+
+Example:
+
+    python -m models predict "Profit fell by half and the dividend is gone"
+""",
 )
-app.command(name="train")(train_command)
-app.command(name="search")(search_command)
-app.add_typer(data_app, name="data")
-app.command(name="evaluate")(evaluate_command)
-app.command(name="compress")(compress_command)
-app.command(name="explain")(explain_command)
-app.command(name="robustness")(robustness_command)
-app.command(name="predict")(predict_command)
-app.command(name="continual")(continual_command)
-app.command(name="gate")(gate_command)
-app.add_typer(registry_app, name="registry")
-app.add_typer(tokens_app, name="tokens")
+for _name, _command, _line in _COMMANDS:
+    if isinstance(_command, typer.Typer):
+        app.add_typer(_command, name=_name, short_help=_line)
+    else:
+        app.command(name=_name, short_help=_line)(_command)
 
 
 def main() -> int:

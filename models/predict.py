@@ -8,7 +8,7 @@ threads inside one forward pass starve each other. `encode` may run in a second 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +40,6 @@ BUDGET: Final = 4_096
 DEFAULT: Final = Path(__file__).parent / "default"
 
 Floats = npt.NDArray[np.float32]
-Device = Literal["cpu", "cuda"]
 
 
 @dataclass(frozen=True, slots=True)

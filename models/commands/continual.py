@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from models.commands.gate import REFUSED, print_decision
-from models.commands.options import DEVICE, THREADS
+from models.commands.options import DEVICE, FORCE, LICENCE, NAME, SET, THREADS, pairs
 from models.errors import ModelError
 from models.labels import Task
 
@@ -40,16 +40,13 @@ def continual_command(
     strict: Annotated[
         bool, typer.Option(help="Refuse a fall already when its interval excludes 0.")
     ] = False,
-    name: Annotated[str, typer.Option(help="Name of the model in its manifest.")] = "model",
-    licence: Annotated[str, typer.Option(help="Licence of the data.")] = "not stated",
+    name: NAME = "model",
+    licence: LICENCE = "not stated",
     seed: Annotated[int, typer.Option(help="Of sample, parts and order.")] = 1,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Any hyper-parameter of the recipe: name=value; repeatable."),
-    ] = None,
+    set_: SET = None,
     device: DEVICE = "auto",
     threads: THREADS = None,
-    force: Annotated[bool, typer.Option(help="Overwrite a model in the folder.")] = False,
+    force: FORCE = False,
 ) -> None:
     """Go on from the current model with new labels, rehearse old ones, and pass the gate.
 
@@ -66,12 +63,6 @@ def continual_command(
     from models.registry.folder import Registry
     from models.training.continual import Request, retrain
 
-    settings: dict[str, object] = {}
-    for item in set_ or []:
-        key, equals, value = item.partition("=")
-        if not equals:
-            raise ModelError(f"--set {item}: write it as name=value")
-        settings[key.strip()] = value.strip()
     home = Registry(registry)
     began = home.current()
     current = began.path if promote or model is None else model
@@ -87,7 +78,7 @@ def continual_command(
             seed=seed,
             licence=licence,
         ),
-        settings,
+        pairs(set_),
         out=out,
         against=current,
         name=name,

@@ -6,15 +6,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from models.commands.options import DEVICE, THREADS
+from models.commands.options import DEVICE, DTYPE, MODEL, NO_TWINS_OF, REPORT, THREADS
 from models.errors import ModelError
 from models.labels import TASKS
 
 
 def evaluate_command(
-    model: Annotated[
-        Path | None, typer.Option(help="Model folder; default: the shipped one.")
-    ] = None,
+    model: MODEL = None,
     sentiment: Annotated[
         Path | None, typer.Option(help="CSV, TSV, JSONL or Parquet with text and label.")
     ] = None,
@@ -22,16 +20,13 @@ def evaluate_command(
     corpus: Annotated[
         Path | None, typer.Option(help="Corpus with both labels instead: its split `test`.")
     ] = None,
-    exclude_twins_of: Annotated[
-        list[Path] | None,
-        typer.Option(help="Training file; texts with a twin in it are not scored; repeatable."),
-    ] = None,
+    exclude_twins_of: NO_TWINS_OF = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for report.md, report.json and the figures.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable report.")] = False,
+    as_json: REPORT = False,
     device: DEVICE = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "float32",
+    dtype: DTYPE = "float32",
     threads: THREADS = None,
 ) -> None:
     """Report scores, calibration, risk-coverage and slices on labelled texts.
@@ -46,7 +41,6 @@ def evaluate_command(
 
         python -m models evaluate --corpus models/data/corpus.jsonl --json
     """
-    from models.commands.progress import track
     from models.dataset.read import read, texts_of
     from models.dataset.split import without_twins
     from models.evaluation.document import as_json as dumped
@@ -54,6 +48,7 @@ def evaluate_command(
     from models.evaluation.evaluate import examine
     from models.evaluation.render import print_evaluation
     from models.predict import Predictor
+    from models.progress import track
 
     files = {"sentiment": sentiment, "topic": topic}
     if not (corpus or any(files.values())):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from models.commands.options import DEVICE, THREADS
+from models.commands.options import DEVICE, LINES, MODEL, THREADS
 from models.errors import ModelError
 
 
@@ -19,13 +19,11 @@ def explain_command(
     class_: Annotated[
         str | None, typer.Option("--class", help="Class to explain; default: the likeliest.")
     ] = None,
-    model: Annotated[
-        Path | None, typer.Option(help="Model folder; default: the shipped one.")
-    ] = None,
+    model: MODEL = None,
     baseline: Annotated[
         Literal["pad", "mask"], typer.Option(help="Token that stands for no word.")
     ] = "pad",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a text.")] = False,
+    as_json: LINES = False,
     png: Annotated[Path | None, typer.Option(help="Picture to write; of one text.")] = None,
     test: Annotated[
         Path | None,
@@ -55,13 +53,13 @@ def explain_command(
 
         python -m models explain --deletion-test models/data/corpus.jsonl --split test --out report
     """
-    from models.commands.progress import track
     from models.evaluation.document import make, put
     from models.explanation import render
     from models.explanation.attribution import class_of, explain
     from models.explanation.deletion import deletion_test
     from models.explanation.material import drawn
     from models.predict import Predictor
+    from models.progress import track
 
     if bool(texts) == (test is not None):
         raise ModelError("give texts to explain, or --deletion-test FILE, and not both")

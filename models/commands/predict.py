@@ -1,22 +1,19 @@
 """`python -m models predict`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from models.commands.options import DEVICE, THREADS
+from models.commands.options import DEVICE, DTYPE, LINES, MODEL, THREADS
 
 
 def predict_command(
     texts: Annotated[list[str], typer.Argument(help="Texts to judge.")],
-    model: Annotated[
-        Path | None, typer.Option(help="Model folder; default: the shipped one.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a text.")] = False,
+    model: MODEL = None,
+    as_json: LINES = False,
     device: DEVICE = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    dtype: DTYPE = "auto",
     threads: THREADS = None,
 ) -> None:
     """Print sentiment and topic of each text with their probabilities.

@@ -15,7 +15,12 @@ from models.registry.folder import Registry, Version
 registry_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    help="Versions of the model on disk: add, promote, roll back. Exit code 1 on a fault.",
+    help="""Versions of the model on disk: add, promote, roll back. Exit code 1 on a fault.
+
+Example:
+
+    python -m models registry add runs/first --reason "labels of March"
+""",
 )
 
 FOLDER = Annotated[

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from models.commands.options import DEVICE, THREADS
+from models.commands.options import DEVICE, DTYPE, MODEL, REPORT, THREADS
 from models.errors import ModelError
 
 CORPUS = Path(__file__).parents[1] / "data" / "corpus.jsonl"
@@ -14,9 +14,7 @@ ENOUGH = 30
 
 
 def robustness_command(
-    model: Annotated[
-        Path | None, typer.Option(help="Model folder; default: the shipped one.")
-    ] = None,
+    model: MODEL = None,
     texts: Annotated[
         list[Path] | None,
         typer.Option(help="File with a column text, perturbed too; no labels needed; repeatable."),
@@ -31,9 +29,9 @@ def robustness_command(
     out: Annotated[
         Path | None, typer.Option(help="Folder for robustness.md, robustness.json and figures.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable report.")] = False,
+    as_json: REPORT = False,
     device: DEVICE = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "float32",
+    dtype: DTYPE = "float32",
     threads: THREADS = None,
 ) -> None:
     """Report how often verdicts flip when typos, case, cashtags, numbers or names change.
@@ -50,7 +48,6 @@ def robustness_command(
     """
     import numpy as np
 
-    from models.commands.progress import track
     from models.evaluation.carriers import read_carriers
     from models.evaluation.document import make
     from models.evaluation.render import print_robustness
@@ -58,6 +55,7 @@ def robustness_command(
     from models.evaluation.robustness_document import as_json as dumped
     from models.evaluation.robustness_document import write
     from models.predict import Predictor
+    from models.progress import track
 
     if corpus == CORPUS and not corpus.exists():
         raise ModelError(

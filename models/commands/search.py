@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from models.commands.options import DEVICE, THREADS
+from models.commands.options import BACKBONE, DEVICE, THREADS, pairs
 from models.errors import ModelError
 
 
@@ -24,9 +24,7 @@ def search_command(
         list[Path] | None,
         typer.Option(help="JSONL with text, split, sentiment, topic; joins both; repeatable."),
     ] = None,
-    backbone: Annotated[
-        str | None, typer.Option(help="Encoder: a folder or hub name; default all-MiniLM-L6-v2.")
-    ] = None,
+    backbone: BACKBONE = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="A hyper-parameter of all trials: name=value; repeatable."),
@@ -75,7 +73,6 @@ def search_command(
         ) from error
     from models.training.search.outcome import as_json as dumped
     from models.training.search.render import print_search
-    from models.training.settings import assigned
     from models.training.sources import Files
 
     found = run_search(
@@ -85,7 +82,7 @@ def search_command(
             licence="not stated",
             corpora=tuple(corpus or ()),
         ),
-        assigned(set_ or ()),
+        pairs(set_),
         out=out,
         trials=trials,
         space=space,

@@ -7,12 +7,33 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from models.commands.options import DEVICE, THREADS
-from models.errors import ModelError
+from models.commands.options import (
+    BACKBONE,
+    CHECKPOINT_EVERY,
+    DEVICE,
+    DTYPE,
+    FORCE,
+    FRESH,
+    LICENCE,
+    LINES,
+    NAME,
+    REPORT,
+    SET,
+    TENSORBOARD,
+    THREADS,
+    given,
+    pairs,
+)
 
 tokens_app = typer.Typer(
     no_args_is_help=True,
-    help="Tag words: train, evaluate and run a model of entities.",
+    rich_markup_mode="markdown",
+    help="""Tag words: train, evaluate and run a model of entities.
+
+Example:
+
+    python -m models tokens predict --model runs/tokens "Lufthansa buys a stake in ITA of Rome"
+""",
 )
 
 TYPE = Annotated[
@@ -32,31 +53,20 @@ def tokens_train_command(
         typer.Option(help="File to choose the weights on; default: documents of the others."),
     ] = None,
     type_: TYPE = None,
-    name: Annotated[str, typer.Option(help="Name of the model in its manifest.")] = "tokens",
-    licence: Annotated[str, typer.Option(help="Licence of the data.")] = "not stated",
-    backbone: Annotated[
-        str | None, typer.Option(help="Encoder: a folder or hub name; default all-MiniLM-L6-v2.")
-    ] = None,
+    name: NAME = "tokens",
+    licence: LICENCE = "not stated",
+    backbone: BACKBONE = None,
     method: Annotated[str | None, typer.Option(help="full, lora, bitfit, ...")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of start, cuts and order.")] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Any hyper-parameter of the recipe: name=value; repeatable."),
-    ] = None,
+    set_: SET = None,
     device: DEVICE = "auto",
     threads: THREADS = None,
-    force: Annotated[bool, typer.Option(help="Overwrite a model in the folder.")] = False,
-    fresh: Annotated[
-        bool, typer.Option(help="Start anew where a checkpoint of a killed run lies in the folder.")
-    ] = False,
-    checkpoint_every: Annotated[
-        int, typer.Option(min=0, help="Steps between checkpoints; 0: at ends of epochs alone.")
-    ] = 500,
-    tensorboard: Annotated[
-        Path | None, typer.Option(help="Folder for TensorBoard: loss, rate, held-out scores.")
-    ] = None,
+    force: FORCE = False,
+    fresh: FRESH = False,
+    checkpoint_every: CHECKPOINT_EVERY = 500,
+    tensorboard: TENSORBOARD = None,
 ) -> None:
     """Train on files of tagged words and write weights with a manifest.
 
@@ -72,24 +82,13 @@ def tokens_train_command(
     """
     from models.tokens.session import TokenFiles, run_training
 
-    settings: dict[str, object] = {
-        key: value
-        for key, value in {
-            "method": method,
-            "learning_rate": learning_rate,
-            "epochs": epochs,
-            "seed": seed,
-        }.items()
-        if value is not None
-    }
-    for item in set_ or []:
-        key, value = _pair("--set", item)
-        settings[key] = value
+    settings = given(method=method, learning_rate=learning_rate, epochs=epochs, seed=seed)
+    settings |= pairs(set_)
     run_training(
         TokenFiles(
             training=tuple(train),
             held_out=held_out,
-            types=dict(_pair("--type", item) for item in type_ or []),
+            types=pairs(type_, "--type"),
             licence=licence,
         ),
         settings,
@@ -111,9 +110,9 @@ def tokens_evaluate_command(
     model: Annotated[Path, typer.Option(help="Folder that `tokens train` has written.")],
     file: Annotated[Path, typer.Argument(help="File of tagged words.")],
     type_: TYPE = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable report.")] = False,
+    as_json: REPORT = False,
     device: DEVICE = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "float32",
+    dtype: DTYPE = "float32",
     threads: THREADS = None,
 ) -> None:
     """Report precision, recall and F1 of each tag, and of whole entities.
@@ -128,7 +127,7 @@ def tokens_evaluate_command(
     from models.tokens.tagger import Tagger
     from models.tokens.tags import types_with
 
-    documents = read(file, types_with(dict(_pair("--type", item) for item in type_ or [])))
+    documents = read(file, types_with(pairs(type_, "--type")))
     tagger = Tagger.load(model, device=device, dtype=dtype, threads=threads)
     found = tagger.tag([[sentence.words for sentence in document] for document in documents])
     scores = report(
@@ -148,9 +147,9 @@ def tokens_evaluate_command(
 def tokens_predict_command(
     texts: Annotated[list[str], typer.Argument(help="Texts to find entities in.")],
     model: Annotated[Path, typer.Option(help="Folder that `tokens train` has written.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a text.")] = False,
+    as_json: LINES = False,
     device: DEVICE = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    dtype: DTYPE = "auto",
     threads: THREADS = None,
 ) -> None:
     """Print the entities of each text: where they stand, their type and its probability.
@@ -164,10 +163,3 @@ def tokens_predict_command(
 
     tagger = Tagger.load(model, device=device, dtype=dtype, threads=threads)
     print_entities(Console(), texts, tagger.entities(texts), as_json=as_json)
-
-
-def _pair(option: str, item: str) -> tuple[str, str]:
-    key, equals, value = item.partition("=")
-    if not equals:
-        raise ModelError(f"{option} {item}: write it as name=value")
-    return key.strip(), value.strip()

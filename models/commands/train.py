@@ -6,7 +6,20 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from models.commands.options import DEVICE, THREADS
+from models.commands.options import (
+    BACKBONE,
+    CHECKPOINT_EVERY,
+    DEVICE,
+    FORCE,
+    FRESH,
+    LICENCE,
+    NAME,
+    SET,
+    TENSORBOARD,
+    THREADS,
+    given,
+    pairs,
+)
 from models.errors import ModelError
 from models.labels import TASKS, Task
 
@@ -35,13 +48,11 @@ def train_command(
     ] = None,
     teacher_texts: Annotated[
         list[Path] | None,
-        typer.Option(help="CSV, JSONL or lines for the teachers alone to label; repeatable."),
+        typer.Option(help="Texts (a table, or lines) for the teachers alone to label; repeatable."),
     ] = None,
-    backbone: Annotated[
-        str | None, typer.Option(help="Encoder: a folder or hub name; default all-MiniLM-L6-v2.")
-    ] = None,
-    name: Annotated[str, typer.Option(help="Name of the model in its manifest.")] = "model",
-    licence: Annotated[str, typer.Option(help="Licence of the data.")] = "not stated",
+    backbone: BACKBONE = None,
+    name: NAME = "model",
+    licence: LICENCE = "not stated",
     corpus_licence: Annotated[str, typer.Option(help="Licence of the corpora.")] = "not stated",
     recipe: Annotated[
         Path | None, typer.Option(help="TOML of hyper-parameters; the options below override it.")
@@ -54,23 +65,14 @@ def train_command(
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of split, start and order.")] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Any hyper-parameter of the recipe: name=value; repeatable."),
-    ] = None,
+    set_: SET = None,
     max_length: Annotated[int, typer.Option(help="Tokens of a window at inference.")] = 128,
     device: DEVICE = "auto",
     threads: THREADS = None,
-    force: Annotated[bool, typer.Option(help="Overwrite a model in the folder.")] = False,
-    fresh: Annotated[
-        bool, typer.Option(help="Start anew where a checkpoint of a killed run lies in the folder.")
-    ] = False,
-    checkpoint_every: Annotated[
-        int, typer.Option(min=0, help="Steps between checkpoints; 0: at ends of epochs alone.")
-    ] = 500,
-    tensorboard: Annotated[
-        Path | None, typer.Option(help="Folder for TensorBoard: loss, rate, held-out scores.")
-    ] = None,
+    force: FORCE = False,
+    fresh: FRESH = False,
+    checkpoint_every: CHECKPOINT_EVERY = 500,
+    tensorboard: TENSORBOARD = None,
 ) -> None:
     """Train both heads together and write weights with a manifest.
 
@@ -89,19 +91,14 @@ def train_command(
         --learning-rate 2e-4 --teacher runs/first --teacher runs/full --teacher-texts more.txt
     """
     from models.training.session import run_training
-    from models.training.settings import assigned, read_recipe
+    from models.training.settings import read_recipe
     from models.training.sources import Files
 
     settings: dict[str, object] = {} if recipe is None else read_recipe(recipe)
-    options = {
-        "method": method,
-        "rank": rank,
-        "learning_rate": learning_rate,
-        "epochs": epochs,
-        "seed": seed,
-    }
-    settings |= {name: value for name, value in options.items() if value is not None}
-    settings |= assigned(set_ or ())
+    settings |= given(
+        method=method, rank=rank, learning_rate=learning_rate, epochs=epochs, seed=seed
+    )
+    settings |= pairs(set_)
     run_training(
         Files(
             training={"sentiment": sentiment, "topic": topic},

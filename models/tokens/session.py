@@ -6,7 +6,6 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
 from rich.console import Console
 
 from models.backbone import DEFAULT, Backbone, file_sha256, find
@@ -21,10 +20,11 @@ from models.tokens.render import print_report
 from models.tokens.tags import types_with
 from models.training import checkpoint
 from models.training.board import Board
-from models.training.candidate import Progress, Trained
+from models.training.candidate import Candidate
 from models.training.checkpoint import Keeper
 from models.training.loop import train_on
-from models.training.session import progress_bar
+from models.training.observer import observed
+from models.training.settings import checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def run_training(
     from models.device import choose_device
 
     console = console or Console(quiet=True)
-    recipe = recipe_of(settings)
+    recipe = checked(settings, TokenRecipe)
     demand_vacant(out, force=force)
     board = Board(tensorboard)
     chosen = choose_device(device)
@@ -93,7 +93,10 @@ def run_training(
     if fresh:
         keeper.remove()
     problem = Tagging(found.training, found.held_out, encoder, recipe, chosen)
-    trained = _trained(problem, encoder, recipe, chosen, keeper, board, console)
+    with observed(console, board, _scores) as observer:
+        trained = train_on(
+            problem, encoder, recipe, device=chosen, observer=observer, keeper=keeper
+        )
     manifest = publish(
         out, trained, found.held_out, found.records, encoder, recipe, name=name, device=chosen
     )
@@ -101,21 +104,6 @@ def run_training(
     print_report(console, "held out", manifest.held_out)
     console.print(f"version {manifest.version} written to {out}")
     return manifest
-
-
-def recipe_of(settings: Mapping[str, object]) -> TokenRecipe:
-    """Return the recipe with these hyper-parameters in place of the defaults.
-
-    Raises:
-        ModelError: an unknown name, or a value that it cannot take.
-    """
-    try:
-        return TokenRecipe.model_validate(dict(settings))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = f"hyper-parameter {first['loc'][0]}" if first["loc"] else "hyper-parameters"
-        known = ", ".join(TokenRecipe.model_fields)
-        raise ModelError(f"{where}: {first['msg']}; there are: {known}") from error
 
 
 def _collect(files: TokenFiles, recipe: TokenRecipe) -> _Collected:
@@ -174,38 +162,6 @@ def _bytes(documents: Sequence[Document]) -> Iterable[bytes]:
         yield repr([(sentence.words, sentence.tags) for sentence in document]).encode()
 
 
-def _trained(
-    problem: Tagging,
-    backbone: Backbone,
-    recipe: TokenRecipe,
-    device: str,
-    keeper: Keeper,
-    board: Board,
-    console: Console,
-) -> Trained:
-    with progress_bar(console) as bar:
-        line = bar.add_task("training", total=None)
-
-        def observe(progress: Progress) -> None:
-            bar.update(
-                line,
-                completed=progress.step,
-                total=progress.steps,
-                description=f"loss {progress.loss:.3f}",
-            )
-            board(progress)
-            found = progress.candidate
-            if found is not None:
-                scores = found.macro_f1
-                bar.console.print(
-                    f"member {found.member}, epoch {found.epoch}, {found.kind} weights: loss"
-                    f" {found.loss:.4f}, held-out macro-F1 of the tags {scores['tags']:.4f},"
-                    f" F1 of the entities {scores['entities']:.4f}"
-                )
-
-        try:
-            return train_on(
-                problem, backbone, recipe, device=device, observer=observe, keeper=keeper
-            )
-        finally:
-            board.close()
+def _scores(candidate: Candidate) -> str:
+    found = candidate.macro_f1
+    return f"macro-F1 of the tags {found['tags']:.4f}, F1 of the entities {found['entities']:.4f}"

@@ -3,16 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bar
 
 from models import manifest as manifests
 from models import weights as weight_files
@@ -23,14 +14,17 @@ from models.directory import demand_vacant
 from models.errors import ModelError
 from models.evaluation.render import print_report
 from models.manifest import Manifest, Teaching
+from models.progress import progress_bar
 from models.recipe import Recipe
 from models.training import checkpoint
 from models.training.board import Board
-from models.training.candidate import Progress, Trained
+from models.training.candidate import Candidate
 from models.training.checkpoint import Keeper, describe
 from models.training.loop import train
 from models.training.objective import Verdicts
+from models.training.observer import observed
 from models.training.publish import publish
+from models.training.settings import recipe_of
 from models.training.sources import Collected, Files, collect
 from models.training.teacher import verdicts_of
 from models.weights import Weights
@@ -92,7 +86,17 @@ def run_training(
     verdicts = None
     if teaching is not None:
         verdicts = _verdicts(files, collected, recipe, chosen, keeper, console)
-    trained = _trained(collected, encoder, recipe, chosen, start, verdicts, keeper, board, console)
+    with observed(console, board, _scores) as observer:
+        trained = train(
+            collected.material,
+            encoder,
+            recipe,
+            device=chosen,
+            observer=observer,
+            start=start,
+            verdicts=verdicts,
+            keeper=keeper,
+        )
     manifest = publish(
         out,
         trained,
@@ -111,22 +115,6 @@ def run_training(
     return manifest
 
 
-def recipe_of(settings: Mapping[str, object]) -> Recipe:
-    """Return the recipe with these hyper-parameters in place of the defaults.
-
-    Raises:
-        ModelError: an unknown name, or a value that it cannot take.
-    """
-    try:
-        return Recipe.model_validate(dict(settings))
-    except ValidationError as error:
-        first = error.errors()[0]
-        known = ", ".join(Recipe.model_fields)
-        raise ModelError(
-            f"hyper-parameter {first['loc'][0]}: {first['msg']}; there are: {known}"
-        ) from error
-
-
 def start_of(directory: Path, backbone: Backbone) -> Weights:
     """Return the weights of a model directory, to go on from.
 
@@ -142,62 +130,8 @@ def start_of(directory: Path, backbone: Backbone) -> Weights:
     return weight_files.read(directory / manifest.weights)
 
 
-def progress_bar(console: Console) -> Bar:
-    """Return a bar with the count, the time spent and the time left."""
-    return Bar(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-    )
-
-
-def _trained(
-    collected: Collected,
-    backbone: Backbone,
-    recipe: Recipe,
-    device: str,
-    start: Weights | None,
-    verdicts: Verdicts | None,
-    keeper: Keeper,
-    board: Board,
-    console: Console,
-) -> Trained:
-    with progress_bar(console) as bar:
-        line = bar.add_task("training", total=None)
-
-        def observe(progress: Progress) -> None:
-            bar.update(
-                line,
-                completed=progress.step,
-                total=progress.steps,
-                description=f"loss {progress.loss:.3f}",
-            )
-            board(progress)
-            found = progress.candidate
-            if found is not None:
-                scores = ", ".join(f"{t} {v:.4f}" for t, v in found.macro_f1.items())
-                bar.console.print(
-                    f"member {found.member}, epoch {found.epoch}, {found.kind} weights: loss"
-                    f" {found.loss:.4f}, held-out macro-F1 {scores}"
-                )
-
-        try:
-            return train(
-                collected.material,
-                backbone,
-                recipe,
-                device=device,
-                observer=observe,
-                start=start,
-                verdicts=verdicts,
-                keeper=keeper,
-            )
-        finally:
-            board.close()
+def _scores(candidate: Candidate) -> str:
+    return "macro-F1 " + ", ".join(f"{t} {v:.4f}" for t, v in candidate.macro_f1.items())
 
 
 def _verdicts(

@@ -2,11 +2,16 @@
 
 import json
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
 
 from models.errors import ModelError
 from models.recipe import Recipe
+
+AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 
 
 def read_toml(path: Path) -> dict[str, object]:
@@ -21,6 +26,26 @@ def read_toml(path: Path) -> dict[str, object]:
         raise ModelError(f"{path}: cannot be read as UTF-8 ({error}); check the file") from error
     except tomllib.TOMLDecodeError as error:
         raise ModelError(f"{path}: not valid TOML ({error}); mend the line") from error
+
+
+def recipe_of(settings: Mapping[str, object]) -> Recipe:
+    """Return the recipe with these hyper-parameters in place of the defaults; see `checked`."""
+    return checked(settings, Recipe)
+
+
+def checked(settings: Mapping[str, object], kind: type[AnyRecipe]) -> AnyRecipe:
+    """Return a recipe of this kind with these hyper-parameters in place of the defaults.
+
+    Raises:
+        ModelError: an unknown name, or a value that it cannot take.
+    """
+    try:
+        return kind.model_validate(dict(settings))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = f"hyper-parameter {first['loc'][0]}" if first["loc"] else "hyper-parameters"
+        known = ", ".join(kind.model_fields)
+        raise ModelError(f"{where}: {first['msg']}; there are: {known}") from error
 
 
 def read_recipe(path: Path) -> dict[str, object]:
@@ -38,8 +63,6 @@ def read_recipe(path: Path) -> dict[str, object]:
 
 def faults_of(settings: dict[str, object]) -> list[str]:
     """Return what is wrong with hyper-parameters, one line for each that is."""
-    from pydantic import ValidationError
-
     try:
         Recipe.model_validate(settings)
     except ValidationError as error:
@@ -50,21 +73,6 @@ def faults_of(settings: dict[str, object]) -> list[str]:
             [f"there are: {known}"] if unknown else []
         )
     return []
-
-
-def assigned(items: Iterable[str]) -> dict[str, object]:
-    """Return the hyper-parameters of `name=value` on a command line.
-
-    Raises:
-        ModelError: an item without an equals sign.
-    """
-    found: dict[str, object] = {}
-    for item in items:
-        name, equals, value = item.partition("=")
-        if not equals:
-            raise ModelError(f"--set {item}: write it as name=value")
-        found[name.strip()] = value.strip()
-    return found
 
 
 def as_toml(recipe: Recipe, heading: str) -> str:

@@ -18,7 +18,8 @@ from models.training.candidate import Candidate, Progress, Trained
 from models.training.loop import train
 from models.training.material import Material
 from models.training.objective import divergence
-from models.training.session import recipe_of, run_training
+from models.training.session import run_training
+from models.training.settings import recipe_of
 from models.training.sources import Files, collect
 
 SETTINGS: dict[str, object] = {

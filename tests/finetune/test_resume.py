@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,8 @@ from models.training.checkpoint import Keeper
 from models.training.loop import train
 from models.training.material import Integers, Material
 from models.training.member import Member
-from models.training.session import recipe_of, run_training
+from models.training.session import run_training
+from models.training.settings import recipe_of
 from models.training.sources import Files, collect
 
 SETTINGS: dict[str, object] = {
@@ -155,7 +157,7 @@ def test_the_command_killed_by_sigkill_goes_on_to_the_same_loss_curve_and_weight
     curve: list[str] = []
     step = Member._take_step
 
-    def watched(member: Member, group: list[Integers]) -> float:
+    def watched(member: Member[Any], group: list[Integers]) -> float:
         value = step(member, group)
         curve.append(f"{member.step} {value.hex()}")
         return value

@@ -10,7 +10,7 @@ import torch
 
 from models.backbone import find, load_encoder
 from models.dataset.read import read
-from models.dataset.split import deduplicate, hold_out
+from models.dataset.split import deduplicate, hold_out_together
 from models.errors import ModelError
 from models.evaluation.evaluate import evaluate
 from models.labels import TASKS, Task
@@ -21,7 +21,8 @@ from models.training.loop import train
 from models.training.material import batches
 from models.training.methods import build, export, restore
 from models.training.optimiser import rate
-from models.training.session import recipe_of, run_training
+from models.training.session import run_training
+from models.training.settings import recipe_of
 from models.training.sources import Files
 from models.weights import assemble, soup
 
@@ -30,7 +31,7 @@ SETTINGS: dict[str, object] = {"members": 1, "batch_size": 16, "precision": "flo
 
 def parts(files: Files, share: float = 0.25):  # type: ignore[no-untyped-def]
     return {
-        task: hold_out(deduplicate(read(path, task)), share, seed=1)
+        task: hold_out_together({task: deduplicate(read(path, task))}, share, seed=1)[task]
         for task, path in files.training.items()
     }
 
@@ -41,7 +42,7 @@ def test_a_short_run_learns_the_texts_it_was_given(
 ) -> None:
     predictor = Predictor.load(trained[0], device="cpu", dtype="float32")
 
-    found = evaluate(predictor, hold_out(read(files.training[task], task), 0.25, seed=1)[0])
+    found = evaluate(predictor, parts(files)[task][0])
 
     assert found.accuracy.value >= 0.9
     assert sum(map(sum, found.confusion)) == found.texts

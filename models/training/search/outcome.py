@@ -1,23 +1,17 @@
-"""What a search found: the trials, the best of them, and both as files."""
+"""What a search found: the trials and the best of them."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from models.evaluation.document import put
 from models.recipe import Recipe
 from models.training.search.space import Space
-from models.training.settings import as_toml
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 FORMAT: Final = 1
-RECIPE: Final = "best.toml"
-TRIALS: Final = "trials.json"
-FIGURE: Final = "search.png"
 
 # Names of what a trial keeps beside its drawn values.
 SCORES: Final = "macro_f1"
@@ -109,28 +103,6 @@ def as_json(found: Found) -> str:
         "trials": [asdict(trial) for trial in found.trials],
     }
     return json.dumps(content, indent=1, ensure_ascii=False)
-
-
-def write(found: Found, folder: Path) -> tuple[Path, ...]:
-    """Write trials.json, and where a trial is complete best.toml and the figure.
-
-    Raises:
-        ModelError: a file cannot be written, or matplotlib is missing.
-    """
-    put(folder / TRIALS, as_json(found) + "\n")
-    best, recipe = found.best, found.recipe
-    if best is None or recipe is None:
-        return (folder / TRIALS,)
-    from models.training.search.figure import draw
-
-    scores = ", ".join(f"{task} {value:.4f}" for task, value in best.macro_f1.items())
-    count = sum(trial.state in {"complete", "pruned"} for trial in found.trials)
-    heading = (
-        f"Best of {count} trials: number {best.number}, held-out macro-F1 {best.score:.4f}"
-        f" ({scores}).\nUse: python -m models train --recipe {RECIPE} …"
-    )
-    put(folder / RECIPE, as_toml(recipe, heading))
-    return (folder / RECIPE, folder / TRIALS, draw(found, folder / FIGURE))
 
 
 def shown(value: object) -> str:

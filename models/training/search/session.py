@@ -12,16 +12,17 @@ from rich.console import Console
 from rich.markup import escape
 
 from models.backbone import DEFAULT, Backbone, find
+from models.progress import progress_bar
 from models.recipe import Recipe
 from models.training.candidate import Candidate, Observer, Progress
 from models.training.checkpoint import describe
 from models.training.loop import train
 from models.training.material import Material
 from models.training.member import DivergenceError
-from models.training.search.outcome import REASON, SCORES, Found, outcome_of, shown, write
+from models.training.search.document import write
+from models.training.search.outcome import REASON, SCORES, Found, outcome_of, shown
 from models.training.search.space import Space, read_space
 from models.training.search.study import INTERRUPTED, Ledger, Pruner, opened
-from models.training.session import progress_bar
 from models.training.sources import Files, collect
 
 
