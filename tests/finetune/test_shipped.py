@@ -9,7 +9,7 @@ from models import manifest as manifests
 from models.labels import LABELS, SENTIMENTS, TASKS, TOPICS, Task
 from models.predict import DEFAULT, Predictor
 
-FLOOR = {"sentiment": (0.863, 0.822), "topic": (0.883, 0.866)}
+FLOOR = {"sentiment": (0.885, 0.85), "topic": (0.89, 0.87)}
 MEGABYTE = 2**20
 
 VERDICTS = [
@@ -84,7 +84,7 @@ def test_the_directory_is_small_and_its_hashes_match() -> None:
     assert {"MODEL_CARD.md", "NOTICE", "manifest.json", *manifest.files} == {
         path.name for path in DEFAULT.iterdir()
     }
-    assert sum(path.stat().st_size for path in DEFAULT.iterdir()) <= 10 * MEGABYTE
+    assert sum(path.stat().st_size for path in DEFAULT.iterdir()) <= 25 * MEGABYTE
 
 
 @pytest.mark.parametrize("task", TASKS)
