@@ -63,10 +63,10 @@ class PackedForward:
         self._device = device
         self._heads = Heads(network)
         kind = next(network.encoder.parameters()).dtype
-        # The kernel over all rows has no float32.
-        self._varlen = (
+        self.varlen = (
             device.startswith("cuda") and kind != torch.float32 and varlen_kernel() is not None
         )
+        """Whether one kernel reads all rows; it has no float32."""
 
     def begin(self, rows: Sequence[Row], budget: int) -> Pending:
         logits = np.empty((len(rows), CLASSES))
@@ -82,7 +82,7 @@ class PackedForward:
             torch.from_numpy(part).to(self._device)
             for part in (packed.ids, packed.positions, packed.offsets)
         )
-        if self._varlen:
+        if self.varlen:
             segments = Segments((), offsets, int(packed.lengths.max()))
             states = self._encoder(ids, positions, segments).float()
             sums = torch.segment_reduce(states, "sum", offsets=offsets.long(), axis=0, unsafe=True)

@@ -3,15 +3,12 @@
 import logging
 from typing import Literal
 
-import torch
-
 from models.network import Network
 from models.packed.encoders import packed_encoder
 from models.packed.forward import Forward, PackedForward
 from models.packed.graphs import GraphedForward
 from models.packed.linears import should_prepack
 from models.packed.verify import TOLERANCE, difference
-from models.segments import varlen_kernel
 
 log = logging.getLogger(__name__)
 
@@ -29,26 +26,32 @@ def packed_forward(
     if packing == "off":
         return None, "packing is off"
     kind = next(network.encoder.parameters()).dtype
+
+    def fault(forward: Forward) -> str:
+        """Return what is wrong with a pass, nothing where it gives what the padded one gives."""
+        vocabulary = int(network.encoder.config.vocab_size)
+        found = difference(
+            forward, padded, vocabulary=vocabulary, pad_id=network.pad_id, limit=limit
+        )
+        if found <= TOLERANCE.get(kind, 0.0):
+            return ""
+        return f"packed rows give other logits than padded ones (by {found:.2g})"
+
     try:
         encoder = packed_encoder(network.encoder, prepack=should_prepack(device, kind))
-        forward: Forward = PackedForward(network, encoder, device)
-        differs = difference(
-            forward,
-            padded,
-            vocabulary=int(network.encoder.config.vocab_size),
-            pad_id=network.pad_id,
-            limit=limit,
-        )
+        forward = PackedForward(network, encoder, device)
+        if why := fault(forward):
+            return None, why
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:
         return None, f"rows cannot be packed ({error})"
-    if not differs <= TOLERANCE.get(kind, 0.0):
-        return None, f"packed rows give other logits than padded ones (by {differs:.2g})"
-    if packing == "eager" or not device.startswith("cuda"):
-        return forward, ""
-    if kind == torch.float32 or varlen_kernel() is None:
+    if packing == "eager" or not forward.varlen:
         return forward, ""
     try:
-        return GraphedForward(network, encoder, device, limit), ""
+        recorded = GraphedForward(network, encoder, device, limit)
+        why = fault(recorded)
     except RuntimeError as error:
-        log.warning("passes are launched one kernel at a time: they cannot be recorded (%s)", error)
+        why = f"they cannot be recorded: {error}"
+    if why:
+        log.warning("passes are launched one kernel at a time: %s", why)
         return forward, ""
+    return recorded, ""
