@@ -1,19 +1,27 @@
 """Attention within the rows of a packed line of tokens.
 
-On CUDA one kernel reads all rows (`torch.nn.attention.varlen`); elsewhere rows of equal length
-are one dense block, since they lie side by side.
+On CUDA one kernel reads all rows: our own (`models.kernels`) or torch's (`varlen_attn`); elsewhere
+rows of equal length are one dense block, since they lie side by side.
 """
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from types import ModuleType
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from models.prefixes import Prefix, prefix_of
+
+log = logging.getLogger(__name__)
+
+_TOLERANCE: Final = 0.05
+"""Of our own kernels' results against torch's; bfloat16 has eight bits for values around 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +43,14 @@ class Segments:
     """Where the rows of a packed line lie.
 
     `groups` for dense blocks. `offsets`, int32 [n + 1] on the device, and `longest`, the greatest
-    length of a row, for the kernel that reads all rows at once; without offsets it is not used.
+    length of a row, for torch's kernel that reads all rows at once; `blocks` for our own, see
+    `models.kernels.attention`. What is missing is not used; our own goes first.
     """
 
     groups: tuple[Group, ...] = ()
     offsets: Tensor | None = None
     longest: int = 0
+    blocks: Tensor | None = None
 
 
 def varlen_kernel() -> Callable[..., Any] | None:
@@ -50,6 +60,29 @@ def varlen_kernel() -> Callable[..., Any] | None:
     except ImportError:
         return None
     return varlen_attn
+
+
+def own_kernels(device: str, dtype: torch.dtype, size: int) -> ModuleType | None:
+    """Return `models.kernels` where they compile and give what torch gives, for heads of `size`."""
+    if not device.startswith("cuda") or dtype not in {torch.bfloat16, torch.float16}:
+        return None
+    try:
+        from models import kernels
+    except ImportError:  # this torch came without Triton
+        return None
+    return kernels if size in kernels.SIZES and _are_right(device, dtype, size) else None
+
+
+@cache
+def _are_right(device: str, dtype: torch.dtype, size: int) -> bool:
+    from models import kernels
+
+    try:
+        return kernels.compare(device, dtype, size) < _TOLERANCE
+    # Triton calls the machine's C compiler, and raises whatever that comes to.
+    except Exception as error:  # noqa: BLE001
+        log.warning("no kernels of our own: Triton does not work here (%s)", error)
+        return False
 
 
 def attention(
@@ -67,6 +100,10 @@ def attention(
     `prefix` stands before the keys and values of each row; `scale` is 1 / sqrt(size) by default;
     with a `window` a token sees those less than `window` away.
     """
+    if segments.blocks is not None and prefix is None and window is None:
+        from models import kernels
+
+        return kernels.attention(query, key, value, segments.blocks, scale)
     if segments.offsets is not None and prefix is None:
         return _varlen(query, key, value, segments, scale, window)
     found = torch.empty_like(query)

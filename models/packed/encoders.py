@@ -1,6 +1,7 @@
 """Encoders over a packed line of tokens: `models.bert`'s, and transformers'."""
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -28,9 +29,14 @@ class PackedEncoder(Protocol):
 class PackedBert:
     """`models.bert.Bert` over a line, its weights shared or laid out anew for faster products."""
 
-    def __init__(self, bert: Bert, *, prepack: bool = False) -> None:
+    def __init__(
+        self, bert: Bert, *, prepack: bool = False, kernels: ModuleType | None = None
+    ) -> None:
+        """`prepack` the weights for oneDNN; `kernels`: see `models.segments.own_kernels`."""
         self._embeddings = bert.embeddings
-        self._layers = [_layer(layer, prepack=prepack) for layer in bert.encoder.layer]
+        self._layers = [
+            _layer(layer, prepack=prepack, kernels=kernels) for layer in bert.encoder.layer
+        ]
 
     def __call__(self, ids: Tensor, positions: Tensor, segments: Segments) -> Tensor:
         own = self._embeddings
@@ -41,7 +47,9 @@ class PackedBert:
         return states
 
 
-def _layer(layer: Any, *, prepack: bool) -> Callable[[Tensor, Segments], Tensor]:
+def _layer(
+    layer: Any, *, prepack: bool, kernels: ModuleType | None
+) -> Callable[[Tensor, Segments], Tensor]:
     """Return one layer as a function of the states [T, hidden] and the rows."""
     inner, heads, prefix = layer.attention, layer.attention.heads, prefix_of(layer.attention.self)
     project = _projections(inner.self, prepack=prepack)
@@ -49,16 +57,23 @@ def _layer(layer: Any, *, prepack: bool) -> Callable[[Tensor, Segments], Tensor]
         _own(part.dense, prepack=prepack)
         for part in (inner.output, layer.intermediate, layer.output)
     )
-    first, last = inner.output.LayerNorm, layer.output.LayerNorm
+    first, last = (_add_norm(part.LayerNorm, kernels) for part in (inner.output, layer.output))
 
     def forward(states: Tensor, segments: Segments) -> Tensor:
         line = project(states).view(len(states), 3, heads, -1)
         found = attention(line[:, 0], line[:, 1], line[:, 2], segments, prefix=prefix)
-        states = first(mix(found.reshape(states.shape)) + states)
-        result: Tensor = last(down(functional.gelu(up(states))) + states)
-        return result
+        states = first(mix(found.reshape(states.shape)), states)
+        return last(down(functional.gelu(up(states))), states)
 
     return forward
+
+
+def _add_norm(norm: nn.LayerNorm, kernels: ModuleType | None) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return LayerNorm(states + residual) as a function of both."""
+    if kernels is None:
+        return lambda states, residual: norm(states + residual)
+    weight, bias = norm.weight.detach(), norm.bias.detach()
+    return lambda states, residual: kernels.add_norm(states, residual, weight, bias, norm.eps)
 
 
 def _projections(own: Any, *, prepack: bool) -> Map:
@@ -108,12 +123,14 @@ class PackedTransformer:
         return found
 
 
-def packed_encoder(encoder: "PreTrainedModel | Bert", *, prepack: bool = False) -> PackedEncoder:
+def packed_encoder(
+    encoder: "PreTrainedModel | Bert", *, prepack: bool = False, kernels: ModuleType | None = None
+) -> PackedEncoder:
     """Return the encoder for packed lines.
 
     Raises:
         ValueError: the architecture cannot be packed.
     """
     if isinstance(encoder, Bert):
-        return PackedBert(encoder, prepack=prepack)
+        return PackedBert(encoder, prepack=prepack, kernels=kernels)
     return PackedTransformer(encoder)

@@ -58,7 +58,11 @@ class PaddedForward:
 class PackedForward:
     """Rows end to end, one pass for each budget of tokens."""
 
-    def __init__(self, network: Network, encoder: PackedEncoder, device: str) -> None:
+    def __init__(
+        self, network: Network, encoder: PackedEncoder, device: str, *, block: int | None = None
+    ) -> None:
+        """`block`: queries of a block of our own attention kernel; None does without it."""
+        self._block = block
         self._encoder = encoder
         self._device = device
         self._heads = Heads(network)
@@ -83,7 +87,10 @@ class PackedForward:
             for part in (packed.ids, packed.positions, packed.offsets)
         )
         if self.varlen:
-            segments = Segments((), offsets, int(packed.lengths.max()))
+            blocks = None
+            if self._block is not None:
+                blocks = torch.from_numpy(packed.blocks(self._block)).to(self._device)
+            segments = Segments((), offsets, int(packed.lengths.max()), blocks)
             states = self._encoder(ids, positions, segments).float()
             sums = torch.segment_reduce(states, "sum", offsets=offsets.long(), axis=0, unsafe=True)
             return self._heads(sums / offsets.diff().unsqueeze(1))

@@ -24,7 +24,7 @@ BUCKETS: Final = tuple(k * 1_024 for k in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32))
 """Tokens of the recorded passes."""
 IN_FLIGHT: Final = 3
 """Passes that may be on their way: one is copied in, one computed, one copied out."""
-_TOKENS_A_ROW: Final = 8
+_TOKENS_A_ROW: Final = 16
 """A bucket has room for one row for each so many of its tokens; headlines have 8 to 40."""
 _WARM: Final = 2
 
@@ -68,9 +68,13 @@ class GraphedForward:
         encoder: PackedEncoder,
         device: str,
         longest: int,
+        *,
+        block: int | None = None,
         buckets: Sequence[int] = BUCKETS,
     ) -> None:
         """Record a pass for each bucket; rows have at most `longest` tokens.
+
+        `block`: queries of a block of our own attention kernel; None does without it.
 
         Raises:
             RuntimeError: a kernel of the encoder cannot be recorded, or memory is short.
@@ -79,12 +83,13 @@ class GraphedForward:
         self._encoder = encoder
         self._heads = Heads(network)
         self._longest = longest
+        self._block = block
         self._pad_id = network.pad_id
         self._buckets = tuple(size for size in sorted(buckets) if size >= longest) or (longest,)
         with torch.cuda.device(self._device):
             self._compute, self._copy = (torch.cuda.Stream() for _ in range(2))  # type: ignore[no-untyped-call]
             most = self._buckets[-1]
-            room = 2 * most + _rows(most) + 1
+            room = self._room(most)
             self._line = torch.zeros(room, dtype=torch.int32, device=self._device)
             self._slots = [self._slot(room, _rows(most)) for _ in range(IN_FLIGHT)]
             self._next = 0
@@ -120,7 +125,7 @@ class GraphedForward:
         slot = self._slots[self._next]
         self._next = (self._next + 1) % len(self._slots)
         slot.take()
-        used = _fill(slot.host.numpy(), packed, size, self._pad_id)
+        used = self._fill(slot.host.numpy(), packed, size)
         with torch.cuda.device(self._device):
             with torch.cuda.stream(self._copy):
                 slot.device[:used].copy_(slot.host[:used], non_blocking=True)
@@ -149,7 +154,7 @@ class GraphedForward:
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
         ids = np.full(offsets[-1], self._pad_id, np.int32)
         host = torch.zeros(len(self._line), dtype=torch.int32)
-        used = _fill(host.numpy(), Packed(ids, offsets, np.arange(count)), size, self._pad_id)
+        used = self._fill(host.numpy(), Packed(ids, offsets, np.arange(count)), size)
         self._line[:used].copy_(host[:used])
         self._compute.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._compute):
@@ -166,24 +171,39 @@ class GraphedForward:
 
     def _pass(self, size: int) -> Tensor:
         ids, positions = self._line[:size], self._line[size : 2 * size]
-        offsets = self._line[2 * size : 2 * size + _rows(size) + 1]
-        states = self._encoder(ids, positions, Segments((), offsets, self._longest)).float()
+        last = 2 * size + _rows(size) + 1
+        offsets, blocks = self._line[2 * size : last], None
+        if self._block is not None:
+            blocks = self._line[last : last + 3 * self._blocks(size)].view(-1, 3)
+        segments = Segments((), offsets, self._longest, blocks)
+        states = self._encoder(ids, positions, segments).float()
         sums = torch.segment_reduce(states, "sum", offsets=offsets.long(), axis=0, unsafe=True)
         return self._heads(sums / offsets.diff().clamp_min(1).unsqueeze(1))
+
+    def _blocks(self, size: int) -> int:
+        """Return the most blocks that rows of so many tokens can have."""
+        return 0 if self._block is None else size // self._block + _rows(size)
+
+    def _room(self, size: int) -> int:
+        return 2 * size + _rows(size) + 1 + 3 * self._blocks(size)
+
+    def _fill(self, line: npt.NDArray[np.int32], packed: Packed, size: int) -> int:
+        """Write what a pass of `size` tokens reads: ids, positions, offsets, blocks; its length."""
+        tokens, rows = len(packed.ids), len(packed.order)
+        line[:tokens] = packed.ids
+        line[tokens:size] = self._pad_id
+        line[size : size + tokens] = packed.positions
+        line[size + tokens : 2 * size] = 0
+        last = 2 * size + _rows(size) + 1
+        line[2 * size : 2 * size + rows + 1] = packed.offsets
+        line[2 * size + rows + 1 : last] = tokens
+        end = self._room(size)
+        if self._block is not None:
+            blocks = packed.blocks(self._block).reshape(-1)
+            line[last : last + len(blocks)] = blocks
+            line[last + len(blocks) : end] = 0
+        return end
 
 
 def _rows(size: int) -> int:
     return size // _TOKENS_A_ROW
-
-
-def _fill(line: npt.NDArray[np.int32], packed: Packed, size: int, pad_id: int) -> int:
-    """Write ids, positions and offsets as a pass of `size` tokens reads them; the ints in use."""
-    tokens, rows = len(packed.ids), len(packed.order)
-    line[:tokens] = packed.ids
-    line[tokens:size] = pad_id
-    line[size : size + tokens] = packed.positions
-    line[size + tokens : 2 * size] = 0
-    end = 2 * size + _rows(size) + 1
-    line[2 * size : 2 * size + rows + 1] = packed.offsets
-    line[2 * size + rows + 1 : end] = tokens
-    return end

@@ -9,6 +9,7 @@ from models.packed.forward import Forward, PackedForward
 from models.packed.graphs import GraphedForward
 from models.packed.linears import should_prepack
 from models.packed.verify import TOLERANCE, difference
+from models.segments import own_kernels
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +39,12 @@ def packed_forward(
         return f"packed rows give other logits than padded ones (by {found:.2g})"
 
     try:
-        encoder = packed_encoder(network.encoder, prepack=should_prepack(device, kind))
-        forward = PackedForward(network, encoder, device)
+        kernels = own_kernels(device, kind, _head_size(network))
+        encoder = packed_encoder(
+            network.encoder, prepack=should_prepack(device, kind), kernels=kernels
+        )
+        block = None if kernels is None else kernels.BLOCK
+        forward = PackedForward(network, encoder, device, block=block)
         if why := fault(forward):
             return None, why
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:
@@ -47,7 +52,7 @@ def packed_forward(
     if packing == "eager" or not forward.varlen:
         return forward, ""
     try:
-        recorded = GraphedForward(network, encoder, device, limit)
+        recorded = GraphedForward(network, encoder, device, limit, block=block)
         why = fault(recorded)
     except RuntimeError as error:
         why = f"they cannot be recorded: {error}"
@@ -55,3 +60,8 @@ def packed_forward(
         log.warning("passes are launched one kernel at a time: %s", why)
         return forward, ""
     return recorded, ""
+
+
+def _head_size(network: Network) -> int:
+    config = network.encoder.config
+    return int(config.hidden_size) // int(config.num_attention_heads)

@@ -39,6 +39,19 @@ class Packed:
         starts = np.repeat(self.offsets[:-1], self.lengths)
         return np.arange(len(self.ids), dtype=_KIND) - starts
 
+    def blocks(self, size: int) -> Ints:
+        """Return the blocks of at most `size` neighbours of a row, int32 [blocks, 3].
+
+        Of each: where its row begins and ends in the line, and where the block begins.
+        """
+        counts = -(-self.lengths // size)
+        found = np.empty((int(counts.sum()), 3), _KIND)
+        found[:, 0] = np.repeat(self.offsets[:-1], counts)
+        found[:, 1] = np.repeat(self.offsets[1:], counts)
+        before = np.repeat(np.cumsum(counts) - counts, counts)
+        found[:, 2] = found[:, 0] + size * (np.arange(len(found), dtype=_KIND) - before)
+        return found
+
     @property
     def groups(self) -> tuple[Group, ...]:
         """Return the runs of rows of equal length, in the order of the line."""

@@ -1,5 +1,8 @@
 """Rows end to end give what padded rows give, for every architecture that can be packed."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,8 +28,9 @@ from models.packed.load import packed_forward
 from models.packed.rows import Row, pack, unpacked
 from models.predict import Predictor
 from models.quantised import quantise
-from models.segments import Segments, attention, varlen_kernel
+from models.segments import Segments, attention, own_kernels, varlen_kernel
 
+SIZES = (16, 32, 64, 128)
 VOCABULARY = 90
 WIDTH: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
 SHAPE: dict[str, Any] = {**WIDTH, "intermediate_size": 48, "vocab_size": VOCABULARY}
@@ -296,3 +300,45 @@ def test_on_cuda_float32_is_packed_within_a_ten_thousandth_of_padded_rows() -> N
 
 def test_this_torch_has_the_kernel_over_rows_of_different_lengths() -> None:
     assert varlen_kernel() is not None
+
+
+@given(st.lists(st.integers(1, 70), min_size=1, max_size=9), st.integers(1, 40))
+def test_blocks_hold_every_token_of_a_line_once_and_no_row_but_their_own(
+    lengths: list[int], size: int
+) -> None:
+    packed = pack([[0] * n for n in lengths])
+
+    blocks = packed.blocks(size).tolist()
+
+    tokens = [t for _, end, first in blocks for t in range(first, min(first + size, end))]
+    assert list(range(len(packed.ids))) == tokens
+    rows = set(zip(packed.offsets[:-1].tolist(), packed.offsets[1:].tolist(), strict=True))
+    assert rows == {(begin, end) for begin, end, _ in blocks}
+
+
+def test_our_own_kernels_give_what_torch_gives_in_tritons_interpreter() -> None:
+    pytest.importorskip("triton", reason="this torch came without Triton")
+    # The interpreter is chosen when the kernels are compiled, so it has a process of its own.
+    code = """
+import torch
+from models.kernels import SIZES, compare
+print(*(compare("cpu", getattr(torch, d), n) for d in ("float32", "float16") for n in SIZES))
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "TRITON_INTERPRET": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    differences = [float(part) for part in found.stdout.split()]
+    assert max(differences[: len(SIZES)]) < 1e-5
+    assert max(differences[len(SIZES) :]) < 5e-3
+    assert 2 * len(SIZES) == len(differences)
+
+
+@needs_cuda
+@pytest.mark.parametrize("size", SIZES)
+def test_our_own_kernels_give_what_torch_gives_on_cuda(size: int) -> None:
+    assert own_kernels("cuda", torch.bfloat16, size) is not None
