@@ -53,17 +53,15 @@ def _layer(
     """Return one layer as a function of the states [T, hidden] and the rows."""
     inner, heads, prefix = layer.attention, layer.attention.heads, prefix_of(layer.attention.self)
     project = _projections(inner.self, prepack=prepack)
-    mix, up, down = (
-        _own(part.dense, prepack=prepack)
-        for part in (inner.output, layer.intermediate, layer.output)
-    )
+    mix, down = (_own(part.dense, prepack=prepack) for part in (inner.output, layer.output))
+    up = _own(layer.intermediate.dense, prepack=prepack, gelu=True)
     first, last = (_add_norm(part.LayerNorm, kernels) for part in (inner.output, layer.output))
 
     def forward(states: Tensor, segments: Segments) -> Tensor:
         line = project(states).view(len(states), 3, heads, -1)
         found = attention(line[:, 0], line[:, 1], line[:, 2], segments, prefix=prefix)
         states = first(mix(found.reshape(states.shape)), states)
-        return last(down(functional.gelu(up(states))), states)
+        return last(down(up(states)), states)
 
     return forward
 
@@ -85,10 +83,11 @@ def _projections(own: Any, *, prepack: bool) -> Map:
     return linear(weight, torch.cat([part.bias.detach() for part in parts]), prepack=prepack)
 
 
-def _own(layer: nn.Module, *, prepack: bool) -> Map:
+def _own(layer: nn.Module, *, prepack: bool, gelu: bool = False) -> Map:
     if isinstance(layer, nn.Linear) and is_plain(layer):
-        return linear(layer.weight.detach(), layer.bias.detach(), prepack=prepack)
-    return layer  # an adapter hangs on it, or it computes in integers
+        return linear(layer.weight.detach(), layer.bias.detach(), prepack=prepack, gelu=gelu)
+    # An adapter hangs on it, or it computes in integers.
+    return (lambda states: functional.gelu(layer(states))) if gelu else layer
 
 
 class PackedTransformer:

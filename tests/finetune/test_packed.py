@@ -230,8 +230,9 @@ def test_attention_in_bfloat16_is_that_of_float32(window: int | None, scale: flo
     torch.testing.assert_close(found.float(), expected, atol=0.05, rtol=0)
 
 
+@pytest.mark.parametrize("gelu", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_prepacked_weights_give_what_a_linear_layer_gives(dtype: torch.dtype) -> None:
+def test_prepacked_weights_give_what_a_linear_layer_gives(dtype: torch.dtype, gelu: bool) -> None:
     if not prepacking_works(dtype):
         pytest.skip(f"this torch has no prepacked {dtype} layers for this processor")
     torch.manual_seed(2)
@@ -239,9 +240,11 @@ def test_prepacked_weights_give_what_a_linear_layer_gives(dtype: torch.dtype) ->
     states = torch.randn(7, 24).to(dtype)
 
     with torch.inference_mode():
-        found = linear(layer.weight, layer.bias, prepack=True)(states)
+        found = linear(layer.weight, layer.bias, prepack=True, gelu=gelu)(states)
+        expected = linear(layer.weight, layer.bias, prepack=False, gelu=gelu)(states)
 
-        torch.testing.assert_close(found, layer(states), atol=2e-2, rtol=1e-2)
+    torch.testing.assert_close(found, expected, atol=2e-2, rtol=1e-2)
+    assert (gelu and found.min() > -0.2) != torch.equal(expected, layer(states))
 
 
 def test_the_shipped_weights_are_read_packed_and_say_what_padded_ones_say() -> None:
