@@ -31,6 +31,7 @@ Measure = Callable[[Sequence[str]], Sequence[int]]
 """Tokens of each text, the specials included."""
 
 _SPECIALS: Final = 2
+_GOLDEN: Final = (5**0.5 - 1) / 2
 _DAY: Final = 2_000
 _START: Final = datetime(2024, 5, 1, tzinfo=UTC)
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+")
@@ -135,14 +136,14 @@ class Writer:
 def spread(lengths: Sequence[int]) -> list[int]:
     """Return all rows in an order of which every beginning has nearly the same lengths as all.
 
-    The rows, sorted by length, are visited in the order of van der Corput's sequence (1935, base
-    2): each new one halves the widest gap. So one contestant can label fewer texts than another
-    and still texts of the same composition.
+    The rows, sorted by length, are visited in steps of the golden section of their number (Weyl's
+    sequence, whose beginnings are all evenly spread). So one contestant can label fewer texts than
+    another and still texts of the same composition.
     """
     ranked = sorted(range(len(lengths)), key=lambda row: (lengths[row], row))
-    bits = max(1, (len(ranked) - 1).bit_length())
-    reversed_bits = (int(f"{number:0{bits}b}"[::-1], 2) for number in range(1 << bits))
-    return [ranked[place] for place in reversed_bits if place < len(ranked)]
+    steps = range(4 * len(ranked))
+    places = (int((0.5 + step * _GOLDEN) % 1 * len(ranked)) for step in steps)
+    return [ranked[place] for place in dict.fromkeys((*places, *range(len(ranked))))]
 
 
 def sample(corpus: Corpus, count: int) -> Corpus:

@@ -1,0 +1,71 @@
+"""The scorer of this program as a contestant; the one place that knows how it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from models.predict import Predictor
+from monitor.bench.contestant import BenchError, Labels, Precision, Setting
+from monitor.score.transformer import TransformerScorer
+
+_DTYPES: Final[dict[Precision, str]] = {"fp32": "float32", "bf16": "bfloat16"}
+
+
+class Ours:
+    """`Predictor` and its scorer, with the settings of the daemon."""
+
+    name = "monitor"
+
+    def __init__(self, setting: Setting, precision: Precision) -> None:
+        self.precision = precision
+        self._setting = setting
+        self._predictor: Predictor | None = None
+        self._scorer: TransformerScorer | None = None
+
+    def prepare(self) -> None:
+        self._predictor = Predictor.load(
+            self._setting.checkpoint,
+            device=self._setting.device,
+            dtype=_DTYPES[self.precision],
+            threads=self._setting.threads,
+        )
+        self._scorer = TransformerScorer(self._predictor)
+        self._scorer.warmup()
+
+    @property
+    def scorer(self) -> Any:
+        """The scorer itself: for `submit`, where it has one."""
+        return self._loaded()[1]
+
+    def label(self, texts: Sequence[str]) -> Labels:
+        found = self._loaded()[1].score(texts)
+        if found.failed.any():
+            raise BenchError(f"the scorer could not judge a text: {found.errors[0]}")
+        return np.stack((found.sentiment.argmax(1), found.topic.argmax(1)), axis=1)
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Tokenise alone."""
+        return self._loaded()[0].encode(texts)
+
+    def forward(self, ids: Sequence[Sequence[int]]) -> Labels:
+        """Judge rows of ids alone, without the tokeniser."""
+        found = self._loaded()[0].predict(ids)
+        return np.stack((found.sentiment.argmax(1), found.topic.argmax(1)), axis=1)
+
+    def close(self) -> None:
+        if self._scorer is not None:
+            self._scorer.close()
+        self._scorer = self._predictor = None
+
+    def _loaded(self) -> tuple[Predictor, TransformerScorer]:
+        if self._predictor is None or self._scorer is None:
+            raise BenchError("the scorer is closed, or was never prepared")
+        return self._predictor, self._scorer
+
+
+def ours(setting: Setting, precision: Precision) -> Ours:
+    """Return the scorer as a contestant."""
+    return Ours(setting, precision)

@@ -1,0 +1,114 @@
+"""The report as a picture: texts a second with the extremes of the rounds, and latencies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from monitor.bench.contestant import BenchError
+from monitor.bench.report import Report
+from monitor.bench.targets import OURS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_OURS: Final = "#2266aa"
+_PEER: Final = "#b8c4d0"
+_INK: Final = "#333333"
+_P99: Final = "#d98032"
+
+
+def draw(report: Report, path: Path) -> None:
+    """Write a PNG, SVG or PDF, as the name ends.
+
+    Raises:
+        BenchError: matplotlib is not installed, or the file cannot be written.
+    """
+    try:
+        import matplotlib as mpl
+    except ImportError as error:
+        raise BenchError("--plot needs matplotlib: pip install 'monitor[bench]'") from error
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    kinds = list(report.contests)
+    rows = max(1, len(kinds)) + bool(report.latencies)
+    bars = [len(report.contests[kind]) for kind in kinds]
+    heights = [*(bars or [1]), *([max(4, len(report.latencies) + 1)] if report.latencies else [])]
+    figure, axes = pyplot.subplots(
+        rows,
+        1,
+        figsize=(9, 1.2 * rows + 0.36 * sum(heights)),
+        height_ratios=heights,
+        squeeze=False,
+        layout="constrained",
+    )
+    panels = [row[0] for row in axes]
+    try:
+        for axis, kind in zip(panels, kinds, strict=False):
+            _speeds(axis, report, kind)
+        if report.latencies:
+            _latencies(panels[-1], report)
+        hardware: Any = report.hardware
+        place = hardware["gpu"]["name"] if report.device == "cuda" else hardware["cpu"]
+        figure.suptitle(
+            f"Texts in, labels out: {place}, {report.threads}"
+            f" thread{'s' if report.threads > 1 else ''}, {report.date[:10]}",
+            fontsize=11,
+            color=_INK,
+        )
+        figure.savefig(path, dpi=140)
+    except (OSError, ValueError) as error:
+        raise BenchError(f"{path}: the plot cannot be written ({error})") from error
+    finally:
+        pyplot.close(figure)
+
+
+def _speeds(axis: Axes, report: Report, kind: Any) -> None:
+    measured = [one for one in report.contests[kind] if one.refusal is None]
+    measured.sort(key=lambda one: one.texts_per_second)
+    centres = [one.texts_per_second for one in measured]
+    low = [one.texts_per_second - min(one.rates) for one in measured]
+    high = [max(one.rates) - one.texts_per_second for one in measured]
+    axis.barh(
+        [f"{one.name} {one.precision}" for one in measured],
+        centres,
+        xerr=[low, high],
+        color=[_OURS if one.name == OURS else _PEER for one in measured],
+        error_kw={"ecolor": _INK, "capsize": 3, "lw": 1},
+        height=0.7,
+    )
+    right = max((max(one.rates) for one in measured), default=1.0)
+    for place, one in enumerate(measured):
+        text = f"{one.texts_per_second:,.0f}" if one.texts_per_second >= 10 else f"{one.texts_per_second:.1f}"
+        axis.text(max(one.rates) + right * 0.015, place, text, va="center", fontsize=8, color=_INK)
+    axis.set_xlim(0, right * 1.1)
+    mean = report.lengths[kind].mean
+    _dress(axis, f"{kind}, {mean:.0f} tokens in the mean", "texts/s, median and extremes of rounds")
+
+
+def _latencies(axis: Axes, report: Report) -> None:
+    names = [f"{one.kind}, {one.share:.0%} of capacity" for one in report.latencies]
+    places = range(len(names))
+    for offset, label, colour, values in (
+        (0.2, "p50", _OURS, [one.p50 * 1e3 for one in report.latencies]),
+        (-0.2, "p99", _P99, [one.p99 * 1e3 for one in report.latencies]),
+    ):
+        axis.barh([p + offset for p in places], values, 0.36, label=label, color=colour)
+        for place, value in zip(places, values, strict=True):
+            axis.text(value * 1.04, place + offset, f"{value:,.0f}" if value >= 10 else f"{value:.1f}",
+                      va="center", fontsize=8, color=_INK)
+    axis.set_yticks(list(places), names)
+    axis.set_xscale("log")
+    axis.margins(x=0.12)
+    axis.invert_yaxis()
+    axis.legend(frameon=False, fontsize=8, loc="best")
+    _dress(axis, "open loop, Poisson arrivals", "ms from arrival to verdict (logarithmic)")
+
+
+def _dress(axis: Axes, title: str, label: str) -> None:
+    axis.set_title(title, loc="left", fontsize=10, color=_INK)
+    axis.set_xlabel(label, fontsize=8, color=_INK)
+    axis.tick_params(labelsize=8, colors=_INK)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
