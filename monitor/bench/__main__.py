@@ -10,9 +10,7 @@ from monitor.errors import MonitorError
 
 def main() -> None:
     """Run the one command: an error that a person can mend is one message and exit status 1."""
-    app = typer.Typer(
-        add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
-    )
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command(name="bench", epilog=EXAMPLES)(bench)
     try:
         app()

@@ -47,7 +47,9 @@ def bench(
     open_loop: Annotated[
         float | None,
         typer.Option(
-            "--open-loop", min=0, help="Seconds of Poisson arrivals at each load; default 20; 0: none."
+            "--open-loop",
+            min=0,
+            help="Seconds of Poisson arrivals at each load; default 20; 0: none.",
         ),
     ] = None,
     memory: Annotated[
@@ -94,10 +96,11 @@ def bench(
         seconds=seconds or (1.0 if quick else 3.0),
         texts=texts or (600 if quick else None),
         check=128 if quick else 400,
+        least_tokens=8_000 if quick else 40_000,
         seed=seed,
         model=model,
         parts=parts,
-        open_loop=(5.0 if quick else 20.0) if open_loop is None else open_loop,
+        open_loop=(4.0 if quick else 20.0) if open_loop is None else open_loop,
         memory=memory,
     )
 

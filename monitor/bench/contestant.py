@@ -43,6 +43,11 @@ class Contestant(Protocol):
     @property
     def precision(self) -> Precision: ...
 
+    @property
+    def sorts(self) -> bool:
+        """Whether it batches texts of like length, so that more texts make it faster."""
+        ...
+
     def prepare(self) -> None:
         """Load, convert and compile."""
         ...

@@ -54,7 +54,7 @@ class Writer:
     """Writes corpora, no text of which comes twice, from one random generator."""
 
     def __init__(self, seed: int, measure: Measure) -> None:
-        self._rng = Random(seed)
+        self._rng = Random(seed)  # noqa: S311
         self._measure = measure
         self._newsroom = Newsroom(self._rng, _START)
         self._day = 0
@@ -81,7 +81,8 @@ class Writer:
         low, high = LONG
         while True:
             target = self._rng.uniform(low, high)
-            joined, tokens = [], _SPECIALS
+            joined: list[str] = []
+            tokens = _SPECIALS
             # The sentence that crosses the target stays in every second text: no bias.
             while tokens < target:
                 while not self._sentences:

@@ -112,10 +112,10 @@ def resident() -> float:
 
 
 def _write(path: Path, checkpoint: Path, count: int, seed: int) -> None:
-    from models.backbone import Backbone, encode, load_tokenizer
+    from models.backbone import OWN, Backbone, encode, load_tokenizer
     from monitor.bench.corpus import Writer
 
-    tokenizer = load_tokenizer(Backbone(".", checkpoint, ""))
+    tokenizer = load_tokenizer(Backbone(OWN, checkpoint, ""))
     writer = Writer(seed, lambda texts: [len(row) for row in encode(tokenizer, texts)])
     with path.open("w", encoding="utf-8") as file:
         left = count

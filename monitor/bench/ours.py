@@ -11,6 +11,9 @@ from models.predict import Predictor
 from monitor.bench.contestant import BenchError, Labels, Precision, Setting
 from monitor.score.transformer import TransformerScorer
 
+BUDGET: Final = 1_024
+"""Tokens of a micro-batch, padding included: the daemon's default."""
+
 _DTYPES: Final[dict[Precision, str]] = {"fp32": "float32", "bf16": "bfloat16"}
 
 
@@ -18,6 +21,7 @@ class Ours:
     """`Predictor` and its scorer, with the settings of the daemon."""
 
     name = "monitor"
+    sorts = True
 
     def __init__(self, setting: Setting, precision: Precision) -> None:
         self.precision = precision
@@ -32,7 +36,7 @@ class Ours:
             dtype=_DTYPES[self.precision],
             threads=self._setting.threads,
         )
-        self._scorer = TransformerScorer(self._predictor)
+        self._scorer = TransformerScorer(self._predictor, BUDGET)
         self._scorer.warmup()
 
     @property
@@ -52,7 +56,7 @@ class Ours:
 
     def forward(self, ids: Sequence[Sequence[int]]) -> Labels:
         """Judge rows of ids alone, without the tokeniser."""
-        found = self._loaded()[0].predict(ids)
+        found = self._loaded()[0].predict(ids, budget=BUDGET)
         return np.stack((found.sentiment.argmax(1), found.topic.argmax(1)), axis=1)
 
     def close(self) -> None:

@@ -53,7 +53,7 @@ def take_apart(
     probe = sample(corpus, LEAST_TEXTS)
     scorer.label(probe.texts)
     rate = len(probe.texts) / seconds(lambda: scorer.label(probe.texts))
-    chosen = sample(corpus, max(LEAST_TEXTS, round(rate * plan.seconds)))
+    chosen = sample(corpus, _share(rate, corpus, plan))
     texts = chosen.texts
     ids = scorer.encode(texts)
     works = (
@@ -96,7 +96,7 @@ def as_shipped(
     start = clock()
     scorer.label(probe)
     rate = len(probe) / max(clock() - start, 1e-9)
-    texts = sample(corpus, max(LEAST_TEXTS, round(rate * plan.seconds))).texts
+    texts = sample(corpus, _share(rate, corpus, plan)).texts
     rates = []
     for _ in range(plan.rounds):
         start = clock()
@@ -104,3 +104,7 @@ def as_shipped(
         rates.append(len(texts) / max(clock() - start, 1e-9))
         advance(f"{corpus.kind}: {SHIPPED}", plan.seconds)
     return Part(corpus.kind, scorer.precision, SHIPPED, len(texts), rates)
+
+
+def _share(rate: float, corpus: Corpus, plan: Plan) -> int:
+    return round(max(rate * plan.seconds, plan.least_tokens / float(corpus.tokens.mean())))

@@ -29,13 +29,13 @@ def draw(report: Report, path: Path) -> None:
     except ImportError as error:
         raise BenchError("--plot needs matplotlib: pip install 'monitor[bench]'") from error
     mpl.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot as plt
 
     kinds = list(report.contests)
     rows = max(1, len(kinds)) + bool(report.latencies)
     bars = [len(report.contests[kind]) for kind in kinds]
     heights = [*(bars or [1]), *([max(4, len(report.latencies) + 1)] if report.latencies else [])]
-    figure, axes = pyplot.subplots(
+    figure, axes = plt.subplots(
         rows,
         1,
         figsize=(9, 1.2 * rows + 0.36 * sum(heights)),
@@ -61,7 +61,7 @@ def draw(report: Report, path: Path) -> None:
     except (OSError, ValueError) as error:
         raise BenchError(f"{path}: the plot cannot be written ({error})") from error
     finally:
-        pyplot.close(figure)
+        plt.close(figure)
 
 
 def _speeds(axis: Axes, report: Report, kind: Any) -> None:
@@ -80,30 +80,43 @@ def _speeds(axis: Axes, report: Report, kind: Any) -> None:
     )
     right = max((max(one.rates) for one in measured), default=1.0)
     for place, one in enumerate(measured):
-        text = f"{one.texts_per_second:,.0f}" if one.texts_per_second >= 10 else f"{one.texts_per_second:.1f}"
-        axis.text(max(one.rates) + right * 0.015, place, text, va="center", fontsize=8, color=_INK)
+        at = max(one.rates) + right * 0.015
+        axis.text(at, place, _short(one.texts_per_second), va="center", fontsize=8, color=_INK)
     axis.set_xlim(0, right * 1.1)
     mean = report.lengths[kind].mean
     _dress(axis, f"{kind}, {mean:.0f} tokens in the mean", "texts/s, median and extremes of rounds")
 
 
 def _latencies(axis: Axes, report: Report) -> None:
-    names = [f"{one.kind}, {one.share:.0%} of capacity" for one in report.latencies]
-    places = range(len(names))
-    for offset, label, colour, values in (
-        (0.2, "p50", _OURS, [one.p50 * 1e3 for one in report.latencies]),
-        (-0.2, "p99", _P99, [one.p99 * 1e3 for one in report.latencies]),
-    ):
-        axis.barh([p + offset for p in places], values, 0.36, label=label, color=colour)
+    places = list(range(len(report.latencies)))
+    p50 = [one.p50 * 1e3 for one in report.latencies]
+    p99 = [one.p99 * 1e3 for one in report.latencies]
+    axis.hlines(places, p50, p99, color=_PEER, lw=4, zorder=1)
+    for name, colour, values in (("p50", _OURS, p50), ("p99", _P99, p99)):
+        axis.scatter(values, places, s=42, color=colour, label=name, zorder=2)
         for place, value in zip(places, values, strict=True):
-            axis.text(value * 1.04, place + offset, f"{value:,.0f}" if value >= 10 else f"{value:.1f}",
-                      va="center", fontsize=8, color=_INK)
-    axis.set_yticks(list(places), names)
+            axis.annotate(
+                _short(value),
+                (value, place),
+                xytext=(0, 6),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+                color=_INK,
+            )
+    axis.set_yticks(places, [f"{one.kind}, {one.share:.0%} load" for one in report.latencies])
+    axis.set_ylim(len(places) - 0.5, -0.7)
     axis.set_xscale("log")
-    axis.margins(x=0.12)
-    axis.invert_yaxis()
-    axis.legend(frameon=False, fontsize=8, loc="best")
-    _dress(axis, "open loop, Poisson arrivals", "ms from arrival to verdict (logarithmic)")
+    axis.margins(x=0.1)
+    axis.xaxis.set_major_formatter(lambda value, _place: f"{value:,g}")
+    axis.legend(frameon=False, fontsize=8, loc="upper right", bbox_to_anchor=(1, 1.15), ncols=2)
+    _dress(
+        axis, "open loop, Poisson arrivals of single texts", "ms from arrival to verdict, log scale"
+    )
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 
 def _dress(axis: Axes, title: str, label: str) -> None:

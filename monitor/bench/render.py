@@ -22,6 +22,9 @@ def show(report: Report, console: Console) -> None:
     _head(report, console)
     for kind in report.contests:
         console.print(_contest(report, kind))
+        for one in report.contests[kind]:
+            if one.refusal is not None:
+                console.print(f"[red]{one.name} {one.precision}: {one.refusal}[/red]")
     for absent in report.absent:
         console.print(f"[dim]{absent.name} {absent.precision}: {absent.reason}[/dim]")
     if report.parts:
@@ -72,12 +75,12 @@ def _contest(report: Report, kind: Any) -> Table:
     for one in sorted(measured, key=lambda m: m.texts_per_second if m.rounds else 0, reverse=True):
         name = f"{one.name} {one.precision}"
         if one.refusal is not None:
-            table.add_row(name, f"[red]{one.refusal}[/red]")
+            table.add_row(name, "[red]not reported[/red]")
             continue
         peak = peaks.get(one.precision)
         table.add_row(
             f"[bold]{name}[/bold]" if one.name == OURS else name,
-            f"{_count(one.texts_per_second)} ({_count(min(one.rates))} to {_count(max(one.rates))})",
+            _rates(one.texts_per_second, one.rates),
             _count(one.tokens_per_second),
             f"{one.cpu_per_thousand:.2f}",
             _flops(one.flops_per_second),
@@ -104,8 +107,7 @@ def _parts(report: Report) -> Table:
         table.add_row(
             part.kind,
             f"{part.part} {part.precision}",
-            f"{_count(part.texts_per_second)} ({_count(min(part.rates))} to"
-            f" {_count(max(part.rates))})",
+            _rates(part.texts_per_second, part.rates),
             "–" if part.roof is None else f"{part.roof:.0%}",
         )
     return table
@@ -167,6 +169,10 @@ def _table(title: str) -> Table:
 
 def _figure(value: float, unit: str) -> str:
     return f"{value:.0%}" if unit == "%" else f"{value:.2f} x"
+
+
+def _rates(middle: float, rates: list[float]) -> str:
+    return f"{_count(middle)} ({_count(min(rates))} to {_count(max(rates))})"
 
 
 def _count(value: float) -> str:

@@ -29,11 +29,16 @@ Advance = Callable[[str, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured: `seconds` a round and contestant, `check` texts for the agreement."""
+    """How much is measured in each round.
+
+    `seconds` a contestant, but at least `LEAST_TEXTS`, or `least_tokens` where it sorts: among few
+    texts there is nothing to sort. `check` texts are compared with the reference's labels.
+    """
 
     rounds: int
     seconds: float
     check: int
+    least_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +121,8 @@ def measure(
 ) -> list[Measured]:
     """Measure all contestants, of which the first is the reference.
 
-    Each gets as many texts as it labels in `plan.seconds`, the same in all rounds, of the same
-    composition (`corpus.spread`). `between` runs before each round. A peer that raises is reported
+    Each gets as many texts as `plan` says, the same in all rounds, of the same composition
+    (`corpus.spread`). `between` runs before each round. A peer that raises is reported
     as failed and takes no further part; the reference must not fail.
     """
     order = spread([int(tokens) for tokens in corpus.tokens])
@@ -128,18 +133,20 @@ def measure(
     shares: list[list[int]] = []
     for contestant in contestants:
         failure, rate = None, 1.0
+        least = round(plan.least_tokens / float(corpus.tokens.mean())) if contestant.sorts else 0
+        least = max(LEAST_TEXTS, least)
         try:
             contestant.label(corpus.take(sorted(order[:_FIRST])).texts)  # the first pass compiles
             rate = _rate(contestant, corpus, order[:_GUESS], clock)
-            if rate * plan.seconds > _GUESS:
+            if rate * plan.seconds > least:
                 # What a small call costs beside its texts would make the share too small.
-                more = order[: _share(rate, plan.seconds / 4, len(order))]
+                more = order[: round(rate * plan.seconds / 4)]
                 rate = max(rate, _rate(contestant, corpus, more, clock))
-        except Exception as error:  # noqa: BLE001 - foreign code raises whatever it likes
+        except Exception as error:
             if contestant is reference:
                 raise
             failure = f"failed: {_first_line(error)}"
-        rows = sorted(order[: _share(rate, plan.seconds, len(order))])
+        rows = sorted(order[: max(least, round(rate * plan.seconds))])
         tokens = [int(count) for count in corpus.tokens[rows]]
         shares.append(rows)
         found.append(
@@ -194,10 +201,6 @@ def _rate(contestant: Contestant, corpus: Corpus, rows: Sequence[int], clock: Cl
     start = clock()
     contestant.label(texts)
     return len(texts) / max(clock() - start, 1e-9)
-
-
-def _share(rate: float, seconds: float, all_of_them: int) -> int:
-    return min(all_of_them, max(LEAST_TEXTS, round(rate * seconds)))
 
 
 def _first_line(error: Exception) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, cast
 import torch
 
 from models import manifest as manifests
-from models.backbone import Backbone, encode, load_tokenizer
+from models.backbone import OWN, Backbone, encode, load_tokenizer
 from models.device import choose_device, has_native_bfloat16
 from models.errors import ModelError
 from models.predict import DEFAULT
@@ -46,6 +46,7 @@ class Options:
     seconds: float  # a round of one contestant
     texts: int | None  # of a corpus
     check: int  # texts whose labels are compared
+    least_tokens: int  # of a round, of whoever sorts
     seed: int
     model: str  # default, bert-base-random or a folder
     parts: bool
@@ -54,7 +55,7 @@ class Options:
 
     @property
     def plan(self) -> Plan:
-        return Plan(self.rounds, self.seconds, self.check)
+        return Plan(self.rounds, self.seconds, self.check, self.least_tokens)
 
 
 def run(options: Options, now: datetime, progress: Progress) -> Report:
@@ -173,7 +174,7 @@ def _folder(model: str) -> Path:
 
 
 def _corpora(setting: Setting, options: Options, progress: Progress) -> list[Corpus]:
-    tokenizer = load_tokenizer(Backbone(".", setting.checkpoint, ""))
+    tokenizer = load_tokenizer(Backbone(OWN, setting.checkpoint, ""))
     writer = Writer(options.seed, lambda texts: [len(row) for row in encode(tokenizer, texts)])
     found = []
     for kind in options.kinds:
@@ -269,9 +270,7 @@ def _open_loop(
                     count = min(_MOST_ARRIVALS, max(1, round(rate * options.open_loop)))
                     moments = openloop.arrivals(rate, count, options.seed)
                     seconds = openloop.run(submit, corpus.texts, moments)
-                    report.latencies.append(
-                        openloop.summarise(corpus.kind, share, rate, seconds)
-                    )
+                    report.latencies.append(openloop.summarise(corpus.kind, share, rate, seconds))
                     progress.advance(f"{corpus.kind}: open loop {share:.0%}", options.open_loop)
         finally:
             close()
@@ -322,9 +321,7 @@ def _hush() -> None:
 
     from transformers.utils import logging as transformers_logging
 
-    transformers_logging.set_verbosity_error()
+    transformers_logging.set_verbosity(logging.CRITICAL)  # of pipelines over a class it knows not
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     for name in ("sentence_transformers", "onnxruntime", "torch.onnx", "fusion_base"):
         logging.getLogger(name).setLevel(logging.ERROR)
-
-

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from models.backbone import OWN, Backbone, load_encoder
 from models.labels import LABELS
 from monitor.bench.checkpoint import heads
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 NAMES = tuple(f"{task}:{name}" for task, names in LABELS.items() for name in names)
 """Columns of the logits; a pipeline's labels."""
@@ -20,15 +21,18 @@ NAMES = tuple(f"{task}:{name}" for task, names in LABELS.items() for name in nam
 
 def classifier(checkpoint: Path, attention: str = "sdpa") -> PreTrainedModel:
     """Return a float32 model whose forward gives logits [n, 23], as AutoModelFor… classes do."""
-    from transformers import AutoConfig, AutoModel, PreTrainedModel
+    from transformers import AutoConfig, PreTrainedModel
     from transformers.modeling_outputs import SequenceClassifierOutput
 
+    encoder = load_encoder(Backbone(OWN, checkpoint, ""))
+    encoder.set_attn_implementation(attention)
+    # A config of its own: the attention is the encoder's matter.
     config = AutoConfig.from_pretrained(checkpoint, local_files_only=True)
     config.id2label = dict(enumerate(NAMES))
     config.label2id = {name: index for index, name in enumerate(NAMES)}
     config.problem_type = "multi_label_classification"
 
-    class MeanPooledForSequenceClassification(PreTrainedModel):  # type: ignore[misc]
+    class MeanPooledForSequenceClassification(PreTrainedModel):  # type: ignore[no-untyped-call]
         """Encoder, mean over the real tokens, one linear layer with the classes of both heads."""
 
         config_class = type(config)
@@ -49,28 +53,17 @@ def classifier(checkpoint: Path, attention: str = "sdpa") -> PreTrainedModel:
             pooled = (states * mask).sum(1) / mask.sum(1)
             return SequenceClassifierOutput(logits=self.classifier(pooled))
 
-    encoder = AutoModel.from_pretrained(
-        checkpoint,
-        local_files_only=True,
-        dtype=torch.float32,
-        attn_implementation=attention,
-        add_pooling_layer=False,
-    )
     model: PreTrainedModel = MeanPooledForSequenceClassification(encoder, *heads(checkpoint))
-    return model.eval().requires_grad_(False)
+    model.eval()  # type: ignore[no-untyped-call]
+    model.requires_grad_(False)
+    return model
 
 
-def tokenizer(checkpoint: Path) -> PreTrainedTokenizerFast:
+def tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
     """Return transformers' tokeniser of the checkpoint."""
-    from transformers import PreTrainedTokenizerFast
+    from transformers import AutoTokenizer
 
-    found: PreTrainedTokenizerFast = PreTrainedTokenizerFast(
-        tokenizer_file=str(checkpoint / "tokenizer.json"),
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-        model_input_names=["input_ids", "attention_mask"],
+    found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        checkpoint, local_files_only=True
     )
     return found

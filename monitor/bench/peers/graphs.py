@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from torch import Tensor
 
-from models.backbone import Backbone, encode, load_tokenizer
+from models.backbone import OWN, Backbone, encode, load_tokenizer
 from monitor.bench.contestant import BenchError, Floats, Labels, Precision, Setting, labels_of
 from monitor.bench.padded import Ids, sorted_logits
 from monitor.bench.peers.classifier import classifier
@@ -41,6 +42,7 @@ class _Graph:
     """Tokenises, sorts, pads and labels; what runs the graph is the subclass's."""
 
     name = ""
+    sorts = True
 
     def __init__(self, setting: Setting, precision: Precision) -> None:
         self.precision = precision
@@ -49,8 +51,9 @@ class _Graph:
 
     def prepare(self) -> None:
         folder = self._setting.checkpoint
-        self._tokenizer = load_tokenizer(Backbone(".", folder, ""), self._setting.max_length)
-        self._pad = self._tokenizer.token_to_id("[PAD]")
+        self._tokenizer = load_tokenizer(Backbone(OWN, folder, ""), self._setting.max_length)
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        self._pad = int(config.get("pad_token_id") or 0)
         self._run = self._compile(folder)
 
     def label(self, texts: Sequence[str]) -> Labels:

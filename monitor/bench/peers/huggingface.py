@@ -16,6 +16,8 @@ from monitor.bench.peers.classifier import classifier, tokenizer
 class Pipeline:
     """`pipeline("text-classification")` over the classifier of `peers.classifier`."""
 
+    sorts = False
+
     def __init__(self, setting: Setting, precision: Precision, batch: int) -> None:
         self.name = "HF pipeline 1-by-1" if batch == 1 else f"HF pipeline b{batch}"
         self.precision = precision
@@ -24,11 +26,13 @@ class Pipeline:
         self._pipeline: Any = None
 
     def prepare(self) -> None:
-        from transformers import pipeline
+        import transformers
 
+        # Its overloads know only models that it names itself.
+        pipeline: Any = transformers.pipeline
         model = classifier(self._setting.checkpoint)
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
-        model.to(device=self._setting.device, dtype=dtype)
+        torch.nn.Module.to(model, device=self._setting.device, dtype=dtype)
         self._pipeline = pipeline(
             "text-classification",
             model=model,
@@ -38,14 +42,14 @@ class Pipeline:
             top_k=None,
         )
 
-    @torch.inference_mode()
     def label(self, texts: Sequence[str]) -> Labels:
-        found = self._pipeline(
-            list(texts),
-            batch_size=self._batch,
-            truncation=True,
-            max_length=self._setting.max_length,
-        )
+        with torch.inference_mode():
+            found = self._pipeline(
+                list(texts),
+                batch_size=self._batch,
+                truncation=True,
+                max_length=self._setting.max_length,
+            )
         return np.array([_best(scores) for scores in found], np.int64)
 
     def close(self) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-import torch
-
 from monitor.bench.checkpoint import heads
 from monitor.bench.contestant import Labels, Precision, Setting, labels_of
 
@@ -17,6 +15,7 @@ class SentenceTransformers:
     """`SentenceTransformer(checkpoint)`, which pools by the mean when nothing else is said."""
 
     name = f"sentence-transformers b{BATCH}"
+    sorts = True
 
     def __init__(self, setting: Setting, precision: Precision) -> None:
         self.precision = precision
@@ -34,7 +33,6 @@ class SentenceTransformers:
         weight, bias = heads(folder)
         self._weight, self._bias = weight.float().numpy().T, bias.float().numpy()
 
-    @torch.inference_mode()
     def label(self, texts: Sequence[str]) -> Labels:
         embeddings = self._model.encode(
             list(texts), batch_size=BATCH, show_progress_bar=False, convert_to_tensor=True
