@@ -35,7 +35,9 @@ def bench(
     ] = None,
     texts: Annotated[
         int | None,
-        typer.Option(min=64, help="Of a corpus; default 2,000 on a CPU, 20,000 with CUDA."),
+        typer.Option(
+            min=64, help="Of a corpus (long: a quarter); default 2,000, with CUDA 20,000."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the texts and of their arrivals.")] = 7,
     model: Annotated[
@@ -78,8 +80,13 @@ def bench(
 
     from rich.console import Console
 
-    from monitor.bench.corpus import KINDS
-    from monitor.bench.run import RANDOM, Options, run
+    try:
+        from monitor.bench.corpus import KINDS
+        from monitor.bench.run import RANDOM, Options, run
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"monitor bench needs the package {error.name}; run: pip install 'monitor[bench]'"
+        ) from error
 
     unknown = [name for name in corpus or () if name not in KINDS]
     if unknown:
@@ -94,7 +101,7 @@ def bench(
         kinds=tuple(kind for kind in KINDS if kind in (corpus or (KINDS[:1] if quick else KINDS))),
         rounds=rounds or (3 if quick else 5),
         seconds=seconds or (1.0 if quick else 3.0),
-        texts=texts or (600 if quick else None),
+        texts=texts,
         check=128 if quick else 400,
         least_tokens=8_000 if quick else 40_000,
         seed=seed,
@@ -102,6 +109,7 @@ def bench(
         parts=parts,
         open_loop=(4.0 if quick else 20.0) if open_loop is None else open_loop,
         memory=memory,
+        quick=quick,
     )
 
     from monitor.bench.bar import Bar

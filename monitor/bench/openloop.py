@@ -25,6 +25,7 @@ PATIENCE: Final = 120.0
 """Seconds for the last verdict."""
 _BACK_OFF: Final = 0.001
 _LOOK_AHEAD: Final = 512
+_CHUNK: Final = 256
 
 Clock = Callable[[], float]
 
@@ -80,22 +81,30 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def offer(
     schedule: Sequence[float],
-    submit: Callable[[int], bool],
+    submit: Callable[[int, int], bool],
     *,
     clock: Clock = time.perf_counter,
     sleep: Callable[[float], None] = time.sleep,
 ) -> float:
-    """Hand over number i at its moment `schedule[i]`, or as soon after as it is taken.
+    """Hand over each text at its moment, or as soon after as it is taken.
 
-    `submit` returns whether it took it; what is refused is offered again, and those behind wait.
+    `submit(begin, end)` is given all that are due by now, one unless it or the clock is late, and
+    returns whether it took them; what is refused is offered again, and those behind wait.
     Returns the start on the clock, to which the schedule is relative.
     """
     start = clock()
-    for number, due in enumerate(schedule):
-        wait = start + due - clock()
+    begin = 0
+    while begin < len(schedule):
+        wait = start + schedule[begin] - clock()
         if wait > 0:
             sleep(wait)
-        while not submit(number):
+        now = clock() - start
+        end = begin + 1
+        while end < min(len(schedule), begin + _CHUNK) and schedule[end] <= now:
+            end += 1
+        if submit(begin, end):
+            begin = end
+        else:
             sleep(_BACK_OFF)
     return start
 
@@ -113,26 +122,27 @@ def run(
     Raises:
         BenchError: a verdict did not come.
     """
-    waiting: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
+    waiting: queue.SimpleQueue[tuple[Ticket, int] | None] = queue.SimpleQueue()
     finished: list[float] = []
-    failures: list[BaseException] = []
+    failures: list[Exception] = []
 
     def collect() -> None:
         # Verdicts come in the order of submission; where not, the earlier one's wait counts.
-        while (ticket := waiting.get()) is not None:
+        while (item := waiting.get()) is not None:
+            ticket, count = item
             try:
                 ticket.result(patience)
             except Exception as error:  # noqa: BLE001 - it is raised again in the caller's thread
                 failures.append(error)
                 return
-            finished.append(clock())
+            finished.extend([clock()] * count)
 
-    def hand_over(number: int) -> bool:
+    def hand_over(begin: int, end: int) -> bool:
         if failures:
             return True
-        ticket = submit([texts[number % len(texts)]])
+        ticket = submit([texts[number % len(texts)] for number in range(begin, end)])
         if ticket is not None:
-            waiting.put(ticket)
+            waiting.put((ticket, end - begin))
         return ticket is not None
 
     collector = threading.Thread(target=collect, name="bench-collect", daemon=True)

@@ -32,7 +32,13 @@ from monitor.bench.rounds import Plan, measure
 SHIPPED: Final = "default"
 RANDOM: Final = "bert-base-random"
 _MOST_ARRIVALS: Final = 200_000
-_TEXTS: Final = {"cpu": 2_000, "cuda": 20_000}
+_TEXTS: Final = {
+    ("cpu", True): 600,
+    ("cpu", False): 2_000,
+    ("cuda", True): 4_000,
+    ("cuda", False): 20_000,
+}
+"""Of a corpus, by device and whether it is a quick run; a quarter as many long ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,7 @@ class Options:
     parts: bool
     open_loop: float  # seconds of arrivals, 0 for none
     memory: int  # texts, 0 for none
+    quick: bool
 
     @property
     def plan(self) -> Plan:
@@ -177,8 +184,9 @@ def _corpora(setting: Setting, options: Options, progress: Progress) -> list[Cor
     tokenizer = load_tokenizer(Backbone(OWN, setting.checkpoint, ""))
     writer = Writer(options.seed, lambda texts: [len(row) for row in encode(tokenizer, texts)])
     found = []
+    count = options.texts or _TEXTS[setting.device, options.quick]
     for kind in options.kinds:
-        found.append(writer.write(kind, options.texts or _TEXTS[setting.device]))
+        found.append(writer.write(kind, count // 4 if kind == "long" else count))
         progress.advance(f"{kind}: texts written", 1)
     return found
 
