@@ -99,7 +99,7 @@ def bench(
         device=device,
         threads=threads,
         kinds=tuple(kind for kind in KINDS if kind in (corpus or (KINDS[:1] if quick else KINDS))),
-        rounds=rounds or (3 if quick else 5),
+        rounds=rounds or (2 if quick else 5),
         seconds=seconds or (1.0 if quick else 3.0),
         texts=texts,
         check=128 if quick else 400,

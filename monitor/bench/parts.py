@@ -56,6 +56,8 @@ def take_apart(
     chosen = sample(corpus, _share(rate, corpus, plan))
     texts = chosen.texts
     ids = scorer.encode(texts)
+    # Texts of the corpus's mean length, as in `rounds.Measured`.
+    equivalent = float(chosen.tokens.sum() / corpus.tokens.mean())
     works = (
         lambda: scorer.encode(texts),
         lambda: scorer.forward(ids),
@@ -64,11 +66,11 @@ def take_apart(
     rates: tuple[list[float], ...] = ([], [], [])
     for number in range(plan.rounds + 1):
         for place, work in enumerate(works):
-            found = len(texts) / seconds(work)
+            found = equivalent / seconds(work)
             if number:
                 rates[place].append(found)
             advance(f"{corpus.kind}: {PARTS[place]}", plan.seconds)
-    needed = flops([int(tokens) for tokens in chosen.tokens]) / len(texts)
+    needed = flops([int(tokens) for tokens in chosen.tokens]) / equivalent
     return [
         Part(
             corpus.kind,
@@ -96,12 +98,14 @@ def as_shipped(
     start = clock()
     scorer.label(probe)
     rate = len(probe) / max(clock() - start, 1e-9)
-    texts = sample(corpus, _share(rate, corpus, plan)).texts
+    chosen = sample(corpus, _share(rate, corpus, plan))
+    texts = chosen.texts
+    equivalent = float(chosen.tokens.sum() / corpus.tokens.mean())
     rates = []
     for _ in range(plan.rounds):
         start = clock()
         scorer.label(texts)
-        rates.append(len(texts) / max(clock() - start, 1e-9))
+        rates.append(equivalent / max(clock() - start, 1e-9))
         advance(f"{corpus.kind}: {SHIPPED}", plan.seconds)
     return Part(corpus.kind, scorer.precision, SHIPPED, len(texts), rates)
 

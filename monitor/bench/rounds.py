@@ -51,13 +51,18 @@ class Round:
 
 @dataclass(slots=True)
 class Measured:
-    """A contestant on a corpus."""
+    """A contestant on a corpus.
+
+    Texts are those of the whole corpus's mean length, `mean_tokens`: a contestant that is slow
+    labels few, whose mean may be another.
+    """
 
     name: str
     precision: Precision
     texts: int  # of a round
     tokens: int  # of a round, padding not included
     flops: float  # useful ones of a round
+    mean_tokens: float  # of a text of the whole corpus
     rounds: list[Round] = field(default_factory=list)
     agreement: float = 1.0
     compared: int = 0  # labels
@@ -66,7 +71,7 @@ class Measured:
     @property
     def rates(self) -> list[float]:
         """Texts a second, each round."""
-        return [self.texts / round_.seconds for round_ in self.rounds]
+        return [self.tokens / self.mean_tokens / round_.seconds for round_ in self.rounds]
 
     @property
     def texts_per_second(self) -> float:
@@ -74,16 +79,17 @@ class Measured:
 
     @property
     def tokens_per_second(self) -> float:
-        return self.texts_per_second * self.tokens / self.texts
+        return self.texts_per_second * self.mean_tokens
 
     @property
     def cpu_per_thousand(self) -> float:
         """CPU seconds for 1,000 texts."""
-        return median(round_.cpu for round_ in self.rounds) / self.texts * 1_000
+        cpu = median(round_.cpu for round_ in self.rounds)
+        return cpu * 1_000 * self.mean_tokens / self.tokens
 
     @property
     def flops_per_second(self) -> float:
-        return self.texts_per_second * self.flops / self.texts
+        return self.tokens_per_second * self.flops / self.tokens
 
     @property
     def refusal(self) -> str | None:
@@ -156,6 +162,7 @@ def measure(
                 len(rows),
                 sum(tokens),
                 flops(tokens),
+                float(corpus.tokens.mean()),
                 failure=failure,
             )
         )

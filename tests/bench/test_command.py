@@ -77,7 +77,7 @@ def test_memory_is_watched_over_the_texts_asked_for(tmp_path: Path) -> None:
 
 def test_the_plot_is_a_picture_also_where_nobody_may_be_reported(tmp_path: Path) -> None:
     def contestant(agreement: float) -> Measured:
-        return Measured("monitor", "fp32", 10, 100, 1.0, [Round(1.0, 1.0)], agreement, 20)
+        return Measured("monitor", "fp32", 10, 100, 1.0, 10.0, [Round(1.0, 1.0)], agreement, 20)
 
     for agreed in (1.0, 0.5):
         path = tmp_path / f"{agreed}.png"
