@@ -138,21 +138,13 @@ def measure(
     found: list[Measured] = []
     shares: list[list[int]] = []
     for contestant in contestants:
-        failure, rate = None, 1.0
-        least = round(plan.least_tokens / float(corpus.tokens.mean())) if contestant.sorts else 0
-        least = max(LEAST_TEXTS, least)
+        failure = None
         try:
-            contestant.label(corpus.take(sorted(order[:_FIRST])).texts)  # the first pass compiles
-            rate = _rate(contestant, corpus, order[:_GUESS], clock)
-            if rate * plan.seconds > least:
-                # What a small call costs beside its texts would make the share too small.
-                more = order[: round(rate * plan.seconds / 4)]
-                rate = max(rate, _rate(contestant, corpus, more, clock))
+            rows = _share(contestant, corpus, order, plan, clock)
         except Exception as error:
             if contestant is reference:
                 raise
-            failure = f"failed: {_first_line(error)}"
-        rows = sorted(order[: max(least, round(rate * plan.seconds))])
+            failure, rows = f"failed: {_first_line(error)}", sorted(order[:LEAST_TEXTS])
         tokens = [int(count) for count in corpus.tokens[rows]]
         shares.append(rows)
         found.append(
@@ -201,6 +193,21 @@ def _turn(
     compared = truth[rows][:, 0] >= 0
     one.compared = int(compared.sum()) * 2
     one.agreement = min(one.agreement, agreement(labels[compared], truth[rows][compared]))
+
+
+def _share(
+    contestant: Contestant, corpus: Corpus, order: Sequence[int], plan: Plan, clock: Clock
+) -> list[int]:
+    """The rows of a round of this contestant, which is warmed up on the way."""
+    least = round(plan.least_tokens / float(corpus.tokens.mean())) if contestant.sorts else 0
+    least = max(LEAST_TEXTS, least)
+    contestant.label(corpus.take(sorted(order[:_FIRST])).texts)  # the first pass compiles
+    rate = _rate(contestant, corpus, order[:_GUESS], clock)
+    if rate * plan.seconds > least:
+        # What a small call costs beside its texts would make the share too small.
+        more = order[: max(_GUESS, round(rate * plan.seconds / 4))]
+        rate = max(rate, _rate(contestant, corpus, more, clock))
+    return sorted(order[: max(least, round(rate * plan.seconds))])
 
 
 def _rate(contestant: Contestant, corpus: Corpus, rows: Sequence[int], clock: Clock) -> float:

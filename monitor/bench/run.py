@@ -89,6 +89,8 @@ class Progress:
 
 def _run(options: Options, now: datetime, progress: Progress) -> Report:
     device = cast('Literal["cpu", "cuda"]', choose_device(options.device))
+    if options.model != RANDOM:
+        _folder(options.model)  # an error before anything is changed or loaded
     threads = options.threads or (1 if device == "cpu" else cores())
     _same_threads(threads)
     _hush()

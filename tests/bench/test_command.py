@@ -67,12 +67,14 @@ def test_it_starts_where_the_rest_of_the_monitor_is_missing() -> None:
 
 def test_memory_is_watched_over_the_texts_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "bench.json"
-    arguments = ["bench", "--device", "cpu", "--memory", "60", "--json", str(path)]
-    found = CliRunner().invoke(app, arguments)
-    assert 0 == found.exit_code, found.output
+    arguments = ["--device", "cpu", "--memory", "60", "--json", str(path)]
+    found = subprocess.run(
+        [sys.executable, "-m", "monitor.bench", *arguments], capture_output=True, text=True
+    )
+    assert 0 == found.returncode, found.stderr
     memory = json.loads(path.read_text("utf-8"))["memory"]
     assert list(range(0, 61, 6)) == [mark["texts"] for mark in memory["marks_mb"]]
-    assert "last third adds" in found.output
+    assert "last third adds" in found.stdout
 
 
 def test_the_plot_is_a_picture_also_where_nobody_may_be_reported(tmp_path: Path) -> None:
