@@ -109,6 +109,9 @@ def _latencies(axis: Axes, report: Report) -> None:
     axis.set_xscale("log")
     axis.margins(x=0.1)
     axis.xaxis.set_major_formatter(lambda value, _place: f"{value:,g}")
+    if max(p99) < 10 * min(p50):  # hardly a power of ten lies within
+        axis.xaxis.set_minor_formatter(lambda value, _place: f"{value:,g}")
+    axis.tick_params(which="minor", labelsize=8, labelcolor=_INK)
     axis.legend(frameon=False, fontsize=8, loc="upper right", bbox_to_anchor=(1, 1.15), ncols=2)
     _dress(
         axis, "open loop, Poisson arrivals of single texts", "ms from arrival to verdict, log scale"
