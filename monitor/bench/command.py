@@ -91,6 +91,8 @@ def bench(
     unknown = [name for name in corpus or () if name not in KINDS]
     if unknown:
         raise ConfigError(f"--corpus {unknown[0]}: choose among {', '.join(KINDS)}")
+    if memory and model == RANDOM:
+        raise ConfigError(f"--memory watches a model as it is shipped, not {RANDOM}")
     if plot is not None and (memory or model == RANDOM):
         raise ConfigError(f"--plot draws the comparison, which --memory and {RANDOM} have not")
     for path in (json_file, plot):

@@ -76,14 +76,16 @@ def watch(
     return marks
 
 
-def write_texts(path: Path, checkpoint: Path, count: int, seed: int) -> None:
+def write_texts(path: Path, model: Path, count: int, seed: int) -> None:
     """Write `count` distinct texts of the mix, one JSON string a line, in a process of its own.
+
+    `model` is a model directory, whose tokeniser measures them.
 
     Raises:
         BenchError: that process failed; its own error stands before.
     """
     worker = multiprocessing.get_context("spawn").Process(
-        target=_write, args=(path, checkpoint, count, seed)
+        target=_write, args=(path, model, count, seed)
     )
     worker.start()
     worker.join()
@@ -111,11 +113,12 @@ def resident() -> float:
     return float(psutil.Process().memory_info().rss) / 1e6
 
 
-def _write(path: Path, checkpoint: Path, count: int, seed: int) -> None:
-    from models.backbone import OWN, Backbone, encode, load_tokenizer
+def _write(path: Path, model: Path, count: int, seed: int) -> None:
+    from models import manifest as manifests
+    from models.backbone import encode, find, load_tokenizer
     from monitor.bench.corpus import Writer
 
-    tokenizer = load_tokenizer(Backbone(OWN, checkpoint, ""))
+    tokenizer = load_tokenizer(find(manifests.read(model).backbone.name, model))
     writer = Writer(seed, lambda texts: [len(row) for row in encode(tokenizer, texts)])
     with path.open("w", encoding="utf-8") as file:
         left = count

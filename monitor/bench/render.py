@@ -164,7 +164,9 @@ def _targets(targets: list[Target]) -> Table:
 
 
 def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table.min_width = len(title)  # else a narrow table folds its title
+    return table
 
 
 def _figure(value: float, unit: str) -> str:

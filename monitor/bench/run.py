@@ -93,7 +93,6 @@ def _run(options: Options, now: datetime, progress: Progress) -> Report:
         _folder(options.model)  # an error before anything is changed or loaded
     threads = options.threads or (1 if device == "cpu" else cores())
     _same_threads(threads)
-    _hush()
     report = Report(
         date=now.isoformat(timespec="seconds"),
         options=asdict(options),
@@ -105,11 +104,13 @@ def _run(options: Options, now: datetime, progress: Progress) -> Report:
     )
     with tempfile.TemporaryDirectory(prefix="monitor-bench-") as folder:
         path = Path(folder) / "model"
-        length = _checkpoint(path, options.model)
-        setting = Setting(path, device, threads, length)
         if options.memory:
+            # Nothing else is loaded into this process before.
+            setting = Setting(_folder(options.model), device, threads, checkpoint.LENGTH)
             report.memory = _memory(setting, options, Path(folder) / "texts.jsonl", progress)
         else:
+            _hush()
+            setting = Setting(path, device, threads, _checkpoint(path, options.model))
             _measure(setting, options, report, progress)
     return report
 
@@ -160,7 +161,7 @@ def _measure(setting: Setting, options: Options, report: Report, progress: Progr
         _open_loop(setting, options, best, corpora, capacity, report, progress)
     mix = report.contests.get("mix", [])
     if setting.device == "cuda":
-        report.targets = targets.on_cuda(mix, report.parts, options.model)
+        report.targets = targets.on_cuda(mix, report.parts, shape.hidden)
     elif mix:
         report.targets = targets.on_cpu(mix, {p: peak.of(p) for p in precisions})
 
@@ -294,9 +295,7 @@ def _memory(
     progress.advance("memory: writing the texts", 0)
     memory.write_texts(path, setting.checkpoint, options.memory, options.seed)
     best: Precision = "bf16" if has_native_bfloat16(setting.device) else "fp32"
-    folder = setting.checkpoint if options.model == RANDOM else _folder(options.model)
-    shipped = Setting(folder, setting.device, setting.threads, setting.max_length)
-    with _scorer(shipped, best) as scorer:
+    with _scorer(setting, best) as scorer:
         return memory.watch(
             scorer.label,
             memory.read_texts(path),

@@ -116,12 +116,12 @@ def test_a_gpu_is_measured_against_its_peer_its_roof_and_its_own_parts() -> None
         part("device only", 400.0, 0.3),
         part("end to end", 160.0),
     ]
-    reached = [(t.reached, t.verdict) for t in targets.on_cuda(mix, parts, "default")]
+    reached = [(t.reached, t.verdict) for t in targets.on_cuda(mix, parts, 384)]
     assert [(4.0, "met"), (0.3, "met"), (pytest.approx(160 / 190), "met")] == reached
 
 
-def test_a_base_size_with_random_weights_has_a_roof_of_its_own_and_no_peers() -> None:
-    found = targets.on_cuda([], [part("device only", 400.0, 0.3)], "bert-base-random")
+def test_a_base_size_has_a_roof_of_its_own_and_without_peers_no_ratio() -> None:
+    found = targets.on_cuda([], [part("device only", 400.0, 0.3)], 768)
     assert [(0.4, "missed"), (0.8, "not measured")] == [(t.wanted, t.verdict) for t in found]
 
 
