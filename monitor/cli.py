@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from monitor.bench.command import EXAMPLES, bench
 from monitor.errors import MonitorError
 
 app = typer.Typer(
@@ -113,6 +114,9 @@ def migrate(config: Config = None) -> None:
 
     found, now = upgrade(load_settings(config).store.url)
     typer.echo(f"tables: {found or 'none'} → {now}")
+
+
+app.command(epilog=EXAMPLES)(bench)
 
 
 def main() -> None:

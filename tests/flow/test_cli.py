@@ -19,7 +19,7 @@ from monitor.config import Kafka
 from monitor.demo.broker import EmbeddedBroker
 from monitor.source.settings import KafkaSettings
 
-COMMANDS = ("run", "demo", "replay", "check", "migrate")
+COMMANDS = ("bench", "run", "demo", "replay", "check", "migrate")
 
 
 @dataclass(frozen=True)

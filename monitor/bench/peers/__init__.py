@@ -1,0 +1,1 @@
+"""The peers: other ways to run the same network over the same texts."""
