@@ -58,8 +58,12 @@ class Begun:
     """Texts whose passes are under way."""
 
     def __init__(
-        self, pending: Pending, cuts: Sequence[Sequence[Sequence[int]]], manifest: Manifest
+        self,
+        pending: Pending,
+        cuts: Sequence[Sequence[Sequence[int]]] | None,
+        manifest: Manifest,
     ) -> None:
+        """`cuts`: the windows of each text; None where each text is one."""
         self._pending = pending
         self._cuts = cuts
         self._manifest = manifest
@@ -70,6 +74,8 @@ class Begun:
         for task, names in LABELS.items():
             heads[task] = found[:, first : first + len(names)]
             first += len(names)
+        if self._cuts is None:
+            return heads
         return pool_all(heads, self._cuts, self._manifest.windows.pooling)
 
     def result(self) -> Probabilities:
@@ -218,8 +224,11 @@ class Predictor:
         Raises:
             ValueError: a row without tokens, or longer than what `encode` returns.
         """
-        cuts = [self._reader.cut(row) for row in ids]
-        windows = [window for cut in cuts for window in cut]
+        windows: Sequence[Sequence[int]] = ids
+        cuts = None
+        if not all(0 < len(row) <= self._reader.length for row in ids):
+            cuts = [self._reader.cut(row) for row in ids]
+            windows = [window for cut in cuts for window in cut]
         pending = self._forward.begin(windows, self.budget if budget is None else budget)
         return Begun(pending, cuts, self.manifest)
 

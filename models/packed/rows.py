@@ -83,7 +83,7 @@ def pack(rows: Sequence[Row]) -> Packed:
 
 def flat(rows: Sequence[Row]) -> Ints:
     """Return the tokens of all rows in one line, int32."""
-    if rows and all(isinstance(row, np.ndarray) for row in rows):
+    if rows and isinstance(rows[0], np.ndarray):
         return np.concatenate(rows).astype(_KIND, copy=False)
     return np.fromiter(chain.from_iterable(rows), _KIND, sum(map(len, rows)))
 
