@@ -102,13 +102,27 @@ class Model(_Section):
     """Seconds between two looks at the registry."""
     path: Path | None = None
     """A folder written by ``python -m models train``, in place of the registry."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda|cuda:[0-9]+|all)$")] = "auto"
+    """``auto``: the first GPU where there is one, else the CPU; ``all``: every GPU, each with its
+    own copy of the model."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: Annotated[int, Field(ge=1)] = 1
     """Threads of the model on a CPU. Two on a machine with a busy neighbour wait for each other and
     are slower than one; ask for more only where the cores are free."""
-    batch_tokens: Annotated[int, Field(ge=16)] = 1024
-    """Tokens of a micro-batch, padding included."""
+    batch_tokens: Annotated[int, Field(ge=0)] = 0
+    """Tokens of a micro-batch, padding included. Here and below 0 means what suits the device."""
+    look_ahead: Annotated[int, Field(ge=0)] = 0
+    """Waiting texts among which a micro-batch finds those of like length."""
+    max_wait: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """Seconds that a free device waits for more while less than ``minimum_fill`` tokens wait."""
+    minimum_fill: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("batch_tokens")
+    @classmethod
+    def _holds_a_sentence(cls, tokens: int) -> int:
+        if 0 < tokens < 16:
+            raise ValueError("must be 0 (what suits the device) or at least 16")
+        return tokens
 
 
 class Aggregate(_Section):

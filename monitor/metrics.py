@@ -20,6 +20,8 @@ from monitor.events import (
     Scored,
 )
 
+WAIT_BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
+FILL_BUCKETS = (0.1, 0.25, 0.5, 0.75, 0.9, 1)
 LAG_BUCKETS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 STAGE_BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 STAGES = ("poll", "score", "aggregate", "apply", "commit")
@@ -55,7 +57,7 @@ class Metrics:
         )
         self.stage = Histogram(
             "monitor_stage_seconds",
-            "Time a batch spends in each stage.",
+            "Time a batch spends in each stage; several may be scored at once.",
             ("stage",),
             buckets=STAGE_BUCKETS,
             registry=registry,
@@ -65,6 +67,24 @@ class Metrics:
             "micro_batch_tokens_total", "Tokens through the model, padding included."
         )
         self.micro_batches = counter("micro_batches_total", "Forward passes.")
+        self.micro_batch_fill = Histogram(
+            "monitor_micro_batch_fill_ratio",
+            "Share of the token budget that a forward pass uses.",
+            buckets=FILL_BUCKETS,
+            registry=registry,
+        )
+        self.score_wait = Histogram(
+            "monitor_score_wait_seconds",
+            "Longest wait for a device among the texts of a forward pass.",
+            buckets=WAIT_BUCKETS,
+            registry=registry,
+        )
+        self.score_queue = gauge("score_queue_tokens", "Tokens that wait for a device.")
+        self.capped = counter("capped_texts_total", "Texts too long to be read to their end.")
+        self.device_up = gauge("device_up", "Whether the device can judge.", ("device",))
+        self.device_busy = counter(
+            "device_busy_seconds_total", "Time with a forward pass under way.", ("device",)
+        )
         self.ingest_lag = Histogram(
             "monitor_ingest_lag_seconds",
             "From publication into Kafka to the commit of the verdict.",
@@ -128,12 +148,6 @@ class Metrics:
         self.info.clear()
         self.info.labels(version).set(1)
 
-    def micro_batch(self, texts: int, tokens: int) -> None:
-        """One forward pass over ``texts`` rows, ``tokens`` with padding."""
-        self.micro_batches.inc()
-        self.micro_batch_texts.inc(texts)
-        self.micro_batch_tokens.inc(tokens)
-
     def batch(
         self,
         *,
@@ -155,6 +169,37 @@ class Metrics:
             self.alerts.labels(alert.status).inc()
         for gap in gaps:
             self.gaps.inc(max(gap.resumed - gap.expected, 0))
+
+
+class ScoringCounters:
+    """What the engine reports (`monitor.score.base.ScoringMetrics`), as metrics."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def micro_batch(self, texts: int, tokens: int, fill: float, waited: float) -> None:
+        """One forward pass over ``texts`` rows begins."""
+        self._metrics.micro_batches.inc()
+        self._metrics.micro_batch_texts.inc(texts)
+        self._metrics.micro_batch_tokens.inc(tokens)
+        self._metrics.micro_batch_fill.observe(fill)
+        self._metrics.score_wait.observe(waited)
+
+    def waiting(self, tokens: int) -> None:
+        """So many tokens wait for a device."""
+        self._metrics.score_queue.set(tokens)
+
+    def capped(self, texts: int) -> None:
+        """So many more texts were not read to their end."""
+        self._metrics.capped.inc(texts)
+
+    def device(self, name: str, up: bool) -> None:
+        """A device can judge, or cannot any more."""
+        self._metrics.device_up.labels(name).set(up)
+
+    def busy(self, name: str, seconds: float) -> None:
+        """So much more time with a forward pass under way."""
+        self._metrics.device_busy.labels(name).inc(max(seconds, 0.0))
 
 
 class DeliveryCounters:
