@@ -27,11 +27,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from harness.daemon import SCRIPTED, SHIPPED, DaemonProcess, Installation, until
 from harness.flow import message
 
-from models.predict import Predictor
+from prometheus_client import CollectorRegistry
+
+from models.predict import DEFAULT
+from monitor.app import load_scorer
+from monitor.config import Model
 from monitor.demo.broker import EmbeddedBroker
 from monitor.demo.feed import endless
-from monitor.metrics import STAGES
-from monitor.score.transformer import TransformerScorer
+from monitor.metrics import STAGES, Metrics
 from monitor.source.client import ensure_topics
 from monitor.source.publish import KafkaPublisher
 from monitor.source.settings import KafkaSettings
@@ -97,13 +100,14 @@ def told(name: str, found: Run) -> None:
 
 def alone(texts: Sequence[str]) -> float:
     """Seconds of the model over these texts, in batches like the daemon's."""
-    predictor = Predictor.load(None, device="cpu", dtype="auto", threads=1)
-    scorer = TransformerScorer(predictor)
+    scorer = load_scorer(Model(device="cpu"), Metrics(CollectorRegistry()), DEFAULT)
     scorer.warmup()
     begun = time.perf_counter()
     for first in range(0, len(texts), BATCH):
         scorer.score(texts[first : first + BATCH])
-    return time.perf_counter() - begun
+    seconds = time.perf_counter() - begun
+    scorer.close()
+    return seconds
 
 
 def sample(count: int) -> list[dict[str, str]]:

@@ -105,7 +105,7 @@ class Flow:
         """Step until everything has been read and every silent partition is idle."""
         quiet = 0
         for _ in range(passes):
-            if self.pipeline.step(self.stop):
+            if self.pipeline.step(self.stop) or self.pipeline.in_flight:
                 quiet = 0
             else:
                 quiet += 1
