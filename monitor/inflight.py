@@ -84,9 +84,9 @@ class InFlight:
         return self._flights[0] if self._flights else None
 
     @property
-    def tail(self) -> Flight | None:
-        """The newest: the only one that may still wait to be submitted."""
-        return self._flights[-1] if self._flights else None
+    def unsubmitted(self) -> Flight | None:
+        """The one whose documents no scorer has taken yet: the newest that has any."""
+        return next((f for f in reversed(self._flights) if not f.submitted), None)
 
     def next_offset(self, partition: Partition) -> int | None:
         """Where reading goes on after everything in flight; None: nothing was ever read."""

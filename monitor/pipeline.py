@@ -126,7 +126,7 @@ class Pipeline:
         if intake:
             self._take_over()  # 0
             taken = self._poll_and_decode()  # 1
-        if (newest := self._flights.tail) is not None and not newest.submitted:
+        if (newest := self._flights.unsubmitted) is not None:
             self._judging.submit(newest)  # 2
         if not taken:
             self._await_verdicts(stop)
@@ -233,13 +233,11 @@ class Pipeline:
         self._watch.restore(snapshot.key_states, snapshot.alerts, version)
 
     def _poll_and_decode(self) -> int:
-        newest = self._flights.tail
-        full = len(self._flights) >= self._settings.in_flight
-        full = full or (newest is not None and not newest.submitted)
+        full = len(self._flights) >= self._settings.in_flight or self._flights.unsubmitted
         # A poll that waits would keep verdicts waiting.
         timeout = 0.0 if self._flights else self._settings.poll_timeout
         with self._timed("poll"):
-            return self._intake.poll(timeout, self._settings.poll_records, paused=full)
+            return self._intake.poll(timeout, self._settings.poll_records, paused=bool(full))
 
     def _await_verdicts(self, stop: threading.Event) -> None:
         """Where there is nothing else to do, wait for the oldest batch; else the poll waits."""
