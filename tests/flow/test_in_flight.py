@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -151,35 +152,38 @@ def test_an_id_that_is_still_in_flight_has_been_read_before() -> None:
 
 
 def test_no_bucket_closes_over_a_batch_in_flight_however_long_it_takes() -> None:
-    """Both partitions fall silent while the batches that were read from them are being judged."""
+    """When the first batch is judged its partition has been silent for minutes, and would pass for
+    idle, if the third batch had not been read from it meanwhile."""
 
     def read(hold: bool) -> Flow:
         flow = make_flow(partitions=2, poll_records=BATCH)
         flow.scorer.hold = hold
-        step = timedelta(minutes=3)
-        for n in range(80):  # one partition is read before the other, five days apart
-            at = START + n % 40 * step + (n >= 40) * timedelta(days=5)
-            flow.log.append("news", None, _json(message(n, at)), number=n // 40)
-        for _ in range(30):
-            flow.pipeline.step(flow.stop)
-            if hold:
-                flow.clock.advance(600)
+        late = START + timedelta(days=5)
+        for number in (0, 1):
+            _append(flow, "comments", number, [message(1_000_000 + number, late)])
+        for part, number, begin in ((0, 0, START), (1, 1, late), (2, 0, START)):
+            messages = [
+                message(n, begin + n * timedelta(minutes=5))
+                for n in range(part * BATCH, (part + 1) * BATCH)
+            ]
+            _append(flow, "news", number, messages)
+            for _ in range(2):
+                flow.pipeline.step(flow.stop)
+        flow.clock.advance(600)
         return flow
 
     slow, quick = read(hold=True), read(hold=False)
-    assert [] == stored(slow)
+    assert not slow.database.documents
     finish(slow)
     quick.drain()
-    assert {"all"} <= {key for key, _ in slow.database.buckets}
-    assert 80 == sum(b.n for (key, _), b in slow.database.buckets.items() if key == "all")
     assert 0 == slow.metrics.late._value.get()
+    assert 3 * BATCH + 2 == len(slow.database.documents)
     assert outcome(quick) == outcome(slow)
 
 
-def _json(content: Message) -> bytes:
-    import json
-
-    return json.dumps(content).encode()
+def _append(flow: Flow, topic: str, number: int, messages: list[Message]) -> None:
+    for content in messages:
+        flow.log.append(topic, None, json.dumps(content).encode(), number)
 
 
 # ---------------------------------------------------------------- faults with batches in flight
@@ -361,6 +365,33 @@ def test_each_batch_in_flight_is_judged_by_one_model_and_the_old_one_is_closed_a
     assert list(range(100)) == stored(flow)
     states = {s.version.rpartition("/")[2] for s in flow.database.key_states.values()}
     assert {"new-1"} == states
+
+
+def test_a_model_that_was_replaced_before_its_first_verdict_is_closed_after_its_last() -> None:
+    flow = loaded(1)
+    first, second, third = models = [
+        flow.scorer,
+        *(MemoryScorer(judge, model_version=f"new-{n}") for n in (1, 2)),
+    ]
+    waiting: list[Scorer | None] = [second, None, third]
+    flow.successor = lambda: waiting.pop(0) if waiting else None
+    for scorer in models:
+        scorer.hold = True
+    for _ in range(3):
+        flow.pipeline.step(flow.stop)
+    assert [1, 2, 1] == [scorer.held for scorer in models]
+    closed = []
+    for scorer in (first, second, second, third):
+        scorer.release(1)
+        flow.pipeline.step(flow.stop)
+        closed.append([m.closed for m in models])
+    # A model is closed when the first verdicts of the next one are taken.
+    only_first = [True, False, False]
+    assert [[False] * 3, only_first, only_first, [True, True, False]] == closed
+    flow.scorer = third
+    finish(flow)
+    found = Counter(s.model_version for s in flow.database.documents.values())
+    assert {"memory-1": 10, "new-1": 20, "new-2": 70} == found
 
 
 def test_a_fence_with_two_models_in_flight_leaves_all_of_it_to_the_new_one() -> None:
