@@ -26,7 +26,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from harness.daemon import SCRIPTED, SHIPPED, DaemonProcess, Installation, until
 from harness.flow import message
-
 from prometheus_client import CollectorRegistry
 
 from models.predict import DEFAULT

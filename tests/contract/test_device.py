@@ -46,7 +46,7 @@ def device(request: pytest.FixtureRequest) -> Iterator[Device]:
 
 def require_probabilities(found: Probabilities, count: int) -> None:
     for rows, classes in ((found.sentiment, 3), (found.topic, 20)):
-        assert ((count, classes), np.float32) == (rows.shape, rows.dtype)
+        assert ((count, classes), np.dtype(np.float32)) == (rows.shape, rows.dtype)
         assert np.isfinite(rows).all() and (rows >= 0).all()
         assert rows.sum(1) == pytest.approx(np.ones(count), abs=1e-5)
 

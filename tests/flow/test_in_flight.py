@@ -13,8 +13,10 @@ from harness.flow import START, Flow, Message, judge, make_flow, message
 
 from monitor.errors import ScoringError, SourceError, StoreError
 from monitor.events import Partition, Reason
-from monitor.score.base import Scorer
-from monitor.score.memory import MemoryScorer
+from monitor.score.base import PROBE, Scorer
+from monitor.score.engine import BatchScorer
+from monitor.score.memory import MemoryDevice, MemoryScorer
+from monitor.score.schedule import Batching
 from monitor.source.memory import Fail, Read, Rebalance, Step
 from monitor.store.base import RECEIVERS
 
@@ -213,9 +215,9 @@ def test_a_transaction_that_fails_with_three_batches_in_flight(written: bool) ->
 @pytest.mark.parametrize("back", [True, False])
 def test_partitions_that_go_and_come_back_with_three_batches_in_flight(back: bool) -> None:
     """What is in flight is still written, and reading goes on after it, not before it."""
-    script: list[Step] = [Read(BATCH)] * 3 + [Rebalance(revoked=frozenset({NEWS}))]
+    script: list[Step] = [Read(BATCH), Read(BATCH), Read(BATCH), Rebalance(frozenset({NEWS}))]
     if back:
-        script += [Rebalance(assigned=frozenset({NEWS}))]
+        script.append(Rebalance(assigned=frozenset({NEWS})))
     flow = loaded(6, script=tuple(script))
     assert flow.pipeline.in_flight >= 4
     if back:
@@ -243,8 +245,8 @@ def test_a_source_that_fails_does_not_throw_away_what_is_in_flight() -> None:
         def is_set(self) -> bool:
             return len(flow.database.documents) == 100
 
-        def wait(self, seconds: float) -> bool:
-            flow.clock.advance(seconds)
+        def wait(self, timeout: float) -> bool:
+            flow.clock.advance(timeout)
             flow.scorer.hold = False
             flow.scorer.release()
             return self.is_set()
@@ -458,3 +460,34 @@ def test_a_slow_device_is_not_taken_for_one_that_hangs() -> None:
 
 def test_a_loop_without_work_is_alive() -> None:
     assert stepping(make_flow(), 30) <= 20
+
+
+# ---------------------------------------------------------------- the real engine
+
+
+def test_documents_go_through_the_engine_while_a_device_dies_and_texts_are_bad() -> None:
+    """Two devices with threads of their own; one dies in mid-stream."""
+    bad = frozenset(str(m["text"]) for m in stream(600)[50::97])
+
+    def marked(text: str) -> tuple[int, int]:
+        return (1, 0) if text == PROBE else judge(text)
+
+    devices = [
+        MemoryDevice(marked, bad_texts=bad, name=f"cuda:{n}", in_flight=2 - n) for n in (0, 1)
+    ]
+    engine = BatchScorer(devices, Batching(256, 64, 0.0, 1))
+    devices[1].die_at(12)
+    successors: list[Scorer] = [engine]
+    flow = make_flow(poll_records=BATCH)
+    flow.successor = lambda: successors.pop() if successors else None
+    flow.put(stream(600))
+    flow.drain()
+    flow.pipeline.close()
+    assert flow.pipeline.fault is not None and "cuda:1" in flow.pipeline.fault
+    letters = flow.database.dead_letters.values()
+    assert {Reason.UNSCORABLE} == {letter.reason for letter in letters}
+    assert set(range(50, 600, 97)) == {letter.origin.offset for letter in letters}
+    assert sorted(stored(flow)) == stored(flow)
+    assert set(range(600)) - set(range(50, 600, 97)) == set(stored(flow))
+    for scored in flow.database.documents.values():
+        assert judge(scored.document.text) == (scored.sentiment_index, scored.topic)

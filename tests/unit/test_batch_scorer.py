@@ -288,14 +288,15 @@ class Killed(BaseException):
 def test_a_dead_device_thread_fails_every_pending_text_at_once() -> None:
     device = MemoryDevice(judge)
     with running(device) as scorer:
-        device.crash = Killed("gone")
-        tickets = []
-        with pytest.raises(ScoringError, match="Killed: gone"):
-            while True:
-                tickets.append(scorer.submit(["a" * 50] * 5))
-        for ticket in filter(None, tickets):
+        with scorer._changed:  # nothing is judged before all of it is submitted
+            device.crash = Killed("gone")
+            tickets = [scorer.submit(["a" * 50] * 5) for _ in range(6)]
+        for ticket in tickets:
+            assert ticket is not None
             with pytest.raises(ScoringError, match="Killed: gone"):
                 ticket.result(timeout=30)
+        with pytest.raises(ScoringError, match="Killed: gone"):
+            scorer.submit(["a"])
         assert scorer.fault == "Killed: gone"
 
 

@@ -15,9 +15,7 @@ LENGTHS = st.lists(st.integers(1, 512), max_size=80)
 SHAPES = st.builds(Shape, st.integers(1, 2048), st.booleans(), st.sampled_from([1, 16]))
 
 
-def filled(
-    lengths: Sequence[int], shape: Shape, look_ahead: int = 512
-) -> Buffer[int]:
+def filled(lengths: Sequence[int], shape: Shape, look_ahead: int = 512) -> Buffer[int]:
     """A buffer in which each text is its own number."""
     buffer: Buffer[int] = Buffer(shape, look_ahead)
     for number, length in enumerate(lengths):
@@ -110,7 +108,7 @@ def test_what_a_device_gave_back_goes_next_and_in_its_order(
     lost = sorted(first.items)
     buffer.put_back([(i, lengths[i]) for i in lost])
     assert sum(lengths) == buffer.tokens
-    again = []
+    again: list[int] = []
     while not set(lost) <= set(again):
         assert buffer.oldest == next(i for i in lost if i not in again)
         batch = buffer.take()

@@ -30,7 +30,9 @@ class Scripted:
 
     def predict(self, ids: Sequence[Sequence[int]], *, budget: int = 0) -> Probabilities:
         self.calls.append((len(ids), budget))
-        return Probabilities(np.zeros((len(ids), 3), np.float32), np.zeros((len(ids), 20), np.float32))
+        return Probabilities(
+            np.zeros((len(ids), 3), np.float32), np.zeros((len(ids), 20), np.float32)
+        )
 
 
 class Enqueued:
