@@ -7,10 +7,15 @@ from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_SERIAL: Final = 48
+"""Bits of a serial number."""
+_MIDDLE: Final = 1 << (_SERIAL - 1)
+"""Serial numbers start here: what comes back gets those before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +53,12 @@ class Buffer(Generic[T]):
     """Texts that wait for a device, and the choice of those that go next.
 
     Each micro-batch holds the oldest text and those of the nearest lengths among the
-    ``look_ahead`` oldest: the run of them, in the order of length, with the most tokens within the
-    budget. So age outranks length (a text goes at the latest after as many micro-batches as texts
-    were before it), and still little is padded: on the mix of ``docs/performance.md`` not more than
-    by the best run wherever it lies. A text that alone exceeds the budget goes alone.
+    ``look_ahead`` oldest. So age outranks length (a text goes at the latest after as many
+    micro-batches as texts were before it), and still little is padded: of the runs that hold the
+    oldest text, in the order of length, the one with the most tokens within the budget is taken,
+    and on a mix of headlines and articles that pads no more than the best run wherever it lies.
+    Without padding the first run that fills the budget will do. A text that alone exceeds the
+    budget goes alone.
     """
 
     def __init__(self, shape: Shape, look_ahead: int) -> None:
@@ -59,12 +66,12 @@ class Buffer(Generic[T]):
             raise ValueError(f"the look-ahead must be positive, not {look_ahead}")
         self._shape = shape
         self._look_ahead = look_ahead
-        self._serial = 0
-        self._first = 0
+        self._next = self._first = _MIDDLE
         self._items: dict[int, T] = {}
-        self._window: list[tuple[int, int]] = []  # (length, serial), sorted
-        self._order: deque[tuple[int, int]] = deque()  # by age; some have gone already
-        self._later: deque[tuple[int, int]] = deque()
+        # A key is a length and a serial number in one integer: those compare fast.
+        self._window: list[int] = []  # sorted
+        self._order: deque[int] = deque()  # by age; some have gone already
+        self._later: deque[int] = deque()
         self.tokens = 0
         """Of all texts that wait, without padding."""
 
@@ -74,31 +81,31 @@ class Buffer(Generic[T]):
     @property
     def oldest(self) -> T | None:
         """The text that goes next, whatever its length."""
-        while self._order and self._order[0][1] not in self._items:
+        while self._order and self._order[0] not in self._items:
             self._order.popleft()
-        return self._items[self._order[0][1]] if self._order else None
+        return self._items[self._order[0]] if self._order else None
 
     def put(self, item: T, length: int) -> None:
         """Add the youngest text; ``length`` is its cost in tokens."""
-        self._serial += 1
-        entry = (length, self._serial)
-        self._items[self._serial] = item
-        self._order.append(entry)
+        self._next += 1
+        key = length << _SERIAL | self._next
+        self._items[key] = item
+        self._order.append(key)
         self.tokens += length
         if len(self._window) < self._look_ahead:
-            insort(self._window, entry)
+            insort(self._window, key)
         else:
-            self._later.append(entry)
+            self._later.append(key)
 
     def put_back(self, items: Sequence[tuple[T, int]]) -> None:
         """Return (text, length) pairs that a device has not judged: they are the oldest again."""
         for item, length in reversed(items):
             self._first -= 1
-            entry = (length, self._first)
-            self._items[self._first] = item
-            self._order.appendleft(entry)
+            key = length << _SERIAL | self._first
+            self._items[key] = item
+            self._order.appendleft(key)
             self.tokens += length
-            insort(self._window, entry)
+            insort(self._window, key)
 
     def take(self) -> MicroBatch[T] | None:
         """The next micro-batch, None where nothing waits."""
@@ -107,11 +114,12 @@ class Buffer(Generic[T]):
         low, top, total = self._run(bisect_left(self._window, self._order[0]))
         chosen = self._window[low : top + 1]
         del self._window[low : top + 1]
-        items = [self._items.pop(serial) for _, serial in chosen]
+        items = [self._items.pop(key) for key in chosen]
         self.tokens -= total
         while self._later and len(self._window) < self._look_ahead:
             insort(self._window, self._later.popleft())
-        return MicroBatch(items, self._shape.cost(total, chosen[-1][0], len(chosen)))
+        longest = chosen[-1] >> _SERIAL
+        return MicroBatch(items, self._shape.cost(total, longest, len(chosen)))
 
     def clear(self) -> None:
         """Forget everything."""
@@ -125,18 +133,23 @@ class Buffer(Generic[T]):
         """First and last place in the window, and tokens, of the best run that holds ``anchor``."""
         window, cost, budget = self._window, self._shape.cost, self._shape.budget
         low = top = anchor
-        total = longest = window[anchor][0]
-        while low > 0 and cost(total + window[low - 1][0], longest, top - low + 2) <= budget:
+        total = longest = window[anchor] >> _SERIAL
+        while low > 0:
+            more = total + (window[low - 1] >> _SERIAL)
+            if cost(more, longest, top - low + 2) > budget:
+                break
             low -= 1
-            total += window[low][0]
+            total = more
+        if self._shape.packed and low > 0:
+            return low, top, total
         best = (low, top, total)
         for top in range(anchor + 1, len(window)):
-            longest = window[top][0]
+            longest = window[top] >> _SERIAL
             total += longest
             while low <= anchor and cost(total, longest, top - low + 1) > budget:
-                total -= window[low][0]
+                total -= window[low] >> _SERIAL
                 low += 1
-            if low > anchor:
+            if low > anchor or (self._shape.packed and low > 0):
                 break
             if total > best[2]:
                 best = (low, top, total)

@@ -482,8 +482,8 @@ def test_documents_go_through_the_engine_while_a_device_dies_and_texts_are_bad()
     flow.successor = lambda: successors.pop() if successors else None
     flow.put(stream(600))
     flow.drain()
-    flow.pipeline.close()
     assert flow.pipeline.fault is not None and "cuda:1" in flow.pipeline.fault
+    flow.pipeline.close()
     letters = flow.database.dead_letters.values()
     assert {Reason.UNSCORABLE} == {letter.reason for letter in letters}
     assert set(range(50, 600, 97)) == {letter.origin.offset for letter in letters}
