@@ -102,7 +102,7 @@ class Model(_Section):
     """Seconds between two looks at the registry."""
     path: Path | None = None
     """A folder written by ``python -m models train``, in place of the registry."""
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda|cuda:[0-9]+|all)$")] = "auto"
+    device: str = "auto"
     """``auto``: the first GPU where there is one, else the CPU; ``all``: every GPU, each with its
     own copy of the model."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -116,6 +116,13 @@ class Model(_Section):
     max_wait: Annotated[float, Field(ge=0, le=10)] = 0.0
     """Seconds that a free device waits for more while less than ``minimum_fill`` tokens wait."""
     minimum_fill: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, device: str) -> str:
+        if not re.fullmatch(r"auto|cpu|all|cuda(:\d{1,3})?", device):
+            raise ValueError("must be auto, cpu, cuda, cuda:N or all (every GPU)")
+        return device
 
     @field_validator("batch_tokens")
     @classmethod
