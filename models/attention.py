@@ -1,7 +1,7 @@
 """The attention of transformers' encoders, where this program needs one of its own.
 
 Training under bfloat16 autocast on a CPU attends in float32; prefix-tuning attends to learned keys
-and values before those of the text.
+and values before those of the text; a packed line of rows attends within each row.
 """
 
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from models.prefixes import prefix_of
+from models.segments import Segments, of_transformers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -66,8 +67,16 @@ def _attention(
     key: Tensor,
     value: Tensor,
     mask: Tensor | None,
+    *,
+    segments: Segments | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
+    if segments is not None:
+        scaling, window = options.get("scaling"), options.get("sliding_window")
+        packed = of_transformers(
+            module, query, key, value, segments, scaling=scaling, sliding_window=window
+        )
+        return packed, None
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
     prefix = prefix_of(module)

@@ -51,9 +51,8 @@ class Backbone:
         found = config.get("max_position_embeddings")
         if not isinstance(found, int) or found < 1:
             return None
-        # These number their positions from the padding's id + 1 on.
         offset = int(config.get("pad_token_id") or 0) + 1
-        return found - offset if config.get("model_type") in _OFFSET_POSITIONS else found
+        return found - offset if config.get("model_type") in OFFSET_POSITIONS else found
 
 
 def file_sha256(path: Path) -> str:
@@ -244,12 +243,13 @@ def _config(backbone: Backbone) -> dict[str, Any]:
     return found
 
 
-_OFFSET_POSITIONS: Final = frozenset(
+OFFSET_POSITIONS: Final = frozenset(
     {
         "camembert", "data2vec-text", "ibert", "longformer", "luke", "mpnet", "roberta",
         "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod",
     }
 )  # fmt: skip
+"""Kinds of encoders that number their positions from the padding's id + 1 on."""
 
 
 def encode(tokenizer: "Tokenizer", texts: Sequence[str]) -> list[list[int]]:

@@ -1,28 +1,39 @@
 """What the machine can do; asked once, never assumed."""
 
+import re
+from typing import Final
+
 import torch
 
 from models.errors import ModelError
 
+_DEVICE: Final = re.compile(r"cpu|cuda(?::(\d+))?")
+
 
 def choose_device(wanted: str) -> str:
-    """Return `cpu` or `cuda`; `auto` takes the GPU where there is one.
+    """Return `cpu`, `cuda` or `cuda:N`; `auto` takes the GPU where there is one.
 
     Raises:
         ModelError: an unknown device, or CUDA wanted and not there.
     """
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted not in {"cpu", "cuda"}:
-        raise ModelError(f"device {wanted!r}: use auto, cpu or cuda")
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise ModelError("device cuda: this torch sees no CUDA device; use auto or cpu")
+    found = _DEVICE.fullmatch(wanted)
+    if found is None:
+        raise ModelError(f"device {wanted!r}: use auto, cpu, cuda or cuda:N")
+    if wanted != "cpu" and not torch.cuda.is_available():
+        raise ModelError(f"device {wanted}: this torch sees no CUDA device; use auto or cpu")
+    if found[1] is not None and int(found[1]) >= torch.cuda.device_count():
+        raise ModelError(
+            f"device {wanted}: this torch sees {torch.cuda.device_count()} CUDA devices, counted"
+            " from 0"
+        )
     return wanted
 
 
 def has_native_bfloat16(device: str) -> bool:
     """Return whether bfloat16 matrix products run in hardware; emulated they are slower."""
-    if device == "cuda":
+    if device.startswith("cuda"):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     cpu = torch.cpu.get_capabilities()
     return bool(cpu.get("avx512_bf16") or cpu.get("amx_bf16"))

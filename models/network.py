@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,15 +69,24 @@ def pad(
 
     The length is rounded up to a `multiple`, but not beyond `limit`.
     """
-    longest = math.ceil(max(len(row) for row in rows) / multiple) * multiple
+    lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+    longest = math.ceil(int(lengths.max()) / multiple) * multiple
     if limit is not None:
-        longest = max(min(longest, limit), max(len(row) for row in rows))
-    ids = torch.full((len(rows), longest), pad_id, dtype=torch.int64)
-    mask = torch.zeros((len(rows), longest), dtype=torch.int64)
-    for index, row in enumerate(rows):
-        ids[index, : len(row)] = torch.tensor(row, dtype=torch.int64)
-        mask[index, : len(row)] = 1
-    return ids.to(device), mask.to(device)
+        longest = max(min(longest, limit), int(lengths.max()))
+    mask = np.arange(longest) < lengths[:, None]
+    ids = np.full(mask.shape, pad_id, dtype=np.int64)
+    ids[mask] = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=int(lengths.sum()))
+    return on(device, torch.from_numpy(ids)), on(device, torch.from_numpy(mask.astype(np.int64)))
+
+
+def on(device: str, tensor: Tensor) -> Tensor:
+    """Return a tensor of the CPU on the device; a copy to a GPU does not wait for its queue."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device == "cuda" else tensor
+
+
+def budget_of(device: str) -> int:
+    """Return the tokens of a forward pass that fill the device, padding included."""
+    return 65_536 if device == "cuda" else 4_096
 
 
 def merge_lora(encoder: nn.Module, pairs: Mapping[str, tuple[Tensor, Tensor]]) -> None:
@@ -130,12 +140,15 @@ def forward_all(
     network: Network,
     rows: Sequence[Sequence[int]],
     device: str = "cpu",
-    budget: int = 4_096,
+    budget: int | None = None,
 ) -> dict[Task, npt.NDArray[np.float64]]:
-    """Return the logits of all rows in their own order, each task [n, classes]."""
+    """Return the logits of all rows in their own order, each task [n, classes].
+
+    Forward passes hold at most `budget` tokens, padding included; default: `budget_of`.
+    """
 
     def forward(batch: list[Sequence[int]]) -> dict[Task, npt.NDArray[np.float64]]:
         logits = network(*pad(batch, network.pad_id, device))
         return {task: logits[task].double().cpu().numpy() for task in LABELS}
 
-    return sorted_batches(rows, budget, forward)
+    return sorted_batches(rows, budget or budget_of(device), forward)

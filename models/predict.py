@@ -2,7 +2,7 @@
 
 A `Predictor` belongs to one thread: torch's thread count is global to the process, and two
 threads inside one forward pass starve each other. `encode` may run in a second thread beside
-`predict` (the tokeniser is immutable after loading).
+`predict` and `begin` (the tokeniser is immutable after loading).
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,13 @@ from models.device import choose_device, choose_dtype
 from models.errors import ModelError
 from models.labels import LABELS, Task
 from models.manifest import Manifest, Windows
-from models.network import Network, pad, sorted_batches
+from models.network import Network
+from models.packed.forward import Forward, PaddedForward, Pending
+from models.packed.load import Packing, packed_forward
 from models.quantised import quantise
 from models.softmax import scaled
 from models.weights import assemble, read
-from models.windows import Reader, judge
+from models.windows import Reader, pool_all
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -35,7 +37,9 @@ shape that it meets: with free lengths the resident memory grew by 180 MB over 1
 multiples of 16 it stays where it is, and the throughput is a third higher."""
 
 BUDGET: Final = 4_096
-"""Tokens of a forward pass, padding included, unless the caller says otherwise."""
+"""Tokens of a forward pass on a CPU, padding included where there is any; on CUDA see below."""
+
+CUDA_BUDGET: Final = 32_768
 
 DEFAULT: Final = Path(__file__).parent / "default"
 
@@ -50,6 +54,34 @@ class Probabilities:
     topic: Floats  # [n, 20]
 
 
+class Begun:
+    """Texts whose passes are under way."""
+
+    def __init__(
+        self, pending: Pending, cuts: Sequence[Sequence[Sequence[int]]], manifest: Manifest
+    ) -> None:
+        self._pending = pending
+        self._cuts = cuts
+        self._manifest = manifest
+
+    def logits(self) -> dict[Task, npt.NDArray[np.float64]]:
+        """Wait and return the raw logits of each head, [n, classes]; to be called once."""
+        found, heads, first = self._pending(), {}, 0
+        for task, names in LABELS.items():
+            heads[task] = found[:, first : first + len(names)]
+            first += len(names)
+        return pool_all(heads, self._cuts, self._manifest.windows.pooling)
+
+    def result(self) -> Probabilities:
+        """Wait and return the calibrated probabilities; to be called once."""
+        logits, heads = self.logits(), self._manifest.heads
+
+        def shares(task: Task) -> Floats:
+            return scaled(logits[task], heads[task].temperature).astype(np.float32)
+
+        return Probabilities(sentiment=shares("sentiment"), topic=shares("topic"))
+
+
 class Predictor:
     """The loaded model. Not safe for concurrent `predict`; see the module's text."""
 
@@ -61,6 +93,7 @@ class Predictor:
         *,
         device: str,
         dtype: torch.dtype,
+        packing: Packing = "auto",
     ) -> None:
         self.manifest = manifest
         self.version = manifest.version
@@ -71,6 +104,15 @@ class Predictor:
         self._network = network
         self._tokenizer = tokenizer
         self._reader = reader_of(tokenizer, manifest.max_length, manifest.windows)
+        padded = PaddedForward(network, device, PAD_MULTIPLE, manifest.max_length)
+        packed, self.unpacked_because = packed_forward(
+            network, padded, device=device, limit=manifest.max_length, packing=packing
+        )
+        self._forward: Forward = packed or padded
+        self.packed = packed is not None
+        """Whether rows are read end to end; else `unpacked_because` says why they are padded."""
+        self.budget = CUDA_BUDGET if device.startswith("cuda") else BUDGET
+        """Tokens of a forward pass unless the caller says otherwise."""
 
     @classmethod
     def load(
@@ -80,15 +122,18 @@ class Predictor:
         device: str = "auto",
         dtype: str = "auto",
         threads: int | None = None,
+        packing: Packing = "auto",
     ) -> "Predictor":
         """Load a model directory; `None` is the shipped one.
 
         Args:
             path: a folder written by `python -m models train`.
-            device: auto, cpu or cuda.
+            device: auto, cpu, cuda or cuda:N.
             dtype: auto (bfloat16 where the hardware has it, else float32), float32 or bfloat16;
                 of the encoder, pooling and heads stay in float32.
             threads: of torch's kernels, for the whole process; `None` leaves them as they are.
+            packing: auto (rows end to end where that gives what padding gives, which is tried),
+                eager (the same without CUDA graphs), or off (always padded).
 
         Raises:
             ModelError: the directory or its backbone cannot be used; says how to mend it.
@@ -123,6 +168,7 @@ class Predictor:
             manifest,
             device=chosen,
             dtype=kind,
+            packing=packing,
         )
 
     @property
@@ -152,45 +198,48 @@ class Predictor:
                 self.capped_texts += 1
         return rows
 
-    def logits(
-        self, ids: Sequence[Sequence[int]], *, budget: int = BUDGET
-    ) -> dict[Task, npt.NDArray[np.float64]]:
-        """Return the raw logits of each head, [n, classes]: one row a text, whatever its length.
+    def cost(self, row: Sequence[int]) -> int:
+        """Return the tokens that the encoder reads for a row: those of all its windows.
+
+        Raises:
+            ValueError: a row without tokens, or longer than what `encode` returns.
+        """
+        if len(row) <= self._reader.length:
+            return len(row)
+        return sum(map(len, self._reader.cut(row)))
+
+    def begin(self, ids: Sequence[Sequence[int]], *, budget: int | None = None) -> Begun:
+        """Begin to judge exactly these rows; on a CPU that is all of the work.
 
         A row longer than `max_length` is read in windows, whose logits are pooled. Forward passes
-        hold at most `budget` tokens, padding included, unless one window alone holds more.
+        hold at most `budget` tokens, unless one window alone holds more. On CUDA the result is to
+        be taken by the thread that began, and the order of taking is free.
 
         Raises:
             ValueError: a row without tokens, or longer than what `encode` returns.
         """
+        cuts = [self._reader.cut(row) for row in ids]
+        windows = [window for cut in cuts for window in cut]
+        pending = self._forward.begin(windows, self.budget if budget is None else budget)
+        return Begun(pending, cuts, self.manifest)
 
-        def forward(windows: list[list[int]]) -> dict[Task, npt.NDArray[np.float64]]:
-            return sorted_batches(windows, budget, self._forward, PAD_MULTIPLE)
-
-        return judge(ids, self._reader, self.manifest.windows.pooling, forward)
-
-    def predict(self, ids: Sequence[Sequence[int]], *, budget: int = BUDGET) -> Probabilities:
-        """Return the probabilities of exactly these rows; see `logits`.
-
-        Cost grows with rows times the longest row: give rows of similar length.
+    def logits(
+        self, ids: Sequence[Sequence[int]], *, budget: int | None = None
+    ) -> dict[Task, npt.NDArray[np.float64]]:
+        """Return the raw logits of each head, [n, classes]: one row a text; see `begin`.
 
         Raises:
             ValueError: a row without tokens, or longer than what `encode` returns.
         """
-        logits = self.logits(ids, budget=budget)
-        heads = self.manifest.heads
-        return Probabilities(
-            sentiment=scaled(logits["sentiment"], heads["sentiment"].temperature).astype(
-                np.float32
-            ),
-            topic=scaled(logits["topic"], heads["topic"].temperature).astype(np.float32),
-        )
+        return self.begin(ids, budget=budget).logits()
 
-    @torch.inference_mode()
-    def _forward(self, rows: Sequence[Sequence[int]]) -> dict[Task, npt.NDArray[np.float64]]:
-        batch = pad(rows, self._network.pad_id, self.device, PAD_MULTIPLE, self.max_length)
-        found = self._network(*batch)
-        return {task: found[task].double().cpu().numpy() for task in LABELS}
+    def predict(self, ids: Sequence[Sequence[int]], *, budget: int | None = None) -> Probabilities:
+        """Return the calibrated probabilities of exactly these rows; see `begin`.
+
+        Raises:
+            ValueError: a row without tokens, or longer than what `encode` returns.
+        """
+        return self.begin(ids, budget=budget).result()
 
 
 def reader_of(tokenizer: "Tokenizer", length: int, windows: Windows) -> Reader:

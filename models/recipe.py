@@ -72,5 +72,15 @@ class Recipe(BaseModel):
     average_decay: Share = 0.998
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.08
     max_length: Annotated[int, Field(ge=8)] = 128
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    precision: Literal["auto", "float32", "tf32", "bfloat16", "float16"] = "auto"
+    """tf32: float32 whose matrix products round to 10 bits of mantissa, on GPUs that have it."""
     seed: Annotated[int, Field(ge=0)] = 1
+    """Of start, order, changes and dropout; of the held-out texts too, without `split_seed`."""
+    split_seed: Annotated[int, Field(ge=0)] | None = None
+    """Of the held-out texts: runs that share it are chosen on the same texts, a student on texts
+    that none of its teachers has read."""
+
+    @property
+    def held_out_seed(self) -> int:
+        """Return the seed by which the held-out texts are drawn."""
+        return self.seed if self.split_seed is None else self.split_seed

@@ -84,13 +84,23 @@ def judge(
         ValueError: a row that the reader refuses.
     """
     cuts = [reader.cut(row) for row in rows]
-    windows = [window for cut in cuts for window in cut]
-    found = forward(windows)
-    if len(windows) == len(rows):
-        return dict(found)
+    return pool_all(forward([window for cut in cuts for window in cut]), cuts, pooling)
+
+
+def pool_all(
+    found: Mapping[Task, Floats], cuts: Sequence[Sequence[Sequence[int]]], pooling: Pooling
+) -> dict[Task, Floats]:
+    """Return one row of logits a text, each task [n, classes], from those of all windows.
+
+    `found`: logits of the windows of `cuts`, text by text, each task [windows, classes].
+    """
     ends = np.cumsum([len(cut) for cut in cuts])
-    pooled = {task: np.empty((len(rows), len(names))) for task, names in LABELS.items()}
+    if not len(cuts) or ends[-1] == len(cuts):
+        return dict(found)
+    pooled = {task: found[task][ends - 1] for task in LABELS}  # right where there is one window
     for index, (cut, end) in enumerate(zip(cuts, ends, strict=True)):
+        if len(cut) == 1:
+            continue
         part = slice(end - len(cut), end)
         tokens = np.array([len(window) for window in cut])
         for task in LABELS:

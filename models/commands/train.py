@@ -64,7 +64,7 @@ def train_command(
     rank: Annotated[int | None, typer.Option(help="Rank of the adapters.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of split, start and order.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of held-out texts, start and order.")] = None,
     set_: SET = None,
     max_length: Annotated[int, typer.Option(help="Tokens of a window at inference.")] = 128,
     device: DEVICE = "auto",

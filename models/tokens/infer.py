@@ -6,12 +6,12 @@ from typing import Final
 import numpy as np
 import torch
 
+from models.network import budget_of
 from models.tokens.decode import Floats, viterbi
 from models.tokens.network import TokenNetwork, collate
 from models.tokens.tags import TAGS
 from models.tokens.windows import Pieces, Tokens, windows
 
-_BUDGET: Final = 4_096
 _MULTIPLE: Final = 16
 
 
@@ -34,9 +34,9 @@ def logits_of(
     ]
     rows.sort(key=lambda row: len(row[2].ids), reverse=True)
     found = [np.empty((len(tokens.words), len(TAGS))) for tokens in documents]
-    start = 0
+    start, budget = 0, budget_of(device)
     while start < len(rows):
-        batch = rows[start : start + max(1, _BUDGET // len(rows[start][2].ids))]
+        batch = rows[start : start + max(1, budget // len(rows[start][2].ids))]
         parts = [(tokens, row) for _, tokens, row in batch]
         logits = network(collate(parts, network.pad_id, device, _MULTIPLE)).double().cpu().numpy()
         place = 0

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.network import Headed, pad
+from models.network import Headed, on, pad
 from models.tokens.shapes import ALPHABET, CHARACTERS, FEATURES, characters_of
 from models.tokens.tags import TAGS
 from models.tokens.windows import Tokens, Window
@@ -55,12 +55,12 @@ def collate(
         characters[number] = characters_of(word)
     firsts = np.concatenate([number * length + row.firsts for number, (_, row) in enumerate(rows)])
     return Batch(
-        ids.to(device),
-        mask.to(device),
-        torch.from_numpy(features).to(device),
-        torch.from_numpy(words).to(device),
-        torch.from_numpy(characters).to(device),
-        torch.from_numpy(firsts).to(device),
+        on(device, ids),
+        on(device, mask),
+        on(device, torch.from_numpy(features)),
+        on(device, torch.from_numpy(words)),
+        on(device, torch.from_numpy(characters)),
+        on(device, torch.from_numpy(firsts)),
     )
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.backbone import Backbone, load_tokenizer
+from models.network import on
 from models.tokens.infer import logits_of, tags_of
 from models.tokens.network import Batch, TokenNetwork, collate
 from models.tokens.read import Document
@@ -85,7 +86,7 @@ class Tagging:
         with autocast(self._kind, self._device):
             logits = network(self._masked(batch))
         return len(rows) * functional.cross_entropy(
-            logits, wanted.to(logits.device), label_smoothing=self._recipe.label_smoothing
+            logits, on(self._device, wanted), label_smoothing=self._recipe.label_smoothing
         )
 
     def scores(self, network: TokenNetwork) -> dict[str, float]:
@@ -129,5 +130,5 @@ class Tagging:
         rows, words = len(batch.ids), len(batch.characters)
         hit = torch.rand((rows, words)) < self._recipe.word_dropout
         hit[:, 0] = False
-        batch.ids[hit.to(batch.words.device).gather(1, batch.words)] = self._mask
+        batch.ids[on(self._device, hit).gather(1, batch.words)] = self._mask
         return batch

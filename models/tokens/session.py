@@ -118,7 +118,7 @@ def _collect(files: TokenFiles, recipe: TokenRecipe) -> _Collected:
         held_out = read(files.held_out, types)
         records.append(_record("held out", files.held_out, held_out, files.licence))
         return _Collected(training, held_out, tuple(records))
-    order = np.random.default_rng(recipe.seed).permutation(len(training))
+    order = np.random.default_rng(recipe.held_out_seed).permutation(len(training))
     count = max(1, round(recipe.held_out * len(training)))
     if count >= len(training):
         raise DataError(

@@ -21,7 +21,7 @@ from models.training.checkpoint import State
 from models.training.material import Integers
 from models.training.methods import export, prepare, restore
 from models.training.optimiser import optimiser_of, rate
-from models.training.precision import autocast_type, scaler_of
+from models.training.precision import autocast_type, scaler_of, set_products
 from models.training.problem import N, Problem
 from models.weights import Weights
 
@@ -48,6 +48,7 @@ class Member(Generic[N]):
         self.recipe = recipe
         self._device = device
         self._problem = problem
+        set_products(recipe, device)
         torch.manual_seed(recipe.seed)  # all members start alike: only such can be averaged
         self.steps = recipe.epochs * steps_of_epoch(problem.size, recipe)
         self.network = _network(problem, backbone, recipe, device, start, self.steps)
@@ -152,18 +153,25 @@ class Member(Generic[N]):
             settings["lr"] = settings["peak"] * factor
         self.optimiser.zero_grad(set_to_none=True)
         texts = sum(map(len, group))
-        value = sum(self._backward(rows, texts) for rows in group)
+        losses = [self._backward(rows, texts) for rows in group]
         self.scaler.unscale_(self.optimiser)
         nn.utils.clip_grad_norm_(self.parameters.values(), self.recipe.clip_norm)
         self.scaler.step(self.optimiser)
         self.scaler.update()
-        self.step += 1
-        methods.after_step(self.network, self.step)
+        methods.after_step(self.network, self.step + 1)
         if self.recipe.average_decay:
-            self.average.update(self.step)
+            self.average.update(self.step + 1)
+        # Read last: a GPU is waited for once a step, when all of the step is in its queue.
+        value = sum(map(float, losses))
+        if not math.isfinite(value):
+            raise DivergenceError(
+                f"step {self.step}: the loss became {value}; lower the learning rate"
+                f" ({self.recipe.learning_rate}) or train in float32"
+            )
+        self.step += 1
         return value
 
-    def _backward(self, rows: Integers, texts: int) -> float:
+    def _backward(self, rows: Integers, texts: int) -> Tensor:
         def backward(loss: Tensor) -> None:
             self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
 
@@ -171,22 +179,16 @@ class Member(Generic[N]):
             return self._loss(rows, texts)
 
         if self._adversary is not None:
-            return float(self._adversary.backward(loss_of, backward).detach())
+            return self._adversary.backward(loss_of, backward).detach()
         loss = loss_of()
         backward(loss)
-        return float(loss.detach())
+        return loss.detach()
 
     def _loss(self, rows: Integers, texts: int) -> Tensor:
         loss = self._problem.loss(self.network, rows) / texts
         penalty = methods.penalty(self.network)
         if penalty is not None:
             loss = loss + penalty * (len(rows) / texts)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise DivergenceError(
-                f"step {self.step}: the loss became {value}; lower the learning rate"
-                f" ({self.recipe.learning_rate}) or train in float32"
-            )
         return loss
 
     def _evaluate(self, observer: Observer) -> None:

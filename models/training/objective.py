@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.labels import LABELS, TASKS, Task
+from models.network import on
 from models.recipe import Recipe
 from models.training.material import UNLABELLED, Integers, Material, Origin, class_weights
 
@@ -59,13 +60,15 @@ class Objective:
     """The loss of rows of the material, from their weighted targets."""
 
     def __init__(self, targets: Verdicts, device: str) -> None:
+        self._device = device
         self._targets = {t: torch.from_numpy(target).to(device) for t, target in targets.items()}
 
     def cross_entropy(self, logits: Mapping[Task, Tensor], rows: Integers) -> Tensor:
         """Return the sum over rows and tasks of -target * log softmax(logits), a scalar."""
         losses = []
+        index = on(self._device, torch.from_numpy(rows))
         for task, target in self._targets.items():
-            wanted = target[torch.from_numpy(rows).to(target.device)]
+            wanted = target[index]
             losses.append(-(wanted * functional.log_softmax(logits[task], dim=1)).sum())
         return torch.stack(losses).sum()
 

@@ -10,6 +10,12 @@ from models.recipe import Recipe
 _TYPES: Final = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
+def set_products(recipe: Recipe, device: str) -> None:
+    """Let float32 matrix products of the process run in TF32 if the recipe says so, or else not."""
+    if device == "cuda":
+        torch.set_float32_matmul_precision("high" if recipe.precision == "tf32" else "highest")
+
+
 def autocast_type(recipe: Recipe, device: str) -> torch.dtype | None:
     """Return the type to run matrix products in, or None for float32 throughout.
 

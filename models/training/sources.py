@@ -89,7 +89,7 @@ def collect(files: Files, recipe: Recipe) -> Collected:
     split = hold_out_together(
         {task: deduplicate(corpus) for task, corpus in everything.items()},
         recipe.held_out,
-        recipe.seed,
+        recipe.held_out_seed,
     )
     sources = {
         task: _sources(files, wholes[task], corpora[task], everything[task], *split[task])

@@ -7,12 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from models.labels import LABELS, TASKS, Task
-from models.network import sorted_batches
+from models.network import budget_of, sorted_batches
 from models.predict import Predictor
 from models.softmax import scaled
-
-_BUDGET = 4_096
-"""Tokens a batch."""
 
 Seen = Callable[[int, int], None]
 """Told (texts done, texts in all) after each batch."""
@@ -36,6 +33,7 @@ def verdicts_of(
     """
     total = {task: np.zeros((len(texts), len(LABELS[task]))) for task in TASKS}
     done = 0
+    encoded: dict[tuple[str, int], list[list[int]]] = {}
     for folder in teachers:
         predictor = Predictor.load(folder, device=device)
 
@@ -43,12 +41,16 @@ def verdicts_of(
             rows: list[Sequence[int]], predictor: Predictor = predictor
         ) -> dict[Task, npt.NDArray[np.float64]]:
             nonlocal done
-            found = predictor.logits(rows)
+            found = predictor.logits(rows, budget=budget_of(predictor.device))
             done += len(rows)
             seen(done, len(texts) * len(teachers))
             return found
 
-        logits = sorted_batches(predictor.encode(texts), _BUDGET, forward)
+        # Of one tokeniser and length, teachers read the same rows.
+        key = (predictor.manifest.backbone.tokenizer_sha256, predictor.reader.longest)
+        if key not in encoded:
+            encoded[key] = predictor.encode(texts)
+        logits = sorted_batches(encoded[key], budget_of(predictor.device), forward)
         for task in TASKS:
             total[task] += scaled(logits[task], temperature)
     return {task: (sums / len(teachers)).astype(np.float32) for task, sums in total.items()}

@@ -110,7 +110,7 @@ def test_a_row_that_the_network_cannot_take_is_refused(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"device": "tpu"}, "use auto, cpu or cuda"),
+        ({"device": "tpu"}, "use auto, cpu, cuda or cuda:N"),
         ({"dtype": "int4"}, "use auto, float32 or bfloat16"),
     ],
 )

@@ -318,6 +318,7 @@ layer_decay = { low = 0.8, hihg = 1.0 }
 method = ["lora", "magic"]
 schedule = { low = 1, high = 2 }
 seed = [1, 2]
+split_seed = [1, 2]
 epochs = { low = 1, high = 4, step = 2 }
 batch_size = []
 distil_share = { low = 0.1, high = 0.5 }
@@ -341,6 +342,7 @@ clip_norm = -1.0
         "method: Input should be 'lora'",
         "schedule: is no number; give a list of choices",
         "seed: decides which texts are held out",
+        "split_seed: decides which texts are held out",
         "epochs: step 2 does not lead from 1 to 4",
         "batch_size: an empty list",
         "distil_share: does nothing without teachers",

@@ -1,6 +1,10 @@
 """The one normalisation of texts, and what makes two of them twins."""
 
+import string
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.text import MAX_CHARACTERS, normalise, twin_key
 
@@ -30,3 +34,9 @@ def test_a_text_is_normalised(raw: str, expected: str) -> None:
 
 def test_an_over_long_text_is_cut_before_any_other_work() -> None:
     assert len(normalise("x" * 200_000)) == MAX_CHARACTERS
+
+
+@given(st.text(alphabet=string.printable + "\x00\x1c\x7f\x85", max_size=60))
+def test_plain_texts_take_a_short_way_to_the_same_end(text: str) -> None:
+    # A character beyond ASCII sends the text the long way.
+    assert normalise("é " + text) == f"é {normalise(text)}".strip()

@@ -23,7 +23,7 @@ from models.training.methods import build, export, restore
 from models.training.optimiser import rate
 from models.training.session import run_training
 from models.training.settings import recipe_of
-from models.training.sources import Files
+from models.training.sources import Files, collect
 from models.weights import assemble, soup
 
 SETTINGS: dict[str, object] = {"members": 1, "batch_size": 16, "precision": "float32"}
@@ -206,3 +206,15 @@ def test_a_corpus_joins_only_the_tasks_that_are_asked(
 
     assert [8, 8] == [d.rows for d in manifest.data if d.file == "corpus.jsonl"]
     assert manifest.recipe.epochs == 1
+
+
+def test_runs_that_share_a_split_seed_hold_out_the_same_texts_whatever_their_seeds(
+    files: Files,
+) -> None:
+    def held_out(**settings: object) -> dict[Task, tuple[str, ...]]:
+        found = collect(files, recipe_of({"held_out": 0.25, **settings}))
+        return {task: corpus.texts for task, corpus in found.material.held_out.items()}
+
+    assert held_out(seed=1) == held_out(seed=5, split_seed=1)
+    assert held_out(seed=1, split_seed=0) == held_out(seed=2, split_seed=0)
+    assert held_out(seed=1) != held_out(seed=1, split_seed=2)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from torch import Tensor
 
-from models.labels import Task
 from models.manifest import Manifest
+from models.packed.load import Packing
+from models.packed.rows import Packed
 from models.predict import Predictor
 from models.windows import Reader, judge, pool
 
@@ -152,21 +153,26 @@ def test_a_long_text_judged_alone_equals_it_in_company(trained: tuple[Path, Mani
                 np.testing.assert_allclose(alone[0], together[task][index], atol=1e-4)
 
 
+@pytest.mark.parametrize("packing", ["auto", "off"])
 def test_a_forward_pass_stays_within_its_budget(
-    trained: tuple[Path, Manifest], monkeypatch: pytest.MonkeyPatch
+    trained: tuple[Path, Manifest], monkeypatch: pytest.MonkeyPatch, packing: Packing
 ) -> None:
-    predictor = predictor_of(trained[0])
-    shapes: list[tuple[int, ...]] = []
-    network = predictor._network
-    plain = network.forward
+    predictor = Predictor.load(trained[0], device="cpu", dtype="float32", packing=packing)
+    rows = predictor.encode(["gold " * 500, "gold", "gold " * 90])
+    sizes: list[int] = []
+    where, name = (
+        (predictor._forward, "line") if packing == "auto" else (predictor._network, "forward")
+    )
+    plain = getattr(where, name)
 
-    def recorded(ids: Tensor, mask: Tensor) -> dict[Task, Tensor]:
-        shapes.append(tuple(ids.shape))
-        return plain(ids, mask)
+    def recorded(read: Packed | Tensor, *rest: Tensor) -> object:
+        sizes.append(len(read.ids) if isinstance(read, Packed) else read.numel())
+        return plain(read, *rest)
 
-    monkeypatch.setattr(network, "forward", recorded)
+    monkeypatch.setattr(where, name, recorded)
 
-    predictor.logits(predictor.encode(["gold " * 500, "gold", "gold " * 90]), budget=200)
+    predictor.logits(rows, budget=200)
 
-    assert max(rows * length for rows, length in shapes) <= 200
-    assert len(predictor._reader.cut([2] + [9] * 500 + [3])) > 3
+    assert len(sizes) > 1
+    assert max(sizes) <= 200
+    assert len(predictor.reader.cut(rows[0])) > 3

@@ -47,7 +47,7 @@ _WHERE: Final[Mapping[str, tuple[str, frozenset[Value]]]] = {
 
 _REFUSED: Final[Mapping[str, str]] = {
     **dict.fromkeys(
-        ("held_out", "seed"),
+        ("held_out", "seed", "split_seed"),
         "decides which texts are held out, and trials on different ones cannot be compared;"
         " give one value",
     ),

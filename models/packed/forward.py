@@ -1,0 +1,133 @@
+"""Rows of tokens to logits: packed, on any device; padded, for what cannot be packed."""
+
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from models.labels import LABELS, Task
+from models.network import Network, pad, sorted_batches
+from models.packed.encoders import PackedEncoder
+from models.packed.rows import Packed, Row, pack, unpacked
+from models.segments import Segments, varlen_kernel
+
+Floats = npt.NDArray[np.float64]
+Pending = Callable[[], Floats]
+"""Waits for what was begun and returns it, once."""
+
+CLASSES: Final = sum(len(names) for names in LABELS.values())
+"""Columns of all heads' logits side by side, in the order of `LABELS`."""
+
+
+class Forward(Protocol):
+    """Judges rows of at most a window's tokens."""
+
+    def begin(self, rows: Sequence[Row], budget: int) -> Pending:
+        """Begin the passes over the rows, none of more than `budget` tokens unless a row has more.
+
+        The result is float64 [n, CLASSES] in the order of the rows.
+        """
+        ...
+
+
+class PaddedForward:
+    """Batches of similar length, padded to the longest; the budget counts the padding."""
+
+    def __init__(self, network: Network, device: str, multiple: int, limit: int) -> None:
+        """`multiple` and `limit` of a batch's length, as in `models.network.pad`."""
+        self._network = network
+        self._device = device
+        self._multiple = multiple
+        self._limit = limit
+
+    def begin(self, rows: Sequence[Row], budget: int) -> Pending:
+        found = sorted_batches([list(row) for row in rows], budget, self._forward, self._multiple)
+        logits = np.concatenate([found[task] for task in LABELS], axis=1)
+        return lambda: logits
+
+    @torch.inference_mode()
+    def _forward(self, rows: Sequence[Sequence[int]]) -> dict[Task, Floats]:
+        batch = pad(rows, self._network.pad_id, self._device, self._multiple, self._limit)
+        found = self._network(*batch)
+        return {task: found[task].double().cpu().numpy() for task in LABELS}
+
+
+class PackedForward:
+    """Rows end to end, one pass for each budget of tokens."""
+
+    def __init__(self, network: Network, encoder: PackedEncoder, device: str) -> None:
+        self._encoder = encoder
+        self._device = device
+        self._heads = Heads(network)
+        kind = next(network.encoder.parameters()).dtype
+        self.varlen = (
+            device.startswith("cuda") and kind != torch.float32 and varlen_kernel() is not None
+        )
+        """Whether one kernel reads all rows; it has no float32."""
+
+    def begin(self, rows: Sequence[Row], budget: int) -> Pending:
+        logits = np.empty((len(rows), CLASSES))
+        for part in batches(rows, budget):
+            packed = pack([rows[i] for i in part])
+            logits[part] = unpacked(self.line(packed).double().cpu().numpy(), packed)
+        return lambda: logits
+
+    @torch.inference_mode()
+    def line(self, packed: Packed) -> Tensor:
+        """Return the logits of the line's rows, float32 [n, CLASSES]."""
+        ids, positions, offsets = (
+            torch.from_numpy(part).to(self._device)
+            for part in (packed.ids, packed.positions, packed.offsets)
+        )
+        if self.varlen:
+            segments = Segments((), offsets, int(packed.lengths.max()))
+            states = self._encoder(ids, positions, segments).float()
+            sums = torch.segment_reduce(states, "sum", offsets=offsets.long(), axis=0, unsafe=True)
+            return self._heads(sums / offsets.diff().unsqueeze(1))
+        segments = Segments(packed.groups)
+        states = self._encoder(ids, positions, segments).float()
+        means = [
+            states[group.start : group.end].view(group.rows, group.length, -1).mean(1)
+            for group in segments.groups
+        ]
+        return self._heads(torch.cat(means))
+
+
+class Heads:
+    """All heads as one product in float32: [n, hidden] -> [n, CLASSES]."""
+
+    def __init__(self, network: Network) -> None:
+        def joined(part: str) -> Tensor:
+            heads = (network.heads.get_submodule(task) for task in LABELS)
+            return torch.cat([head.get_parameter(part).detach().float() for head in heads])
+
+        self._weight, self._bias = joined("weight"), joined("bias")
+
+    def __call__(self, means: Tensor) -> Tensor:
+        return torch.nn.functional.linear(means, self._weight, self._bias)
+
+
+def batches(
+    rows: Sequence[Row], budget: int, most_rows: int | None = None
+) -> list[npt.NDArray[np.int64]]:
+    """Return the indices of each pass, shortest rows first, every index exactly once.
+
+    A pass holds at most `budget` tokens, and `most_rows` rows, unless a single row has more.
+    """
+    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    if lengths.sum() <= budget and (most_rows is None or len(rows) <= most_rows):
+        return [np.arange(len(rows))] if len(rows) else []
+    order = np.argsort(lengths, kind="stable")
+    ends = np.cumsum(lengths[order])
+    found, first = [], 0
+    while first < len(order):
+        before = ends[first - 1] if first else 0
+        last = max(int(np.searchsorted(ends, before + budget, side="right")), first + 1)
+        if most_rows is not None:
+            last = min(last, first + most_rows)
+        found.append(order[first:last])
+        first = last
+    return found

@@ -1,0 +1,298 @@
+"""Rows end to end give what padded rows give, for every architecture that can be packed."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from models import bottlenecks, prefixes
+from models.backbone import find, load_inference_encoder
+from models.bert import Bert
+from models.manifest import Manifest
+from models.network import Network
+from models.packed.encoders import packed_encoder
+from models.packed.forward import CLASSES, PackedForward, PaddedForward, batches
+from models.packed.graphs import GraphedForward
+from models.packed.linears import linear, prepacking_works
+from models.packed.load import packed_forward
+from models.packed.rows import Row, pack, unpacked
+from models.predict import Predictor
+from models.quantised import quantise
+from models.segments import Segments, attention, varlen_kernel
+
+VOCABULARY = 90
+WIDTH: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
+SHAPE: dict[str, Any] = {**WIDTH, "intermediate_size": 48, "vocab_size": VOCABULARY}
+PADDED: dict[str, Any] = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
+PLACES: dict[str, Any] = {"max_position_embeddings": 140}
+LOCAL: dict[str, Any] = {"local_attention": 16, "global_attn_every_n_layers": 2}
+RELATIVE: dict[str, Any] = {"pos_att_type": ["p2c", "c2p"], "position_buckets": 16}
+BUILD: dict[str, Callable[[], transformers.PreTrainedModel]] = {
+    "bert": lambda: transformers.BertModel(transformers.BertConfig(**SHAPE, **PLACES)),
+    "roberta": lambda: transformers.RobertaModel(
+        transformers.RobertaConfig(**SHAPE, **PADDED, **PLACES)
+    ),
+    "xlm-roberta": lambda: transformers.XLMRobertaModel(
+        transformers.XLMRobertaConfig(**SHAPE, **PADDED, **PLACES)
+    ),
+    "electra": lambda: transformers.ElectraModel(
+        transformers.ElectraConfig(embedding_size=8, **SHAPE, **PLACES)
+    ),
+    "albert": lambda: transformers.AlbertModel(
+        transformers.AlbertConfig(embedding_size=8, **SHAPE, **PLACES)
+    ),
+    "distilbert": lambda: transformers.DistilBertModel(
+        transformers.DistilBertConfig(
+            vocab_size=VOCABULARY, dim=32, n_layers=2, n_heads=2, hidden_dim=48, **PLACES
+        )
+    ),
+    "modernbert": lambda: transformers.ModernBertModel(
+        transformers.ModernBertConfig(
+            **SHAPE, **PADDED, **PLACES, **LOCAL,
+            cls_token_id=0, sep_token_id=2,
+        )
+    ),
+}  # fmt: skip
+BRINGS_ITS_OWN: dict[str, Callable[[], transformers.PreTrainedModel]] = {
+    "deberta-v2": lambda: transformers.DebertaV2Model(
+        transformers.DebertaV2Config(relative_attention=True, **RELATIVE, **SHAPE)
+    ),
+    "mpnet": lambda: transformers.MPNetModel(transformers.MPNetConfig(**SHAPE, **PADDED, **PLACES)),
+}
+ROWS: list[Row] = [[5, *range(10, 10 + n), 6] for n in (1, 40, 3, 1, 70, 3, 12)]
+
+
+def network_of(build: Callable[[], Any]) -> Network:
+    torch.manual_seed(3)
+    network = Network(build()).eval().requires_grad_(False)
+    for parameter in network.parameters():
+        # Random networks as they are made hardly attend: every row would look alike.
+        if parameter.ndim == 2:
+            parameter.normal_(std=0.3)
+    return network
+
+
+def padded(network: Network) -> PaddedForward:
+    return PaddedForward(network, "cpu", 1, 128)
+
+
+def judged(forward: PackedForward | PaddedForward, rows: Sequence[Row], budget: int = 512) -> Any:
+    return forward.begin(rows, budget)()
+
+
+@given(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=9), min_size=1, max_size=12))
+def test_a_packed_line_holds_every_row_once_with_its_places(rows: list[list[int]]) -> None:
+    found = pack(rows)
+
+    for at, row in enumerate(found.order):
+        part = slice(found.offsets[at], found.offsets[at + 1])
+        assert rows[row] == found.ids[part].tolist()
+        assert list(range(len(rows[row]))) == found.positions[part].tolist()
+    assert len(found.ids) == found.groups[-1].end
+    assert [(g.rows, g.length) for g in found.groups] == sorted(
+        {(sum(len(r) == n for r in rows), n) for n in map(len, rows)}, key=lambda pair: pair[1]
+    )
+    lengths = np.array([float(len(row)) for row in rows])
+    assert lengths.tolist() == unpacked(lengths[found.order], found).tolist()
+
+
+@given(
+    st.lists(st.integers(1, 60), max_size=40), st.integers(1, 100), st.none() | st.integers(1, 5)
+)
+def test_batches_hold_every_row_once_within_tokens_and_rows(
+    lengths: list[int], budget: int, most: int | None
+) -> None:
+    rows = [[0] * n for n in lengths]
+
+    found = batches(rows, budget, most)
+
+    assert list(range(len(rows))) == sorted(i for part in found for i in part.tolist())
+    for part in found:
+        assert 1 == len(part) or sum(lengths[i] for i in part) <= budget
+        assert most is None or len(part) <= most
+
+
+def test_a_row_without_tokens_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one token"):
+        pack([[1], []])
+
+
+@pytest.mark.parametrize("kind", BUILD)
+def test_packed_rows_get_the_logits_of_padded_rows(kind: str) -> None:
+    network = network_of(BUILD[kind])
+    expected = judged(padded(network), ROWS)
+
+    found = judged(PackedForward(network, packed_encoder(network.encoder), "cpu"), ROWS)
+
+    assert (len(ROWS), CLASSES) == found.shape
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_allclose(judged(padded(network), ROWS), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", BUILD)
+def test_the_check_at_loading_lets_them_pass(kind: str) -> None:
+    network = network_of(BUILD[kind])
+
+    found, why = packed_forward(network, padded(network), device="cpu", limit=128, packing="auto")
+
+    assert found is not None, why
+
+
+@pytest.mark.parametrize("kind", BRINGS_ITS_OWN)
+def test_an_architecture_that_brings_its_own_attention_is_padded_and_says_so(kind: str) -> None:
+    network = network_of(BRINGS_ITS_OWN[kind])
+
+    found, why = packed_forward(network, padded(network), device="cpu", limit=128, packing="auto")
+
+    assert found is None
+    assert f"{kind} brings its own attention" in why
+
+
+def test_a_pass_that_lets_rows_see_each_other_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    import models.segments as module
+
+    def blind(q: Any, k: Any, v: Any, *_: Any, **__: Any) -> Any:
+        line = (part.transpose(0, 1).unsqueeze(0) for part in (q, k, v))
+        return nn.functional.scaled_dot_product_attention(*line)[0].transpose(0, 1)
+
+    network = network_of(BUILD["roberta"])
+    monkeypatch.setattr(module, "attention", blind)
+
+    found, why = packed_forward(network, padded(network), device="cpu", limit=128, packing="auto")
+
+    assert found is None
+    assert "other logits than padded ones" in why
+
+
+@pytest.mark.parametrize("budget", [1, 50, 90, 4_096])
+def test_any_budget_gives_the_same_logits(tiny_encoder: Path, budget: int) -> None:
+    network = network_of(lambda: load_inference_encoder(find(str(tiny_encoder))))
+    rows: list[Row] = [[2, *range(9, 9 + n), 3] for n in (1, 30, 3, 1, 20, 3, 12)]
+    forward = PackedForward(network, packed_encoder(network.encoder), "cpu")
+
+    np.testing.assert_allclose(
+        judged(forward, rows, budget), judged(padded(network), rows), atol=1e-5
+    )
+
+
+def _adapted(encoder: Bert) -> None:
+    for name in bottlenecks.sites(encoder):
+        adapter = bottlenecks.insert(encoder, name, 4)
+        adapter.up.weight.data.normal_(std=0.2)
+
+
+def _prefixed(encoder: Bert) -> None:
+    for index in range(len(encoder.encoder.layer)):
+        name = f"encoder.layer.{index}.attention.self"
+        prefixes.insert(encoder, name, 3, encoder.config.hidden_size)
+
+
+@pytest.mark.parametrize(
+    ("change", "atol"), [(_adapted, 1e-5), (_prefixed, 1e-5), (quantise, 0.05)]
+)
+def test_adapters_prefixes_and_integer_layers_are_packed_too(
+    tiny_encoder: Path, change: Callable[[Any], None], atol: float
+) -> None:
+    network = network_of(lambda: load_inference_encoder(find(str(tiny_encoder))))
+    plain = judged(padded(network), ROWS[:3])
+    change(network.encoder)
+    expected = judged(padded(network), ROWS[:3])
+
+    found = judged(PackedForward(network, packed_encoder(network.encoder), "cpu"), ROWS[:3])
+
+    assert np.abs(plain - expected).max() > 0
+    np.testing.assert_allclose(found, expected, atol=atol)
+
+
+@pytest.mark.parametrize("window", [None, 4])
+@pytest.mark.parametrize("scale", [None, 0.1])
+def test_attention_in_bfloat16_is_that_of_float32(window: int | None, scale: float | None) -> None:
+    torch.manual_seed(1)
+    packed = pack([[0] * n for n in (3, 9, 9, 14)])
+    q, k, v = (torch.randn(len(packed.ids), 2, 8) for _ in range(3))
+    segments = Segments(packed.groups)
+
+    expected = attention(q, k, v, segments, window=window, scale=scale)
+    q, k, v = (part.bfloat16() for part in (q, k, v))
+    found = attention(q, k, v, segments, window=window, scale=scale)
+
+    torch.testing.assert_close(found.float(), expected, atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_prepacked_weights_give_what_a_linear_layer_gives(dtype: torch.dtype) -> None:
+    if not prepacking_works(dtype):
+        pytest.skip(f"this torch has no prepacked {dtype} layers for this processor")
+    torch.manual_seed(2)
+    layer = nn.Linear(24, 40).to(dtype)
+    states = torch.randn(7, 24).to(dtype)
+
+    with torch.inference_mode():
+        found = linear(layer.weight, layer.bias, prepack=True)(states)
+
+        torch.testing.assert_close(found, layer(states), atol=2e-2, rtol=1e-2)
+
+
+def test_the_shipped_weights_are_read_packed_and_say_what_padded_ones_say() -> None:
+    texts = ["Profit falls", "gold", "Shares rise as the bank raises its outlook " * 30]
+    packed = Predictor.load(device="cpu", dtype="float32")
+    other = Predictor.load(device="cpu", dtype="float32", packing="off")
+
+    assert packed.packed
+    assert not other.packed
+    rows = packed.encode(texts)
+    expected = other.logits(rows)
+    for task, logits in packed.logits(rows).items():
+        np.testing.assert_allclose(logits, expected[task], atol=1e-4)
+
+
+def test_the_cost_of_a_row_is_what_its_windows_read(trained: tuple[Path, Manifest]) -> None:
+    predictor = Predictor.load(trained[0], device="cpu", dtype="float32")
+    short, long = predictor.encode(["gold", "gold " * 300])
+
+    assert len(short) == predictor.cost(short)
+    assert sum(map(len, predictor.reader.cut(long))) == predictor.cost(long) > len(long)
+
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@needs_cuda
+@pytest.mark.parametrize("packing", ["eager", "auto"])
+def test_on_cuda_packed_rows_in_bfloat16_say_what_the_cpu_says(packing: Any) -> None:
+    texts = [f"{'Profit falls ' * (n % 40)} gold rises {n}" for n in range(300)]
+    device = Predictor.load(device="cuda", dtype="bfloat16", packing=packing)
+    cpu = Predictor.load(device="cpu", dtype="float32")
+    assert device.packed
+    assert (packing == "auto") == isinstance(device._forward, GraphedForward)
+    rows = cpu.encode(texts)
+
+    begun = [device.begin(rows[i::4], budget=2_048) for i in range(4)]
+    expected = cpu.logits(rows)
+
+    for i, part in enumerate(begun):
+        for task, logits in part.logits().items():
+            np.testing.assert_allclose(logits, expected[task][i::4], atol=0.25)
+
+
+@needs_cuda
+def test_on_cuda_float32_is_packed_within_a_ten_thousandth_of_padded_rows() -> None:
+    device = Predictor.load(device="cuda", dtype="float32")
+    other = Predictor.load(device="cuda", dtype="float32", packing="off")
+    rows = device.encode([f"{'Profit falls ' * (n % 40)} gold rises {n}" for n in range(100)])
+
+    expected = other.logits(rows)
+    assert device.packed
+    for task, logits in device.logits(rows).items():
+        np.testing.assert_allclose(logits, expected[task], atol=1e-4)
+
+
+def test_this_torch_has_the_kernel_over_rows_of_different_lengths() -> None:
+    assert varlen_kernel() is not None
