@@ -54,7 +54,7 @@ from monitor.score.base import Scorer
 from monitor.score.engine import BatchScorer
 from monitor.score.reload import Reloader
 from monitor.score.schedule import Batching
-from monitor.score.transformer import MULTIPLE, TransformerDevice, devices, is_packed
+from monitor.score.transformer import MULTIPLE, TransformerDevice, devices
 from monitor.source.client import ensure_topics
 from monitor.source.contract import Limits
 from monitor.source.decode import Decoder, pseudonymiser
@@ -366,7 +366,7 @@ def load_scorer(model: config.Model, metrics: Metrics, path: Path) -> BatchScore
     metrics.model_load.set(time.monotonic() - begin)
     batching = Batching.suited(
         predictors[0].device,
-        is_packed(predictors[0]),
+        predictors[0].packed,
         tokens=model.batch_tokens,
         look_ahead=model.look_ahead,
         max_wait=model.max_wait,

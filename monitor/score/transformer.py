@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
 
 import torch
 
 from models.predict import PAD_MULTIPLE, Predictor
 from monitor.errors import ScoringError
-from monitor.score.base import Pending, Probabilities, Row
+from monitor.score.base import Pending, Row
 
 MULTIPLE: Final = PAD_MULTIPLE
 """Padded rows are rounded up to a multiple of so many tokens."""
 
 _CUDA_IN_FLIGHT: Final = 3
-"""There a forward pass is begun by copies and kernels that are only enqueued."""
+"""There a forward pass is begun by copies and kernels that are only enqueued; on a CPU its
+beginning is all of the work."""
 
 ALL: Final = "all"
 
@@ -33,21 +33,6 @@ def devices(wanted: str) -> list[str]:
     return [f"cuda:{number}" for number in range(count)]
 
 
-def is_packed(predictor: Predictor) -> bool:
-    """Whether it reads rows without padding."""
-    return bool(getattr(predictor, "packed", False))
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """A forward pass that was over when it had been begun."""
-
-    found: Probabilities
-
-    def result(self) -> Probabilities:
-        return self.found
-
-
 class TransformerDevice:
     """One `Predictor`, whose forward passes hold ``batch_tokens``: a long text is cut into windows
     that may need several of them."""
@@ -56,10 +41,8 @@ class TransformerDevice:
         self._predictor: Predictor | None = predictor
         self._version = predictor.version
         self._name = predictor.device
-        self._packed = is_packed(predictor)
+        self._packed = predictor.packed
         self._batch_tokens = batch_tokens
-        # Until the network can begin a forward pass without waiting for it, one is under way.
-        self._begin: Callable[..., Pending] | None = getattr(predictor, "begin", None)
 
     @property
     def model_version(self) -> str:
@@ -75,7 +58,7 @@ class TransformerDevice:
 
     @property
     def in_flight(self) -> int:
-        return _CUDA_IN_FLIGHT if self._begin and self._name.startswith("cuda") else 1
+        return _CUDA_IN_FLIGHT if self._name.startswith("cuda") else 1
 
     @property
     def capped_texts(self) -> int:
@@ -87,20 +70,14 @@ class TransformerDevice:
         return rows
 
     def cost(self, row: Row) -> int:
-        model = self._model
-        if len(row) <= model.max_length:
-            return len(row)
-        return sum(map(len, model.reader.cut(row)))
+        return self._model.cost(row)
 
     def begin(self, rows: Sequence[Row]) -> Pending:
-        model = self._model
-        if self._begin is not None:
-            return self._begin(rows, budget=self._batch_tokens)
-        return _Done(model.predict(rows, budget=self._batch_tokens))
+        return self._model.begin(rows, budget=self._batch_tokens)
 
     def close(self) -> None:
         # Whoever still holds this object must not hold the weights: another model is loaded.
-        self._predictor = self._begin = None
+        self._predictor = None
 
     @property
     def _model(self) -> Predictor:

@@ -30,7 +30,7 @@ def test_a_device_that_is_lost_is_named_while_the_others_go_on() -> None:
     devices = [MemoryDevice(name=f"cuda:{n}") for n in (0, 1)]
     scorer = BatchScorer(devices, Batching(64, 16, 0.0, 1), threads=False)
     devices[1].die_at(1)
-    scorer.score([f"text {n}" for n in range(40)])
+    scorer.score(["a text of twenty characters"] * 40)
     flow = make_flow()
     successors = [scorer]
     flow.successor = lambda: successors.pop() if successors else None

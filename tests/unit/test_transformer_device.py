@@ -1,7 +1,9 @@
-"""What the device passes to the network, with or without forward passes that can be begun."""
+"""What the device passes on to the network, and what it says of it."""
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Sequence
 from typing import cast
 
@@ -10,47 +12,38 @@ import pytest
 import torch
 
 from models.predict import Predictor, Probabilities
-from models.windows import Reader
 from monitor.errors import ScoringError
-from monitor.score.base import Pending
 from monitor.score.transformer import TransformerDevice, devices
-
-
-class Scripted:
-    """Stands in for `Predictor`: windows of 8 tokens, 2 of them specials, that share 2."""
-
-    version = "scripted-1"
-    device = "cpu"
-    max_length = 8
-    capped_texts = 0
-    reader = Reader.fitting(8, 2, 4, before=1, after=1)
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[int, int]] = []
-
-    def predict(self, ids: Sequence[Sequence[int]], *, budget: int = 0) -> Probabilities:
-        self.calls.append((len(ids), budget))
-        return Probabilities(
-            np.zeros((len(ids), 3), np.float32), np.zeros((len(ids), 20), np.float32)
-        )
 
 
 class Enqueued:
     """A forward pass that only its result waits for."""
 
+    def __init__(self, count: int) -> None:
+        self._count = count
+
     def result(self) -> Probabilities:
-        return Probabilities(np.zeros((0, 3), np.float32), np.zeros((0, 20), np.float32))
+        n = self._count
+        return Probabilities(np.zeros((n, 3), np.float32), np.zeros((n, 20), np.float32))
 
 
-class Beginning(Scripted):
-    """One whose forward passes can be begun."""
+class Scripted:
+    """Stands in for `Predictor`: a token costs two."""
 
-    device = "cuda:1"
-    packed = True
+    version = "scripted-1"
+    capped_texts = 0
 
-    def begin(self, ids: Sequence[Sequence[int]], *, budget: int = 0) -> Pending:
+    def __init__(self, device: str = "cpu", packed: bool = False) -> None:
+        self.device = device
+        self.packed = packed
+        self.calls: list[tuple[int, int]] = []
+
+    def cost(self, row: Sequence[int]) -> int:
+        return 2 * len(row)
+
+    def begin(self, ids: Sequence[Sequence[int]], *, budget: int) -> Enqueued:
         self.calls.append((len(ids), budget))
-        return Enqueued()
+        return Enqueued(len(ids))
 
 
 def made(predictor: Scripted) -> TransformerDevice:
@@ -59,28 +52,32 @@ def made(predictor: Scripted) -> TransformerDevice:
 
 def test_the_budget_bounds_the_forward_passes_of_one_long_text() -> None:
     predictor = Scripted()
-    found = made(predictor).begin([[1] * 20, [1]]).result()
-    assert (2, 3) == found.sentiment.shape
+    assert (2, 3) == made(predictor).begin([[1] * 20, [1]]).result().sentiment.shape
     assert [(2, 48)] == predictor.calls
 
 
-def test_a_row_costs_its_windows() -> None:
-    device = made(Scripted())
-    assert [1, 8, 16, 24] == [device.cost([1] * n) for n in (1, 8, 12, 16)]
+def test_a_row_costs_what_the_model_reads_of_it() -> None:
+    assert 6 == made(Scripted()).cost([1, 2, 3])
 
 
-def test_without_a_beginning_one_forward_pass_is_under_way() -> None:
-    device = made(Scripted())
-    assert (False, 1) == (device.packed, device.in_flight)
+@pytest.mark.parametrize(
+    ("device", "packed", "expected"),
+    [("cpu", False, 1), ("cpu", True, 1), ("cuda", True, 3), ("cuda:1", False, 3)],
+)
+def test_on_a_gpu_forward_passes_are_begun_ahead(device: str, packed: bool, expected: int) -> None:
+    found = made(Scripted(device, packed))
+    assert (device, packed, expected) == (found.name, found.packed, found.in_flight)
 
 
-def test_on_a_gpu_forward_passes_are_begun_ahead() -> None:
-    predictor = Beginning()
+def test_a_closed_device_lets_go_of_the_network() -> None:
+    predictor = Scripted()
+    network = weakref.ref(predictor)
     device = made(predictor)
-    assert (True, 3) == (device.packed, device.in_flight)
-    assert isinstance(device.begin([[1], [2]]), Enqueued)
-    assert [(2, 48)] == predictor.calls
+    del predictor
+    assert network() is not None
     device.close()
+    gc.collect()
+    assert network() is None
     with pytest.raises(ScoringError, match="has been closed; load it again"):
         device.begin([[1]])
 
