@@ -66,33 +66,40 @@ def _ticker_list(tickers: tuple[str, ...]) -> str:
     return json.dumps(tickers)
 
 
-def document_values(scored: Scored) -> Values:
-    document = scored.document
-    negative, neutral, positive = map(float, scored.sentiment)
-    return {
-        "id": document.id,
-        "kind": document.kind.value,
-        "source": document.source,
-        "published_ms": milliseconds(document.published_at),
-        "title": document.title,
-        "url": document.url,
-        "author_hash": document.author,
-        "lang": document.lang,
-        "tickers": _ticker_list(document.tickers),
-        "topic": scored.topic_name,
-        "topic_confidence": float(scored.topic_confidence),
-        "sentiment": scored.label,
-        "p_negative": negative,
-        "p_neutral": neutral,
-        "p_positive": positive,
-        "model_version": scored.model_version,
-        "kafka_topic": document.origin.topic,
-        "kafka_partition": document.origin.partition,
-        "kafka_offset": document.origin.offset,
-        "appended_ms": milliseconds(document.appended_at),
-        "scored_ms": milliseconds(scored.scored_at),
-        "text": document.text,
-    }
+def document_rows(batch: Iterable[Scored]) -> list[tuple[Any, ...]]:
+    """The rows of a batch, in the order of the columns of ``documents``."""
+    made = []
+    for scored in batch:
+        document = scored.document
+        origin = document.origin
+        negative, neutral, positive = scored.sentiment
+        made.append(
+            (
+                document.id,
+                document.kind.value,
+                document.source,
+                (document.published_at - _EPOCH) // _MILLISECOND,
+                document.title,
+                document.url,
+                document.author,
+                document.lang,
+                _ticker_list(document.tickers),
+                scored.topic_name,
+                float(scored.topic_confidence),
+                scored.label,
+                float(negative),
+                float(neutral),
+                float(positive),
+                scored.model_version,
+                origin.topic,
+                origin.partition,
+                origin.offset,
+                (document.appended_at - _EPOCH) // _MILLISECOND,
+                (scored.scored_at - _EPOCH) // _MILLISECOND,
+                document.text,
+            )
+        )
+    return made
 
 
 def dead_letter_values(letter: DeadLetter) -> Values:
@@ -123,16 +130,9 @@ def gap_values(gap: Gap, now_ms: int) -> Values:
     }
 
 
-def bucket_values(bucket: Bucket) -> Values:
-    return {
-        "key": bucket.key,
-        "start": bucket.start,
-        "n": bucket.n,
-        "negative": bucket.negative,
-        "positive": bucket.positive,
-        "score_sum": bucket.score_sum,
-        "revision": bucket.revision,
-    }
+def bucket_rows(buckets: Iterable[Bucket]) -> list[tuple[Any, ...]]:
+    """The rows, in the order of the columns of ``buckets``."""
+    return [(b.key, b.start, b.n, b.negative, b.positive, b.score_sum, b.revision) for b in buckets]
 
 
 def bucket_of(row: Row[Any]) -> Bucket:

@@ -14,7 +14,7 @@ from monitor.store import rows, schema
 from monitor.store.base import Commit, Move, Snapshot
 from monitor.store.engine import writing
 from monitor.store.faults import connected, place
-from monitor.store.statements import Dialect
+from monitor.store.statements import Bulk, Dialect
 
 _CLOSED_UNTIL = "closed_until"
 _EPOCH = "epoch"
@@ -55,10 +55,12 @@ class SqlStore:
             )
         )
         self._put_progress = dialect.upsert(schema.progress)
-        self._put_document = dialect.insert_or_ignore(schema.documents)
+        self._put_documents = Bulk(
+            dialect.insert_or_ignore(schema.documents), schema.documents, engine
+        )
         self._put_dead_letter = dialect.insert_or_ignore(schema.dead_letters)
         self._put_gap = dialect.insert_or_ignore(schema.gaps)
-        self._put_bucket = dialect.upsert(schema.buckets)
+        self._put_buckets = Bulk(dialect.upsert(schema.buckets), schema.buckets, engine)
         self._put_key_state = dialect.upsert(schema.key_states)
         self._put_alert = dialect.upsert(schema.alerts)
         self._put_outgoing = schema.outbox.insert().inline()
@@ -142,10 +144,10 @@ class SqlStore:
                 connection.execute(
                     self._put_progress, {"name": _CLOSED_UNTIL, "value": commit.closed_until}
                 )
+            self._put_documents.execute(connection, rows.document_rows(commit.documents))
+            self._put_buckets.execute(connection, rows.bucket_rows(commit.buckets))
             work: tuple[tuple[Insert, list[rows.Values]], ...] = (
-                (self._put_document, [rows.document_values(d) for d in commit.documents]),
                 (self._put_dead_letter, [rows.dead_letter_values(d) for d in commit.dead_letters]),
-                (self._put_bucket, [rows.bucket_values(b) for b in commit.buckets]),
                 (self._put_key_state, [rows.key_state_values(s) for s in commit.key_states]),
                 (self._put_alert, [rows.alert_values(a) for a in commit.alerts]),
                 (

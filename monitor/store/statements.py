@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Connection, Engine, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 Insert = postgresql.Insert | sqlite.Insert
@@ -32,3 +33,27 @@ class Dialect:
             index_elements=[*table.primary_key],
             set_={name: insert.excluded[name] for name in names},
         )
+
+
+class Bulk:
+    """One statement for many rows, each a tuple in the order of the table's columns.
+
+    SQLAlchemy makes a dictionary of every row, and a tuple of that again, which costs as much as
+    the database does; so it renders the statement here, once, and the rows go to the driver as
+    they are.
+    """
+
+    def __init__(self, statement: Insert, table: Table, engine: Engine) -> None:
+        native = engine.dialect
+        # By position: psycopg's own style is by name.
+        style = "qmark" if native.name == "sqlite" else "format"
+        compiled = statement.compile(
+            dialect=type(native)(paramstyle=style),
+            column_keys=[column.name for column in table.columns],
+        )
+        self._sql = str(compiled)
+
+    def execute(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Send the rows, in the caller's transaction. Raises what ``Connection.execute`` does."""
+        if rows:
+            connection.exec_driver_sql(self._sql, rows if isinstance(rows, list) else list(rows))
