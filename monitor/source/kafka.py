@@ -320,15 +320,13 @@ class KafkaSource:
             if tp in unsettled:
                 continue
             topic, number = tp
+            at, appended = None, _EPOCH
             for message in messages:
-                records.append(  # noqa: PERF401  the comprehension is not faster, and unreadable
-                    Record(
-                        Origin(topic, number, message.offset),
-                        message.value,
-                        message.key,
-                        self._appended_at(message.timestamp),
-                    )
-                )
+                if message.timestamp != at:  # a producer's batch often has one for all
+                    at = message.timestamp
+                    appended = self._appended_at(at)
+                origin = Origin(topic, number, message.offset)
+                records.append(Record(origin, message.value, message.key, appended))
         return records
 
     def _appended_at(self, timestamp: int) -> datetime:

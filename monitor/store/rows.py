@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -37,10 +36,6 @@ Values = dict[str, Any]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-EXCERPT = 280
-"""Characters of a document's text that travel with an alert."""
-HEAD = EXCERPT + 120
-"""Characters of a text that are read to make an excerpt of it."""
 
 
 def milliseconds(moment: datetime) -> int:
@@ -300,41 +295,6 @@ def notification_of(row: Row[Any]) -> Notification:
         delivered_at=_optional_moment(row.delivered_ms),
         last_error=row.last_error,
     )
-
-
-def excerpt(text: str) -> str:
-    """The beginning of a text on one line, cut between two words where there are any."""
-    line = " ".join(text[:HEAD].split())
-    if len(line) <= EXCERPT:
-        return line
-    head = line[: EXCERPT - 1]
-    words, space, _ = head.rpartition(" ")
-    return (words if space and len(words) > EXCERPT // 2 else head) + "…"
-
-
-def story(title: str, text: str) -> str:
-    """What two copies of one story have in common: the title, or without one the beginning.
-
-    Letters and digits only, without case: agencies differ in quotes, dashes and spaces.
-    """
-    shown = unicodedata.normalize("NFKC", title.strip() or excerpt(text)).casefold()
-    words = "".join(c if c.isalnum() else " " for c in shown).split()
-    return " ".join(words) or shown
-
-
-def stories(candidates: Iterable[tuple[str, str, str]], limit: int) -> list[str]:
-    """Ids of the first ``limit`` of (id, title, text) that each tell another story."""
-    seen: set[str] = set()
-    chosen: list[str] = []
-    if limit > 0:
-        for identifier, title, text in candidates:
-            told = story(title, text)
-            if told not in seen:
-                seen.add(told)
-                chosen.append(identifier)
-                if len(chosen) == limit:
-                    break
-    return chosen
 
 
 def split_key(key: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from monitor.store.base import Commit, Move, Snapshot
 from monitor.store.engine import writing
 from monitor.store.faults import connected, place
 from monitor.store.statements import Bulk, Dialect
+from monitor.story import HEAD, excerpt, stories
 
 _CLOSED_UNTIL = "closed_until"
 _EPOCH = "epoch"
@@ -95,7 +96,7 @@ class SqlStore:
         """See ``Store.evidence``."""
         table = schema.documents.c
         ranked = (
-            select(table.id, table.title, func.substr(table.text, 1, rows.HEAD))
+            select(table.id, table.title, func.substr(table.text, 1, HEAD))
             .where(
                 rows.of_key(key),
                 table.published_ms >= rows.milliseconds(since),
@@ -105,7 +106,7 @@ class SqlStore:
         )
         with connected(self._engine, "gathering evidence") as connection:
             with connection.execute(ranked) as candidates:
-                ids = rows.stories((tuple(row) for row in candidates), limit)
+                ids = stories((tuple(row) for row in candidates), limit)
             chosen = select(
                 table.id,
                 table.published_ms,
@@ -114,7 +115,7 @@ class SqlStore:
                 table.url,
                 table.p_negative,
                 table.topic,
-                func.substr(table.text, 1, rows.HEAD).label("head"),
+                func.substr(table.text, 1, HEAD).label("head"),
             ).where(table.id.in_(ids))
             found = {
                 row.id: Evidence(
@@ -125,7 +126,7 @@ class SqlStore:
                     url=row.url,
                     negative=row.p_negative,
                     topic=row.topic,
-                    excerpt=rows.excerpt(row.head),
+                    excerpt=excerpt(row.head),
                 )
                 for row in connection.execute(chosen)
             }

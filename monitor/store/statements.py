@@ -44,11 +44,11 @@ class Bulk:
     """
 
     def __init__(self, statement: Insert, table: Table, engine: Engine) -> None:
-        native = engine.dialect
+        native: Any = type(engine.dialect)
         # By position: psycopg's own style is by name.
-        style = "qmark" if native.name == "sqlite" else "format"
+        style = "qmark" if engine.dialect.name == "sqlite" else "format"
         compiled = statement.compile(
-            dialect=type(native)(paramstyle=style),
+            dialect=native(paramstyle=style),
             column_keys=[column.name for column in table.columns],
         )
         self._sql = str(compiled)
