@@ -409,7 +409,7 @@ def _pipeline(
 
     return Pipeline(
         source=source,
-        decode=decoder.decode,
+        decode=decoder.decode_batch,
         scorer=scorer,
         watermarks=Watermarks(settings.aggregate.out_of_orderness, settings.aggregate.idle_after),
         window=Window(settings.aggregate.allowed_lateness),
@@ -420,6 +420,7 @@ def _pipeline(
         successor=successor,
         settings=PipelineSettings(
             poll_records=settings.intake.poll_records,
+            poll_most=settings.intake.poll_most,
             poll_timeout=settings.intake.poll_timeout,
             topics=OutTopics(
                 settings.kafka.scored_topic,

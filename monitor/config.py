@@ -87,6 +87,9 @@ class Intake(_Section):
     future_tolerance: Seconds = 300.0
     """Seconds that ``published_at`` may lie ahead of the clock."""
     poll_records: Annotated[int, Field(ge=1, le=100_000)] = 512
+    """Records of one batch, which is one transaction …"""
+    poll_most: Annotated[int, Field(ge=1, le=100_000)] = 4_096
+    """… and at most, while a backlog goes through quickly."""
     poll_timeout: Positive = 0.5
     author_key: SecretStr | None = None
     """Key of the authors' hashes; without one a random key is kept beside the database."""

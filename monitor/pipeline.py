@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Protocol
 
 from monitor.aggregate.rollup import bucket_start, deltas
@@ -27,34 +28,39 @@ from monitor.events import (
     DeadLetter,
     Document,
     Evidence,
+    Origin,
     Partition,
     Reason,
     Record,
     Scored,
 )
+from monitor.judged import judged
 from monitor.keys import keys_of
 from monitor.metrics import Metrics
 from monitor.outgoing import OutTopics, outgoing
 from monitor.score.base import Scorer
 from monitor.source.base import Batch, Source
+from monitor.source.pace import Pace
 from monitor.store.base import Commit, Move, Position, Store
+from monitor.story import evidence_of, most_negative
 
 log = logging.getLogger(__name__)
 
 SLICE = 128
 """Documents scored between two looks at the stop signal."""
 
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 EvidenceOf = Callable[[str, int, int, int], Sequence[Evidence]]
 """The most negative documents of a key: (key, since, until, limit), in seconds since the epoch."""
 
 
 class Decode(Protocol):
-    """Turns one record into a document or a dead letter; see `monitor.source.decode`."""
+    """Turns records into documents and dead letters; see `monitor.source.decode`."""
 
     def __call__(
-        self, record: Record, *, now: datetime, rejected_at: datetime
-    ) -> Document | DeadLetter: ...
+        self, records: Sequence[Record], *, now: datetime, rejected_at: datetime
+    ) -> tuple[list[Document], list[DeadLetter]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,9 @@ class PipelineSettings:
     """Parameters of the loop."""
 
     poll_records: int = 512
+    """Records of one batch …"""
+    poll_most: int = 4_096
+    """… and at most, while a backlog goes through quickly."""
     poll_timeout: float = 0.5
     """Seconds."""
     retry_first: float = 0.5
@@ -70,7 +79,7 @@ class PipelineSettings:
     topics: OutTopics = field(default_factory=OutTopics)
 
 
-@dataclass(slots=True)
+@dataclass
 class _Work:
     """One batch on its way through the stages."""
 
@@ -81,9 +90,13 @@ class _Work:
     scored: list[Scored] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
 
+    @cached_property
+    def _values(self) -> dict[Origin, bytes | None]:
+        return {record.origin: record.value for record in self.batch.records}
+
     def reject(self, document: Document, reason: Reason, detail: str) -> None:
         """Make a dead letter, with its original bytes, of a document that was valid so far."""
-        value = next(r.value for r in self.batch.records if r.origin == document.origin)
+        value = self._values[document.origin]
         self.dead_letters.append(DeadLetter(document.origin, reason, detail, value, self.now))
 
 
@@ -120,6 +133,7 @@ class Pipeline:
         self._clock = clock
         self._wall = wall
         self._settings = settings or PipelineSettings()
+        self._pace = Pace(self._settings.poll_records, self._settings.poll_most)
         self._successor = successor
         self._positions: dict[Partition, Position] = {}
         self._starts: dict[Partition, int] = {}  # where partitions stood when they were assigned
@@ -145,6 +159,7 @@ class Pipeline:
         4. apply: one transaction with the offsets
         5. commit to Kafka, for lag tools
         """
+        begun = self._clock.monotonic()
         self._take_over()  # 0
         work = self._poll_and_decode()  # 1
         if not self._score(work, stop):  # 2
@@ -153,6 +168,7 @@ class Pipeline:
         if self._apply(commit, stop):  # 4
             self._commit(work)  # 5
             self._report(work)
+        self._pace.took(len(work.batch.records), self._clock.monotonic() - begun)
         return len(work.batch.records)
 
     def run(self, stop: threading.Event) -> None:
@@ -204,15 +220,12 @@ class Pipeline:
         """The most negative documents of a window: those stored, and those of the batch in hand."""
         begin, end = datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC)
         fresh = [
-            s.as_evidence()
+            evidence_of(s)
             for s in self._current
             if begin <= s.document.published_at < end and key in keys_of(s)
         ]
         stored = self._store.evidence(key, begin, end, limit)
-        best: dict[str, Evidence] = {}
-        for item in sorted((*stored, *fresh), key=lambda e: (-e.negative, e.document_id)):
-            best.setdefault(" ".join((item.title or item.excerpt).lower().split()), item)
-        return list(best.values())[:limit]
+        return most_negative((*stored, *fresh), limit)
 
     # ------------------------------------------------------------------ 0 a new model
 
@@ -232,22 +245,18 @@ class Pipeline:
 
     def _poll_and_decode(self) -> _Work:
         with self._timed("poll"):
-            batch = self._source.poll(self._settings.poll_timeout, self._settings.poll_records)
+            batch = self._source.poll(self._settings.poll_timeout, self._pace.records)
             self._rebalance(batch)
             work = _Work(batch, self._wall())
             event_now = self._clock.now()
             monotonic = self._clock.monotonic()
-            decoded: list[Document] = []
-            for record in batch.records:
-                self._appended_at = max(self._appended_at, record.appended_at)
-                result = self._decode(record, now=event_now, rejected_at=work.now)
-                if isinstance(result, DeadLetter):
-                    work.dead_letters.append(result)
-                    continue
-                decoded.append(result)
-                self._watermarks.observe(
-                    _partition(record), result.published_at.timestamp(), monotonic
-                )
+            self._appended_at = max(
+                self._appended_at, max((r.appended_at for r in batch.records), default=_LONG_AGO)
+            )
+            decoded, work.dead_letters = self._decode(
+                batch.records, now=event_now, rejected_at=work.now
+            )
+            self._watermarks.observe_all(decoded, monotonic)
             known = self._store.known({d.id for d in decoded})
             for document in decoded:
                 if document.id in known:
@@ -309,32 +318,18 @@ class Pipeline:
 
     def _score_slice(self, work: _Work, documents: Sequence[Document]) -> None:
         verdicts = self._scorer.score([d.content for d in documents])
-        errors = iter(verdicts.errors)
-        scored_at = self._wall()
-        topics = verdicts.topic.argmax(axis=1).tolist()
-        for i, document in enumerate(documents):
-            if verdicts.failed[i]:
-                detail = f"{verdicts.model_version} cannot judge this text: {next(errors)}"
-                work.reject(document, Reason.UNSCORABLE, detail)
-                continue
-            negative, neutral, positive = (float(p) for p in verdicts.sentiment[i])
-            work.scored.append(
-                Scored(
-                    document=document,
-                    sentiment=(negative, neutral, positive),
-                    topic=topics[i],
-                    topic_confidence=float(verdicts.topic[i, topics[i]]),
-                    model_version=verdicts.model_version,
-                    scored_at=scored_at,
-                )
-            )
+        scored, failed = judged(documents, verdicts, self._wall())
+        work.scored += scored
+        for document, error in failed:
+            detail = f"{verdicts.model_version} cannot judge this text: {error}"
+            work.reject(document, Reason.UNSCORABLE, detail)
 
     # ------------------------------------------------------------------ 3 aggregate and detect
 
     def _aggregate_and_detect(self, work: _Work) -> Commit:
         with self._timed("aggregate"):
             self._current = work.scored
-            on_time = [s for s in work.scored if not self._is_late(s)]
+            on_time = self._on_time(work.scored)
             self._metrics.late.inc(len(work.scored) - len(on_time))
             self._window.add(deltas(on_time))
             watermark = self._watermarks.current(self._clock.monotonic())
@@ -359,8 +354,14 @@ class Pipeline:
                 now=work.now,
             )
 
-    def _is_late(self, scored: Scored) -> bool:
-        return self._window.is_late(bucket_start(scored.document.published_at.timestamp()))
+    def _on_time(self, batch: Sequence[Scored]) -> Sequence[Scored]:
+        def late(at: datetime) -> bool:
+            return self._window.is_late(bucket_start(at.timestamp()))
+
+        oldest = min((s.document.published_at for s in batch), default=None)
+        if oldest is None or not late(oldest):
+            return batch
+        return [s for s in batch if not late(s.document.published_at)]
 
     def _moves(self, batch: Batch) -> list[Move]:
         moves = []
@@ -474,7 +475,3 @@ class Pipeline:
         begin = self._clock.monotonic()
         yield
         self._metrics.stage.labels(stage).observe(self._clock.monotonic() - begin)
-
-
-def _partition(record: Record) -> Partition:
-    return Partition(record.origin.topic, record.origin.partition)
