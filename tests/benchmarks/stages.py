@@ -183,9 +183,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             write(values, folder, watch)
         rounds.append(watch.spent)
-    least = {step: min(r[step] for r in rounds) for step in rounds[0]}
-    for step, seconds in (*least.items(), ("sum", sum(least.values()))):
-        print(f"{step:24}{1e6 * seconds / len(values):9.2f} ms of CPU for 1,000 documents")
+    least = {name: min(r[name] for r in rounds) for name in rounds[0]}
+    for name, seconds in (*least.items(), ("sum", sum(least.values()))):
+        print(f"{name:24}{1e6 * seconds / len(values):9.2f} ms of CPU for 1,000 documents")
 
 
 if __name__ == "__main__":
