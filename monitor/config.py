@@ -57,7 +57,7 @@ class Kafka(_Section):
     partitions: Annotated[int, Field(ge=1)] = 3
     """Of topics that do not exist yet."""
     session_timeout: Positive = 45.0
-    fetch_max_wait: Positive = 0.5
+    fetch_max_wait: Positive = 0.1
     api_version: tuple[int, ...] | None = None
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     ssl_cafile: Path | None = None

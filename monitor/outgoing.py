@@ -14,6 +14,7 @@ from monitor.alert.codec import alert_to_json
 from monitor.events import Alert, DeadLetter, Scored
 from monitor.store.base import RECEIVERS, Outgoing
 
+_SCALE = 100_000  # five digits of a probability; `round` takes four times as long
 ROW = 512
 """Messages in one row: the delivery loop holds some hundred rows at a time."""
 
@@ -66,12 +67,12 @@ def scored_message(scored: Scored) -> dict[str, object]:
         "tickers": document.tickers,
         "sentiment": scored.label,
         "probabilities": {
-            "negative": round(negative, 5),
-            "neutral": round(neutral, 5),
-            "positive": round(positive, 5),
+            "negative": int(negative * _SCALE + 0.5) / _SCALE,
+            "neutral": int(neutral * _SCALE + 0.5) / _SCALE,
+            "positive": int(positive * _SCALE + 0.5) / _SCALE,
         },
         "topic": scored.topic_name,
-        "topic_confidence": round(scored.topic_confidence, 5),
+        "topic_confidence": int(scored.topic_confidence * _SCALE + 0.5) / _SCALE,
         "model_version": scored.model_version,
         "scored_at": scored.scored_at,
         "origin": {"topic": topic, "partition": partition, "offset": offset},

@@ -129,16 +129,21 @@ def messages_of(payload: bytes) -> list[Message]:
 
 
 def _quickly(line: bytes) -> Message | None:
-    """The message of a sound line; orjson takes a tenth of the time, but no lone surrogates, which
+    """The message of a sound line. orjson takes a tenth of the time, but no lone surrogates, which
     the text of an alert may hold."""
     try:
         item = orjson.loads(line)
         key, value = item["key"], item["value"]
         if len(item) != len(_LINE) or type(value) is not dict:
             return None
-        return None if key is None else key.encode(), orjson.dumps(value)
+        name = None if key is None else key.encode()
     except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
         return None
+    # Written by this program the value stands there as it goes out.
+    head = b'{"key":null,"value":{' if name is None else b'{"key":"%b","value":{' % name
+    if line.startswith(head) and line.endswith(b"}}"):
+        return name, line[len(head) - 1 : -1]
+    return name, orjson.dumps(value)
 
 
 def _strictly(line: bytes) -> Message:

@@ -64,10 +64,18 @@ def _ticker_list(tickers: tuple[str, ...]) -> str:
 def document_rows(batch: Iterable[Scored]) -> list[tuple[Any, ...]]:
     """The rows of a batch, in the order of the columns of ``documents``."""
     made = []
+    appended = scored_at = _EPOCH
+    appended_ms = scored_ms = 0
     for scored in batch:
         document = scored.document
         origin = document.origin
         negative, neutral, positive = scored.sentiment
+        if scored.scored_at is not scored_at:  # one for a whole micro-batch
+            scored_at = scored.scored_at
+            scored_ms = milliseconds(scored_at)
+        if document.appended_at is not appended:  # one for a producer's batch
+            appended = document.appended_at
+            appended_ms = milliseconds(appended)
         made.append(
             (
                 document.id,
@@ -89,8 +97,8 @@ def document_rows(batch: Iterable[Scored]) -> list[tuple[Any, ...]]:
                 origin.topic,
                 origin.partition,
                 origin.offset,
-                (document.appended_at - _EPOCH) // _MILLISECOND,
-                (scored.scored_at - _EPOCH) // _MILLISECOND,
+                appended_ms,
+                scored_ms,
                 document.text,
             )
         )

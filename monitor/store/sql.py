@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from itertools import islice
 
 from sqlalchemy import Connection, Engine, Insert, bindparam, func, select, update
 
@@ -19,7 +18,6 @@ from monitor.story import HEAD, excerpt, stories
 
 _CLOSED_UNTIL = "closed_until"
 _EPOCH = "epoch"
-_CHUNK = 500  # ids in one IN: far below the 32,766 variables that SQLite allows
 _LIVE = (AlertStatus.PENDING.value, AlertStatus.FIRING.value)
 
 
@@ -36,7 +34,9 @@ class SqlStore:
         self._where = place(engine.url)
         self._lease: int | None = None
 
-        dialect = Dialect(engine.dialect.name)
+        dialect = self._dialect = Dialect(engine.dialect.name)
+        ids = schema.documents.c.id
+        self._known = select(ids).where(dialect.any_of(ids, "ids"))
         offsets = schema.offsets.c
         # Without the option SQLAlchemy doesn't ask for the number of rows that an INSERT wrote.
         self._first_offset = dialect.insert_or_ignore(schema.offsets).execution_options(
@@ -82,15 +82,10 @@ class SqlStore:
 
     def known(self, ids: Collection[str]) -> set[str]:
         """See ``Store.known``."""
-        known: set[str] = set()
-        if ids:
-            column = schema.documents.c.id
-            rest = iter(ids)
-            with connected(self._engine, "looking up documents") as connection:
-                while chunk := list(islice(rest, _CHUNK)):
-                    found = connection.scalars(select(column).where(column.in_(chunk)))
-                    known.update(found)
-        return known
+        if not ids:
+            return set()
+        with connected(self._engine, "looking up documents") as connection:
+            return set(connection.scalars(self._known, {"ids": self._dialect.many(ids)}))
 
     def evidence(self, key: str, since: datetime, until: datetime, limit: int) -> list[Evidence]:
         """See ``Store.evidence``."""

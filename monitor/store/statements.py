@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    Text,
+    bindparam,
+    func,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 Insert = postgresql.Insert | sqlite.Insert
@@ -33,6 +43,18 @@ class Dialect:
             index_elements=[*table.primary_key],
             set_={name: insert.excluded[name] for name in names},
         )
+
+    def any_of(self, column: ColumnElement[str], name: str) -> ColumnElement[bool]:
+        """``column`` is one of the parameter ``name``, which `many` makes: however many there are,
+        it is one parameter of one statement."""
+        if self.name == "postgresql":
+            return column == func.any(bindparam(name, type_=postgresql.ARRAY(Text)))
+        each = func.json_each(bindparam(name)).table_valued("value")
+        return column.in_(select(each.c.value))
+
+    def many(self, values: Collection[str]) -> object:
+        """The value of the parameter of `any_of`."""
+        return list(values) if self.name == "postgresql" else json.dumps(list(values))
 
 
 class Bulk:
