@@ -8,10 +8,10 @@ scorer in memory in its place) that is what everything but the model costs; besi
 run, what it is made of at least: kafka-python alone reading the same topic, and sqlite3 alone
 writing the same rows.
 
-With the model, the share outside it is told in two ways: by the stages of the main loop, and against
-the same texts through the model alone in this process, one batch after another. The second includes
-what the other threads (Kafka's client, delivery) take from it. Without ``--kafka`` the broker is
-the embedded one, whose partitions hold 5 MiB (`make kafka` starts a real one).
+With the model, the share outside it is told in two ways: by the stages of the main loop, and
+against the same texts through the model alone in this process, one batch after another. The second
+includes what the other threads (Kafka's client, delivery) take from it. Without ``--kafka`` the
+broker is the embedded one, whose partitions hold 5 MiB (`make kafka` starts a real one).
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def read_alone(kafka: KafkaSettings, topic: str, count: int) -> float:
 
 
 def write_alone(site: Installation, path: Path) -> float:
-    """Seconds of sqlite3's executemany for the rows of the documents, as durable as the daemon's."""
+    """Seconds of sqlite3's executemany for the rows of the documents, just as durable."""
     rows = site.rows("SELECT * FROM documents")
     migrate(f"sqlite:///{path}")
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:

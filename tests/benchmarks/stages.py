@@ -1,4 +1,4 @@
-"""CPU time of every step between Kafka and the database, one by one in one thread, for 1,000 documents.
+"""CPU time of every step between Kafka and the database, one by one in one thread.
 
 Run: python tests/benchmarks/stages.py [--documents 16384] [--step 0.3] [--kafka HOST:PORT]
 
