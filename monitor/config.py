@@ -57,7 +57,7 @@ class Kafka(_Section):
     partitions: Annotated[int, Field(ge=1)] = 3
     """Of topics that do not exist yet."""
     session_timeout: Positive = 45.0
-    fetch_max_wait: Positive = 0.5
+    fetch_max_wait: Positive = 0.1
     api_version: tuple[int, ...] | None = None
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     ssl_cafile: Path | None = None
@@ -87,6 +87,9 @@ class Intake(_Section):
     future_tolerance: Seconds = 300.0
     """Seconds that ``published_at`` may lie ahead of the clock."""
     poll_records: Annotated[int, Field(ge=1, le=100_000)] = 512
+    """Records of one batch, which is one transaction …"""
+    poll_most: Annotated[int, Field(ge=1, le=100_000)] = 4_096
+    """… and at most, while a backlog goes through quickly."""
     poll_timeout: Positive = 0.5
     author_key: SecretStr | None = None
     """Key of the authors' hashes; without one a random key is kept beside the database."""

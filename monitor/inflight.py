@@ -7,7 +7,7 @@ counts once everything that was read before has been counted, as if scoring took
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -27,9 +27,10 @@ class Flight:
     """Wall time of the poll."""
     appended_at: datetime | None = None
     """The newest time of publication among its records."""
-    event_times: dict[Partition, float] = field(default_factory=dict)
-    """The largest event time read from each partition, in seconds since the epoch."""
+    decoded: Sequence[Document] = ()
+    """Those whose event times count, duplicates among them."""
     documents: list[Document] = field(default_factory=list)
+    """Those that are to be judged."""
     dead_letters: list[DeadLetter] = field(default_factory=list)
     scorer: Scorer | None = None
     """Which one judges the documents, once it has taken them."""

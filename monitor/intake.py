@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -15,11 +15,11 @@ from monitor.store.base import Store
 
 
 class Decode(Protocol):
-    """Turns one record into a document or a dead letter; see `monitor.source.decode`."""
+    """Turns records into documents and dead letters; see `monitor.source.decode`."""
 
     def __call__(
-        self, record: Record, *, now: datetime, rejected_at: datetime
-    ) -> Document | DeadLetter: ...
+        self, records: Sequence[Record], *, now: datetime, rejected_at: datetime
+    ) -> tuple[list[Document], list[DeadLetter]]: ...
 
 
 class Intake:
@@ -107,18 +107,10 @@ class Intake:
         """Faults become dead letters, and so do documents whose id is stored or in flight."""
         records = flight.batch.records
         flight.appended_at = max(record.appended_at for record in records)
-        event_now = self._clock.now()
-        decoded: list[Document] = []
-        for record in records:
-            result = self._decode(record, now=event_now, rejected_at=flight.now)
-            if isinstance(result, DeadLetter):
-                flight.dead_letters.append(result)
-                continue
-            decoded.append(result)
-            partition = Partition(record.origin.topic, record.origin.partition)
-            event_time = result.published_at.timestamp()
-            if event_time > flight.event_times.get(partition, float("-inf")):
-                flight.event_times[partition] = event_time
+        decoded, flight.dead_letters = self._decode(
+            records, now=self._clock.now(), rejected_at=flight.now
+        )
+        flight.decoded = decoded
         if not decoded:
             return
         known = self._store.known({document.id for document in decoded})

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from datetime import datetime
 
 from monitor.clock import Clock
-from monitor.events import Reason, Scored
+from monitor.events import Reason
 from monitor.inflight import Flight, InFlight
+from monitor.judged import judged
 from monitor.metrics import Metrics
 from monitor.score.base import Scorer
 
@@ -77,29 +78,10 @@ class Judging:
             return False
         verdicts = flight.ticket.result()
         self._metrics.stage.labels("score").observe(self._clock.monotonic() - flight.submitted_at)
-        scored_at = self._wall()
-        errors = iter(verdicts.errors)
-        topics = verdicts.topic.argmax(axis=1).tolist()
-        columns = (verdicts.failed.tolist(), verdicts.sentiment.tolist())
-        confidences = verdicts.topic.max(axis=1).tolist()
-        for document, failed, sentiment, topic, confidence in zip(
-            flight.documents, *columns, topics, confidences, strict=True
-        ):
-            if failed:
-                detail = f"{verdicts.model_version} cannot judge this text: {next(errors)}"
-                flight.reject(document, Reason.UNSCORABLE, detail)
-                continue
-            negative, neutral, positive = sentiment
-            flight.scored.append(
-                Scored(
-                    document=document,
-                    sentiment=(negative, neutral, positive),
-                    topic=topic,
-                    topic_confidence=confidence,
-                    model_version=verdicts.model_version,
-                    scored_at=scored_at,
-                )
-            )
+        flight.scored, failed = judged(flight.documents, verdicts, self._wall())
+        for document, error in failed:
+            detail = f"{verdicts.model_version} cannot judge this text: {error}"
+            flight.reject(document, Reason.UNSCORABLE, detail)
         return self._change_over(flight.scorer)
 
     def restart(self) -> None:

@@ -33,7 +33,9 @@ from monitor.metrics import Metrics
 from monitor.outgoing import OutTopics, outgoing
 from monitor.score.base import Scorer
 from monitor.source.base import Batch, Source
+from monitor.source.pace import Pace
 from monitor.store.base import Commit, Move, Position, Store
+from monitor.story import evidence_of, most_negative
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,9 @@ class PipelineSettings:
     """Parameters of the loop."""
 
     poll_records: int = 512
+    """Records of one batch …"""
+    poll_most: int = 4_096
+    """… and at most, while a backlog goes through quickly."""
     poll_timeout: float = 0.5
     """Seconds."""
     retry_first: float = 0.5
@@ -92,6 +97,7 @@ class Pipeline:
         self._clock = clock
         self._wall = wall
         self._settings = settings or PipelineSettings()
+        self._pace = Pace(self._settings.poll_records, self._settings.poll_most)
         self._flights = InFlight()
         self._intake = Intake(source, decode, store, self._flights, metrics, clock, wall)
         self._judging = Judging(scorer, successor, self._flights, metrics, clock, wall)
@@ -136,6 +142,8 @@ class Pipeline:
                 break
             self._flights.landed()
             self._landed += 1
+            took = self._clock.monotonic() - flight.polled_at
+            self._pace.took(len(flight.batch.records), took)
             with self._timed("commit"):
                 self._intake.commit(flight.batch)  # 5
             self._report(flight)
@@ -209,15 +217,12 @@ class Pipeline:
         """The most negative documents of a window: those stored, and those of the batch in hand."""
         begin, end = datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC)
         fresh = [
-            s.as_evidence()
+            evidence_of(s)
             for s in self._current
             if begin <= s.document.published_at < end and key in keys_of(s)
         ]
         stored = self._store.evidence(key, begin, end, limit)
-        best: dict[str, Evidence] = {}
-        for item in sorted((*stored, *fresh), key=lambda e: (-e.negative, e.document_id)):
-            best.setdefault(" ".join((item.title or item.excerpt).lower().split()), item)
-        return list(best.values())[:limit]
+        return most_negative((*stored, *fresh), limit)
 
     # ------------------------------------------------------------------ 0 to 2
 
@@ -237,7 +242,7 @@ class Pipeline:
         # A poll that waits would keep verdicts waiting.
         timeout = 0.0 if self._flights else self._settings.poll_timeout
         with self._timed("poll"):
-            return self._intake.poll(timeout, self._settings.poll_records, paused=bool(full))
+            return self._intake.poll(timeout, self._pace.records, paused=bool(full))
 
     def _await_verdicts(self, stop: threading.Event) -> None:
         """Where there is nothing else to do, wait for the oldest batch; else the poll waits."""
@@ -255,7 +260,7 @@ class Pipeline:
         with self._timed("aggregate"):
             self._observe(flight)
             self._current = flight.scored
-            on_time = [s for s in flight.scored if not self._is_late(s)]
+            on_time = self._on_time(flight.scored)
             self._metrics.late.inc(len(flight.scored) - len(on_time))
             self._window.add(deltas(on_time))
             watermark = self._watermarks.current(flight.polled_at)
@@ -291,8 +296,7 @@ class Pipeline:
             self._follow((self._followed - batch.revoked) | batch.assigned, flight.polled_at)
         if flight.appended_at is not None:
             self._appended_at = max(self._appended_at, flight.appended_at)
-        for partition, event_time in flight.event_times.items():
-            self._watermarks.observe(partition, event_time, flight.polled_at)
+        self._watermarks.observe_all(flight.decoded, flight.polled_at)
         self._watermarks.reached_end(
             {
                 p
@@ -313,8 +317,14 @@ class Pipeline:
             monotonic,
         )
 
-    def _is_late(self, scored: Scored) -> bool:
-        return self._window.is_late(bucket_start(scored.document.published_at.timestamp()))
+    def _on_time(self, batch: Sequence[Scored]) -> Sequence[Scored]:
+        def late(at: datetime) -> bool:
+            return self._window.is_late(bucket_start(at.timestamp()))
+
+        oldest = min((s.document.published_at for s in batch), default=None)
+        if oldest is None or not late(oldest):
+            return batch
+        return [s for s in batch if not late(s.document.published_at)]
 
     def _moves(self, batch: Batch) -> list[Move]:
         moves = []

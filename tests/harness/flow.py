@@ -81,7 +81,7 @@ class Flow:
         decoder = Decoder(Limits(), kinds, pseudonymiser(b"test"))
         self.pipeline = Pipeline(
             source=self.source,
-            decode=decoder.decode,
+            decode=decoder.decode_batch,
             scorer=self.scorer,
             watermarks=Watermarks(),
             window=Window(),
@@ -90,7 +90,9 @@ class Flow:
             metrics=self.metrics,
             clock=self.clock,
             successor=lambda: self.successor(),
-            settings=PipelineSettings(poll_records=self.poll_records, poll_timeout=0.0),
+            settings=PipelineSettings(
+                poll_records=self.poll_records, poll_most=self.poll_records, poll_timeout=0.0
+            ),
             wall=lambda: START + timedelta(days=30),
         )
         self.pipeline.load()

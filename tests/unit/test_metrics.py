@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import pytest
 from harness.samples import MONDAY, alert, dead_letter, moment, scored
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Histogram
 
 from monitor.events import AlertStatus, Gap, Kind, Partition
-from monitor.metrics import DeliveryCounters, Metrics, ScoringCounters
+from monitor.metrics import (
+    LAG_BUCKETS,
+    BatchHistogram,
+    DeliveryCounters,
+    Metrics,
+    ScoringCounters,
+)
 
 
 @pytest.fixture
@@ -96,3 +102,25 @@ def test_two_daemons_in_one_process_share_nothing() -> None:
     one, other = Metrics(CollectorRegistry()), Metrics(CollectorRegistry())
     one.late.inc()
     assert (1, 0) == (value(one, "documents_late_total"), value(other, "documents_late_total"))
+
+
+def test_a_histogram_of_batches_says_what_the_librarys_own_does() -> None:
+    values = [0.0, 0.3, 1.0, 1.0001, 2.0, 59.9, 60.0, 3600.0, 3601.0, 1e9]
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    batches = BatchHistogram("lag_seconds", "Lag.", LAG_BUCKETS, ours)
+    single = Histogram("lag_seconds", "Lag.", buckets=LAG_BUCKETS, registry=theirs)
+    batches.observe(values[:3])
+    batches.observe([])
+    batches.observe(values[3:])
+    for number in values:
+        single.observe(number)
+
+    def samples(registry: CollectorRegistry) -> dict[str, float]:
+        return {
+            f"{s.name}{s.labels}": s.value
+            for family in registry.collect()
+            for s in family.samples
+            if not s.name.endswith("_created")
+        }
+
+    assert samples(theirs) == samples(ours)
