@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Final
 
@@ -43,6 +44,8 @@ class TransformerDevice:
         self._name = predictor.device
         self._packed = predictor.packed
         self._batch_tokens = batch_tokens
+        self._threads = torch.get_num_threads()
+        self._prepared = threading.local()
 
     @property
     def model_version(self) -> str:
@@ -73,6 +76,11 @@ class TransformerDevice:
         return self._model.cost(row)
 
     def begin(self, rows: Sequence[Row]) -> Pending:
+        if not hasattr(self._prepared, "threads"):
+            # OpenMP counts threads for each calling thread, and a new one begins with all cores:
+            # what was set where the model was loaded has to be said again here.
+            torch.set_num_threads(self._threads)
+            self._prepared.threads = self._threads
         return self._model.begin(rows, budget=self._batch_tokens)
 
     def close(self) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import threading
 import weakref
 from collections.abc import Sequence
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -80,6 +83,28 @@ def test_a_closed_device_lets_go_of_the_network() -> None:
     assert network() is None
     with pytest.raises(ScoringError, match="has been closed; load it again"):
         device.begin([[1]])
+
+
+def test_the_threads_that_were_asked_for_hold_in_the_device_s_own_thread() -> None:
+    """Two threads beside a busy neighbour are ten times slower than one."""
+    path = next((Path(torch.__file__).parent / "lib").glob("libgomp*.so*"), None)
+    if path is None:
+        pytest.skip("this torch brings no OpenMP library of its own to ask")
+    openmp = ctypes.CDLL(str(path))
+    torch.set_num_threads(1)
+    found: list[int] = []
+
+    class Asking(Scripted):
+        def begin(self, ids: Sequence[Sequence[int]], *, budget: int) -> Enqueued:
+            found.append(openmp.omp_get_max_threads())
+            return super().begin(ids, budget=budget)
+
+    device = made(Asking())
+    for _ in range(2):
+        thread = threading.Thread(target=device.begin, args=([[1]],))
+        thread.start()
+        thread.join()
+    assert [1, 1] == found
 
 
 def test_all_devices_are_all_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
