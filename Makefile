@@ -51,7 +51,7 @@ $(VENV)/bin/pip:
 
 $(VENV)/.demo: $(VENV)/bin/pip pyproject.toml
 	@echo "Installing into $(VENV): about 3 GB with PyTorch, some minutes the first time ..."
-	@$(BIN)/pip install -q --disable-pip-version-check -e '.[demo]' || \
+	@$(BIN)/pip install -q --disable-pip-version-check -e . || \
 	  { echo "The installation failed, see above; mend it and run the same command again" >&2; exit 1; }
 	@touch $@
 

@@ -34,7 +34,7 @@ def run_check(path: Path | None) -> int:
         parts: dict[str, Callable[[], str]] = {
             "database": lambda: _database(settings, stack),
             "kafka": lambda: _kafka(settings),
-            "model": lambda: _model(settings),
+            "model": lambda: _model(settings, stack),
             "receivers": lambda: _receivers(settings, stack),
         }
         faults = 0
@@ -60,9 +60,10 @@ def _kafka(settings: Settings) -> str:
     return f"{settings.kafka.bootstrap_servers} answers; topics {topics}"
 
 
-def _model(settings: Settings) -> str:
+def _model(settings: Settings, stack: ExitStack) -> str:
     path = current_release(settings.model).path
     scorer = load_scorer(settings.model, Metrics(CollectorRegistry()), path)
+    stack.callback(scorer.close)
     scorer.warmup()
     return scorer.model_version
 

@@ -57,7 +57,7 @@ class Kafka(_Section):
     partitions: Annotated[int, Field(ge=1)] = 3
     """Of topics that do not exist yet."""
     session_timeout: Positive = 45.0
-    fetch_max_wait: Positive = 0.5
+    fetch_max_wait: Positive = 0.1
     api_version: tuple[int, ...] | None = None
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     ssl_cafile: Path | None = None
@@ -87,6 +87,9 @@ class Intake(_Section):
     future_tolerance: Seconds = 300.0
     """Seconds that ``published_at`` may lie ahead of the clock."""
     poll_records: Annotated[int, Field(ge=1, le=100_000)] = 512
+    """Records of one batch, which is one transaction …"""
+    poll_most: Annotated[int, Field(ge=1, le=100_000)] = 4_096
+    """… and at most, while a backlog goes through quickly."""
     poll_timeout: Positive = 0.5
     author_key: SecretStr | None = None
     """Key of the authors' hashes; without one a random key is kept beside the database."""
@@ -102,13 +105,34 @@ class Model(_Section):
     """Seconds between two looks at the registry."""
     path: Path | None = None
     """A folder written by ``python -m models train``, in place of the registry."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: str = "auto"
+    """``auto``: the first GPU where there is one, else the CPU; ``all``: every GPU, each with its
+    own copy of the model."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: Annotated[int, Field(ge=1)] = 1
     """Threads of the model on a CPU. Two on a machine with a busy neighbour wait for each other and
     are slower than one; ask for more only where the cores are free."""
-    batch_tokens: Annotated[int, Field(ge=16)] = 1024
-    """Tokens of a micro-batch, padding included."""
+    batch_tokens: Annotated[int, Field(ge=0)] = 0
+    """Tokens of a micro-batch, padding included. Here and below 0 means what suits the device."""
+    look_ahead: Annotated[int, Field(ge=0)] = 0
+    """Waiting texts among which a micro-batch finds those of like length."""
+    max_wait: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """Seconds that a free device waits for more while less than ``minimum_fill`` tokens wait."""
+    minimum_fill: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, device: str) -> str:
+        if not re.fullmatch(r"auto|cpu|all|cuda(:\d{1,3})?", device):
+            raise ValueError("must be auto, cpu, cuda, cuda:N or all (every GPU)")
+        return device
+
+    @field_validator("batch_tokens")
+    @classmethod
+    def _holds_a_sentence(cls, tokens: int) -> int:
+        if 0 < tokens < 16:
+            raise ValueError("must be 0 (what suits the device) or at least 16")
+        return tokens
 
 
 class Aggregate(_Section):

@@ -1,5 +1,8 @@
 """What travels between the stages: frozen, typed, without behaviour of a stage.
 
+Of what there is one for each document, a named tuple: a frozen dataclass takes four times as long
+to make, and a document goes through five of them.
+
 A document goes ``Record`` → ``Document`` → ``Scored`` → ``Bucket`` counts → ``Signal`` → ``Alert``;
 whatever can't go on becomes a ``DeadLetter`` with its reason and its original bytes.
 """
@@ -9,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from models.labels import SENTIMENTS, TOPICS
 
@@ -68,8 +72,7 @@ class Reason(StrEnum):
     UNSCORABLE = "unscorable"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Partition:
+class Partition(NamedTuple):
     """One partition of one Kafka topic."""
 
     topic: str
@@ -85,8 +88,7 @@ class Gap:
     resumed: int
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a record lies in Kafka."""
 
     topic: str
@@ -94,8 +96,7 @@ class Origin:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One Kafka record as it was read, undecoded."""
 
     origin: Origin
@@ -105,8 +106,7 @@ class Record:
     """The record's Kafka timestamp: when the producer published it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """A valid message of the contract (docs/message.schema.json). All times are in UTC."""
 
     id: str
@@ -155,8 +155,7 @@ class Evidence:
     excerpt: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(NamedTuple):
     """A document with the model's verdict."""
 
     document: Document
@@ -171,7 +170,10 @@ class Scored:
     @property
     def sentiment_index(self) -> int:
         """Index into ``SENTIMENTS`` of the most probable sentiment; ties go to the first."""
-        return max(range(3), key=self.sentiment.__getitem__)
+        negative, neutral, positive = self.sentiment
+        if neutral > negative:
+            return 2 if positive > neutral else 1
+        return 2 if positive > negative else 0
 
     @property
     def label(self) -> str:
@@ -182,19 +184,6 @@ class Scored:
     def topic_name(self) -> str:
         """The most probable topic, by name."""
         return TOPICS[self.topic]
-
-    def as_evidence(self) -> Evidence:
-        """What an alert shows of this document."""
-        return Evidence(
-            document_id=self.document.id,
-            published_at=self.document.published_at,
-            source=self.document.source,
-            title=self.document.title,
-            url=self.document.url,
-            negative=self.sentiment[0],
-            topic=self.topic_name,
-            excerpt=self.document.text[:280],
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from monitor.events import TOPICS, Kind, Scored
 
 ALL = "all"
@@ -24,7 +26,13 @@ def universe() -> tuple[str, ...]:
 
 def keys_of(scored: Scored) -> tuple[str, ...]:
     """The keys that a document counts for."""
-    return (ALL, kind_key(scored.document.kind), topic_key(scored.topic_name))
+    return keys_for(scored.document.kind, scored.topic)
+
+
+@cache
+def keys_for(kind: Kind, topic: int) -> tuple[str, ...]:
+    """The keys of a kind and (index into ``TOPICS``) a topic."""
+    return (ALL, kind_key(kind), topic_key(TOPICS[topic]))
 
 
 def display_name(key: str) -> str:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+import collections
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from monitor.events import (
     SENTIMENTS,
@@ -20,10 +27,46 @@ from monitor.events import (
     Scored,
 )
 
+WAIT_BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
+FILL_BUCKETS = (0.1, 0.25, 0.5, 0.75, 0.9, 1)
 LAG_BUCKETS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 STAGE_BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 STAGES = ("poll", "score", "aggregate", "apply", "commit")
 OUTCOMES = ("ok", "failed")
+_SECOND = timedelta(seconds=1)
+
+
+class BatchHistogram(Collector):
+    """A histogram without labels that takes the values of a whole batch at once.
+
+    The library's own takes one at a time, with a lock for each.
+    """
+
+    def __init__(
+        self, name: str, text: str, buckets: Sequence[float], registry: CollectorRegistry
+    ) -> None:
+        self._name = name
+        self._text = text
+        self._bounds = (*map(float, buckets), float("inf"))
+        self._counts = np.zeros(len(self._bounds), dtype=np.int64)
+        self._sum = 0.0
+        self._lock = threading.Lock()
+        registry.register(self)
+
+    def observe(self, values: Sequence[float]) -> None:
+        """Count these values, in seconds; those below nought as nought."""
+        found = np.maximum(np.asarray(values, dtype=np.float64), 0.0)
+        which = np.searchsorted(self._bounds, found)
+        with self._lock:
+            self._counts += np.bincount(which, minlength=len(self._bounds))
+            self._sum += float(found.sum())
+
+    def collect(self) -> Iterator[Metric]:
+        """For the registry."""
+        with self._lock:
+            counts, total = self._counts.tolist(), self._sum
+        buckets = zip(map(floatToGoString, self._bounds), accumulate(counts), strict=True)
+        yield HistogramMetricFamily(self._name, self._text, list(buckets), total)
 
 
 class Metrics:
@@ -55,7 +98,7 @@ class Metrics:
         )
         self.stage = Histogram(
             "monitor_stage_seconds",
-            "Time a batch spends in each stage.",
+            "Time a batch spends in each stage; several may be scored at once.",
             ("stage",),
             buckets=STAGE_BUCKETS,
             registry=registry,
@@ -65,11 +108,29 @@ class Metrics:
             "micro_batch_tokens_total", "Tokens through the model, padding included."
         )
         self.micro_batches = counter("micro_batches_total", "Forward passes.")
-        self.ingest_lag = Histogram(
+        self.micro_batch_fill = Histogram(
+            "monitor_micro_batch_fill_ratio",
+            "Share of the token budget that a forward pass uses.",
+            buckets=FILL_BUCKETS,
+            registry=registry,
+        )
+        self.score_wait = Histogram(
+            "monitor_score_wait_seconds",
+            "Longest wait for a device among the texts of a forward pass.",
+            buckets=WAIT_BUCKETS,
+            registry=registry,
+        )
+        self.score_queue = gauge("score_queue_tokens", "Tokens that wait for a device.")
+        self.capped = counter("capped_texts_total", "Texts too long to be read to their end.")
+        self.device_up = gauge("device_up", "Whether the device can judge.", ("device",))
+        self.device_busy = counter(
+            "device_busy_seconds_total", "Time with a forward pass under way.", ("device",)
+        )
+        self.ingest_lag = BatchHistogram(
             "monitor_ingest_lag_seconds",
             "From publication into Kafka to the commit of the verdict.",
-            buckets=LAG_BUCKETS,
-            registry=registry,
+            LAG_BUCKETS,
+            registry,
         )
         self.event_lag = gauge(
             "event_time_lag_seconds", "Now minus the newest event time, on the daemon's clock."
@@ -128,12 +189,6 @@ class Metrics:
         self.info.clear()
         self.info.labels(version).set(1)
 
-    def micro_batch(self, texts: int, tokens: int) -> None:
-        """One forward pass over ``texts`` rows, ``tokens`` with padding."""
-        self.micro_batches.inc()
-        self.micro_batch_texts.inc(texts)
-        self.micro_batch_tokens.inc(tokens)
-
     def batch(
         self,
         *,
@@ -146,15 +201,47 @@ class Metrics:
     ) -> None:
         """One batch whose transaction went through at ``done`` (wall time)."""
         self.records.inc(records)
-        for item in scored:
-            self.scored.labels(item.document.kind, item.label).inc()
-            self.ingest_lag.observe(max((done - item.document.appended_at).total_seconds(), 0))
+        sorts = collections.Counter((s.document.kind, s.sentiment_index) for s in scored)
+        for (kind, sentiment), count in sorts.items():
+            self.scored.labels(kind, SENTIMENTS[sentiment]).inc(count)
+        self.ingest_lag.observe([(done - s.document.appended_at) / _SECOND for s in scored])
         for letter in dead_letters:
             self.rejected.labels(letter.reason).inc()
         for alert in alerts:
             self.alerts.labels(alert.status).inc()
         for gap in gaps:
             self.gaps.inc(max(gap.resumed - gap.expected, 0))
+
+
+class ScoringCounters:
+    """What the engine reports (`monitor.score.base.ScoringMetrics`), as metrics."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def micro_batch(self, texts: int, tokens: int, fill: float, waited: float) -> None:
+        """One forward pass over ``texts`` rows begins."""
+        self._metrics.micro_batches.inc()
+        self._metrics.micro_batch_texts.inc(texts)
+        self._metrics.micro_batch_tokens.inc(tokens)
+        self._metrics.micro_batch_fill.observe(fill)
+        self._metrics.score_wait.observe(waited)
+
+    def waiting(self, tokens: int) -> None:
+        """So many tokens wait for a device."""
+        self._metrics.score_queue.set(tokens)
+
+    def capped(self, texts: int) -> None:
+        """So many more texts were not read to their end."""
+        self._metrics.capped.inc(texts)
+
+    def device(self, name: str, up: bool) -> None:
+        """A device can judge, or cannot any more."""
+        self._metrics.device_up.labels(name).set(up)
+
+    def busy(self, name: str, seconds: float) -> None:
+        """So much more time with a forward pass under way."""
+        self._metrics.device_busy.labels(name).inc(max(seconds, 0.0))
 
 
 class DeliveryCounters:

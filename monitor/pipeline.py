@@ -2,6 +2,9 @@
 
 Exactly once: the offsets lie in the same transaction as everything that follows from the records.
 A crash at any point leaves the last transaction; the next start goes on from its offsets.
+
+The scorer works beside the loop. While batches are with it the next ones are polled and decoded;
+their verdicts are aggregated, detected on and written strictly in the order of the polls.
 """
 
 from __future__ import annotations
@@ -13,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
 
 from monitor.aggregate.rollup import bucket_start, deltas
 from monitor.aggregate.watermark import Watermarks
@@ -22,39 +24,27 @@ from monitor.clock import Clock
 from monitor.detect.state import Context
 from monitor.detect.watch import Watch
 from monitor.errors import FencedError, LeaseError, SourceError, StoreError
-from monitor.events import (
-    Alert,
-    DeadLetter,
-    Document,
-    Evidence,
-    Partition,
-    Reason,
-    Record,
-    Scored,
-)
+from monitor.events import Evidence, Partition, Scored
+from monitor.inflight import Flight, InFlight
+from monitor.intake import Decode, Intake
+from monitor.judging import Judging
 from monitor.keys import keys_of
 from monitor.metrics import Metrics
 from monitor.outgoing import OutTopics, outgoing
 from monitor.score.base import Scorer
 from monitor.source.base import Batch, Source
+from monitor.source.pace import Pace
 from monitor.store.base import Commit, Move, Position, Store
+from monitor.story import evidence_of, most_negative
 
 log = logging.getLogger(__name__)
 
-SLICE = 128
-"""Documents scored between two looks at the stop signal."""
+TICK = 0.05
+"""Seconds between two polls while verdicts are waited for."""
 
 
 EvidenceOf = Callable[[str, int, int, int], Sequence[Evidence]]
 """The most negative documents of a key: (key, since, until, limit), in seconds since the epoch."""
-
-
-class Decode(Protocol):
-    """Turns one record into a document or a dead letter; see `monitor.source.decode`."""
-
-    def __call__(
-        self, record: Record, *, now: datetime, rejected_at: datetime
-    ) -> Document | DeadLetter: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +52,19 @@ class PipelineSettings:
     """Parameters of the loop."""
 
     poll_records: int = 512
+    """Records of one batch …"""
+    poll_most: int = 4_096
+    """… and at most, while a backlog goes through quickly."""
     poll_timeout: float = 0.5
     """Seconds."""
     retry_first: float = 0.5
     retry_most: float = 30.0
     """Seconds between attempts while the source or the database fails."""
+    in_flight: int = 32
+    """Batches between their poll and their transaction; the scorer has a bound of its own."""
+    finish: float = 3.0
+    """Seconds that a stop waits for batches in flight; the others are left to the next start."""
     topics: OutTopics = field(default_factory=OutTopics)
-
-
-@dataclass(slots=True)
-class _Work:
-    """One batch on its way through the stages."""
-
-    batch: Batch
-    now: datetime
-    documents: list[Document] = field(default_factory=list)
-    dead_letters: list[DeadLetter] = field(default_factory=list)
-    scored: list[Scored] = field(default_factory=list)
-    alerts: list[Alert] = field(default_factory=list)
-
-    def reject(self, document: Document, reason: Reason, detail: str) -> None:
-        """Make a dead letter, with its original bytes, of a document that was valid so far."""
-        value = next(r.value for r in self.batch.records if r.origin == document.origin)
-        self.dead_letters.append(DeadLetter(document.origin, reason, detail, value, self.now))
 
 
 class Pipeline:
@@ -109,9 +89,6 @@ class Pipeline:
         """``watch`` makes the detectors' watch around the pipeline's evidence; ``clock`` is on the
         axis of event times (a replay's runs fast), ``wall`` the real time that goes into rows.
         ``successor`` gives, once, a scorer that is to take the place of ``scorer``."""
-        self._source = source
-        self._decode = decode
-        self._scorer = scorer
         self._watermarks = watermarks
         self._window = window
         self._watch = watch(self.evidence)
@@ -120,54 +97,71 @@ class Pipeline:
         self._clock = clock
         self._wall = wall
         self._settings = settings or PipelineSettings()
-        self._successor = successor
-        self._positions: dict[Partition, Position] = {}
-        self._starts: dict[Partition, int] = {}  # where partitions stood when they were assigned
-        self._assigned: frozenset[Partition] = frozenset()
+        self._pace = Pace(self._settings.poll_records, self._settings.poll_most)
+        self._flights = InFlight()
+        self._intake = Intake(source, decode, store, self._flights, metrics, clock, wall)
+        self._judging = Judging(scorer, successor, self._flights, metrics, clock, wall)
+        self._positions: dict[Partition, Position] = {}  # of the last transaction
+        self._followed: frozenset[Partition] = frozenset()  # by the watermarks
         self._appended_at = wall()  # until a record is read
         self._current: Sequence[Scored] = ()
+        self._landed = 0  # transactions
+        self._moved = (0, 0)  # texts judged and transactions, at the last sign of life
         self.progress = clock.monotonic()
-        """Monotonic time of the last pass that went through; the watchdog and /livez look at it."""
-        self.assigned = False
-        """Whether partitions are assigned: part of /readyz."""
+        """Monotonic time at which the loop last got on; the watchdog and /livez look at it. While
+        batches are in flight a pass without a new verdict is no progress."""
         self.healthy_store = True
         """Whether the last transaction went through: part of /readyz."""
 
     # ------------------------------------------------------------------ the order of the stages
 
-    def step(self, stop: threading.Event) -> int:
-        """One pass; returns how many records it took.
+    def step(self, stop: threading.Event, intake: bool = True) -> int:
+        """One pass; returns how many records it took in. Without ``intake`` it polls nothing.
 
-        0. a new version of the model takes over: each batch is scored by one model
+        0. a new version of the model takes over: each batch is judged by one model
         1. poll and decode: faults become dead letters, known ids are dropped
-        2. score in micro-batches
+        2. submit to the scorer, which judges beside this loop
+
+        Then, for each batch that has its verdicts, in the order of the polls:
+
         3. aggregate, close buckets by the watermark, detect
         4. apply: one transaction with the offsets
         5. commit to Kafka, for lag tools
         """
-        self._take_over()  # 0
-        work = self._poll_and_decode()  # 1
-        if not self._score(work, stop):  # 2
-            return 0
-        commit = self._aggregate_and_detect(work)  # 3
-        if self._apply(commit, stop):  # 4
-            self._commit(work)  # 5
-            self._report(work)
-        return len(work.batch.records)
+        taken = 0
+        if intake:
+            self._take_over()  # 0
+            taken = self._poll_and_decode()  # 1
+        if (newest := self._flights.unsubmitted) is not None:
+            self._judging.submit(newest)  # 2
+        if not taken:
+            self._await_verdicts(stop)
+        while (flight := self._flights.head) is not None and flight.done:
+            commit = self._aggregate_and_detect(flight)  # 3
+            if not self._apply(commit, stop):  # 4
+                break
+            self._flights.landed()
+            self._landed += 1
+            took = self._clock.monotonic() - flight.polled_at
+            self._pace.took(len(flight.batch.records), took)
+            with self._timed("commit"):
+                self._intake.commit(flight.batch)  # 5
+            self._report(flight)
+        return taken
 
     def run(self, stop: threading.Event) -> None:
-        """Pass after pass until ``stop`` is set; a batch that is still being scored is left to the
-        next start."""
+        """Pass after pass until ``stop`` is set; what the scorer has not judged shortly after is
+        left to the next start."""
         delay = self._settings.retry_first
         stale = False
         while not stop.is_set():
             try:
                 if stale:
-                    self.load()
-                    self._seek(self._assigned)
+                    self._reload()
                     stale, self.healthy_store = False, True
                 self.step(stop)
-                delay = self._settings.retry_first
+                if not self._intake.resting:
+                    delay = self._settings.retry_first
             except StoreError as error:
                 # A read failed in mid-pass: what the pass has counted must be forgotten.
                 if not error.retryable:
@@ -181,81 +175,128 @@ class Pipeline:
                 if not error.retryable:
                     raise
                 log.warning("the source failed, next try in %.1f s: %s", delay, error)
-                stop.wait(delay * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
+                self._intake.rest(delay * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
                 delay = min(delay * 2, self._settings.retry_most)
-                self._seek(self._assigned)
             self._beat()
+        if not stale:
+            self._finish(stop)
 
     def load(self) -> None:
-        """Go on from the last transaction; called before the first pass and after a fence."""
+        """Go on from the last transaction, and forget what is in flight; called before the first
+        pass and after a fence."""
         snapshot = self._store.load(self._window.lookback)
         self._positions = dict(snapshot.positions)
+        self._drop()
         self._window.restore(snapshot.buckets, snapshot.closed_until)
         self._watermarks.assign({}, self._clock.monotonic())
-        self._follow(self._assigned)
-        self._watch.restore(snapshot.key_states, snapshot.alerts, self._scorer.model_version)
+        self._follow(self._intake.assigned, self._clock.monotonic())
+        version = self._judging.current.model_version
+        self._watch.restore(snapshot.key_states, snapshot.alerts, version)
         self._metrics.firing.set(self._watch.firing)
 
     def close(self) -> None:
-        """Free the device: of the scorer that it began with, or of the one that took over."""
-        self._scorer.close()
+        """Free the model's devices. Idempotent."""
+        self._judging.close()
+
+    @property
+    def assigned(self) -> bool:
+        """Whether partitions are assigned: part of /readyz."""
+        return bool(self._intake.assigned)
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with the model, or with one of its devices: part of /readyz."""
+        return self._judging.fault
+
+    @property
+    def in_flight(self) -> int:
+        """Batches between their poll and their transaction."""
+        return len(self._flights)
 
     def evidence(self, key: str, since: int, until: int, limit: int) -> list[Evidence]:
         """The most negative documents of a window: those stored, and those of the batch in hand."""
         begin, end = datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC)
         fresh = [
-            s.as_evidence()
+            evidence_of(s)
             for s in self._current
             if begin <= s.document.published_at < end and key in keys_of(s)
         ]
         stored = self._store.evidence(key, begin, end, limit)
-        best: dict[str, Evidence] = {}
-        for item in sorted((*stored, *fresh), key=lambda e: (-e.negative, e.document_id)):
-            best.setdefault(" ".join((item.title or item.excerpt).lower().split()), item)
-        return list(best.values())[:limit]
+        return most_negative((*stored, *fresh), limit)
 
-    # ------------------------------------------------------------------ 0 a new model
+    # ------------------------------------------------------------------ 0 to 2
 
     def _take_over(self) -> None:
-        scorer = self._successor()
-        if scorer is None:
-            return
-        old, self._scorer = self._scorer, scorer
-        old.close()
-        self._metrics.model(scorer.model_version)
-        log.info("model: %s → %s", old.model_version, scorer.model_version)
-        # Should this read fail, `run` loads everything anew, for the new model too.
+        if self._judging.take_over():
+            self._follow_model()
+
+    def _follow_model(self) -> None:
+        """The verdicts that follow are another model's: so are the detectors' baselines."""
+        # Should this read fail, `run` loads everything anew, for the newest model.
         snapshot = self._store.load(self._window.lookback)
-        self._watch.restore(snapshot.key_states, snapshot.alerts, scorer.model_version)
+        version = self._judging.current.model_version
+        self._watch.restore(snapshot.key_states, snapshot.alerts, version)
 
-    # ------------------------------------------------------------------ 1 poll and decode
-
-    def _poll_and_decode(self) -> _Work:
+    def _poll_and_decode(self) -> int:
+        full = len(self._flights) >= self._settings.in_flight or self._flights.unsubmitted
+        # A poll that waits would keep verdicts waiting.
+        timeout = 0.0 if self._flights else self._settings.poll_timeout
         with self._timed("poll"):
-            batch = self._source.poll(self._settings.poll_timeout, self._settings.poll_records)
-            self._rebalance(batch)
-            work = _Work(batch, self._wall())
-            event_now = self._clock.now()
-            monotonic = self._clock.monotonic()
-            decoded: list[Document] = []
-            for record in batch.records:
-                self._appended_at = max(self._appended_at, record.appended_at)
-                result = self._decode(record, now=event_now, rejected_at=work.now)
-                if isinstance(result, DeadLetter):
-                    work.dead_letters.append(result)
-                    continue
-                decoded.append(result)
-                self._watermarks.observe(
-                    _partition(record), result.published_at.timestamp(), monotonic
-                )
-            known = self._store.known({d.id for d in decoded})
-            for document in decoded:
-                if document.id in known:
-                    detail = f"the id {document.id!r} has been read before; ids must be unique"
-                    work.reject(document, Reason.DUPLICATE, detail)
-                else:
-                    known.add(document.id)
-                    work.documents.append(document)
+            return self._intake.poll(timeout, self._pace.records, paused=bool(full))
+
+    def _await_verdicts(self, stop: threading.Event) -> None:
+        """Where there is nothing else to do, wait for the oldest batch; else the poll waits."""
+        head = self._flights.head
+        if head is not None and head.ticket is not None:
+            head.ticket.wait(TICK)
+        elif self._intake.resting or (head is not None and not head.done):
+            stop.wait(TICK)
+
+    # ------------------------------------------------------------------ 3 aggregate and detect
+
+    def _aggregate_and_detect(self, flight: Flight) -> Commit:
+        if self._judging.collect(flight):
+            self._follow_model()
+        with self._timed("aggregate"):
+            self._observe(flight)
+            self._current = flight.scored
+            on_time = self._on_time(flight.scored)
+            self._metrics.late.inc(len(flight.scored) - len(on_time))
+            self._window.add(deltas(on_time))
+            watermark = self._watermarks.current(flight.polled_at)
+            version = self._judging.current.model_version
+            context = Context(flight.now, self._appended_at, version)
+            for closed in self._window.close(watermark):
+                flight.alerts += self._watch.step(closed.start, closed.sums, context)
+            if watermark is not None:
+                self._metrics.watermark.set(watermark)
+            alerts = list({a.id: a for a in flight.alerts}.values())
+            return Commit(
+                moves=self._moves(flight.batch),
+                closed_until=self._window.closed_until,
+                documents=flight.scored,
+                dead_letters=flight.dead_letters,
+                buckets=self._window.drain(),
+                key_states=list(self._watch.drain(version)),
+                alerts=alerts,
+                outgoing=list(
+                    outgoing(
+                        self._settings.topics, flight.scored, flight.dead_letters, flight.alerts
+                    )
+                ),
+                gaps=flight.batch.gaps,
+                now=flight.now,
+            )
+
+    def _observe(self, flight: Flight) -> None:
+        """Event time moves here and not at the poll: until the verdicts of what was read before are
+        counted, no bucket may close over them and no partition fall idle."""
+        batch = flight.batch
+        if batch.assigned or batch.revoked:
+            self._follow((self._followed - batch.revoked) | batch.assigned, flight.polled_at)
+        if flight.appended_at is not None:
+            self._appended_at = max(self._appended_at, flight.appended_at)
+        self._watermarks.observe_all(flight.decoded, flight.polled_at)
         self._watermarks.reached_end(
             {
                 p
@@ -263,18 +304,9 @@ class Pipeline:
                 if p not in batch.assigned and offset >= batch.ends.get(p, offset + 1)
             }
         )
-        return work
 
-    def _rebalance(self, batch: Batch) -> None:
-        if batch.assigned or batch.revoked:
-            self._starts.update((p, batch.positions[p]) for p in batch.assigned)
-            self._follow((self._assigned - batch.revoked) | batch.assigned)
-            self._seek(batch.assigned)
-
-    def _follow(self, partitions: frozenset[Partition]) -> None:
-        self._assigned = partitions
-        self.assigned = bool(partitions)
-        self._metrics.partitions.set(len(partitions))
+    def _follow(self, partitions: frozenset[Partition], monotonic: float) -> None:
+        self._followed = partitions
         self._watermarks.assign(
             {
                 p: position.max_event_time.timestamp()
@@ -282,85 +314,17 @@ class Pipeline:
                 else None
                 for p in partitions
             },
-            self._clock.monotonic(),
+            monotonic,
         )
 
-    def _seek(self, partitions: frozenset[Partition]) -> None:
-        """Read on from where the last transaction ended; before the first, from the start."""
-        self._source.seek(
-            {
-                p: self._positions[p].next_offset if p in self._positions else self._starts[p]
-                for p in partitions
-            }
-        )
+    def _on_time(self, batch: Sequence[Scored]) -> Sequence[Scored]:
+        def late(at: datetime) -> bool:
+            return self._window.is_late(bucket_start(at.timestamp()))
 
-    # ------------------------------------------------------------------ 2 score
-
-    def _score(self, work: _Work, stop: threading.Event) -> bool:
-        """Score in slices, each a sign of life: a full batch can take a slow machine a minute.
-        False: we must stop, and nothing of the batch has been counted or written yet."""
-        for first in range(0, len(work.documents), SLICE):
-            if stop.is_set():
-                return False
-            with self._timed("score"):
-                self._score_slice(work, work.documents[first : first + SLICE])
-            self._beat()
-        return True
-
-    def _score_slice(self, work: _Work, documents: Sequence[Document]) -> None:
-        verdicts = self._scorer.score([d.content for d in documents])
-        errors = iter(verdicts.errors)
-        scored_at = self._wall()
-        topics = verdicts.topic.argmax(axis=1).tolist()
-        for i, document in enumerate(documents):
-            if verdicts.failed[i]:
-                detail = f"{verdicts.model_version} cannot judge this text: {next(errors)}"
-                work.reject(document, Reason.UNSCORABLE, detail)
-                continue
-            negative, neutral, positive = (float(p) for p in verdicts.sentiment[i])
-            work.scored.append(
-                Scored(
-                    document=document,
-                    sentiment=(negative, neutral, positive),
-                    topic=topics[i],
-                    topic_confidence=float(verdicts.topic[i, topics[i]]),
-                    model_version=verdicts.model_version,
-                    scored_at=scored_at,
-                )
-            )
-
-    # ------------------------------------------------------------------ 3 aggregate and detect
-
-    def _aggregate_and_detect(self, work: _Work) -> Commit:
-        with self._timed("aggregate"):
-            self._current = work.scored
-            on_time = [s for s in work.scored if not self._is_late(s)]
-            self._metrics.late.inc(len(work.scored) - len(on_time))
-            self._window.add(deltas(on_time))
-            watermark = self._watermarks.current(self._clock.monotonic())
-            context = Context(work.now, self._appended_at, self._scorer.model_version)
-            for closed in self._window.close(watermark):
-                work.alerts += self._watch.step(closed.start, closed.sums, context)
-            if watermark is not None:
-                self._metrics.watermark.set(watermark)
-            alerts = list({a.id: a for a in work.alerts}.values())
-            return Commit(
-                moves=self._moves(work.batch),
-                closed_until=self._window.closed_until,
-                documents=work.scored,
-                dead_letters=work.dead_letters,
-                buckets=self._window.drain(),
-                key_states=list(self._watch.drain(self._scorer.model_version)),
-                alerts=alerts,
-                outgoing=list(
-                    outgoing(self._settings.topics, work.scored, work.dead_letters, work.alerts)
-                ),
-                gaps=work.batch.gaps,
-                now=work.now,
-            )
-
-    def _is_late(self, scored: Scored) -> bool:
-        return self._window.is_late(bucket_start(scored.document.published_at.timestamp()))
+        oldest = min((s.document.published_at for s in batch), default=None)
+        if oldest is None or not late(oldest):
+            return batch
+        return [s for s in batch if not late(s.document.published_at)]
 
     def _moves(self, batch: Batch) -> list[Move]:
         moves = []
@@ -375,10 +339,11 @@ class Pipeline:
             moves.append(Move(partition, stored.next_offset if stored else None, position))
         return moves
 
-    # ------------------------------------------------------------------ 4 apply, 5 commit
+    # ------------------------------------------------------------------ 4 apply
 
     def _apply(self, commit: Commit, stop: threading.Event) -> bool:
-        """Write the transaction, however often it takes; False: it was fenced or we must stop."""
+        """Write the transaction, however often it takes; False: it was fenced or we must stop, and
+        nothing is in flight any more."""
         if not (commit.moves or commit.documents or commit.dead_letters or commit.buckets
                 or commit.key_states or commit.alerts or commit.gaps):  # fmt: skip
             return True
@@ -391,14 +356,14 @@ class Pipeline:
                     raise
                 except FencedError as error:
                     log.warning("fenced, going back to the last transaction: %s", error)
-                    self.load()
-                    self._seek(self._assigned)
+                    self._reload()
                     return False
                 except StoreError as error:
                     if not error.retryable:
                         raise
                     self._refused(error, delay)
                     if not self._wait_polling(delay, stop):
+                        self._drop()
                         return False
                     delay = min(delay * 2, self._settings.retry_most)
                 else:
@@ -414,39 +379,55 @@ class Pipeline:
 
     def _wait_polling(self, seconds: float, stop: threading.Event) -> bool:
         """Wait, but keep the membership of the group alive; False when we must stop."""
-        self._source.pause(True)
-        try:
-            until = self._clock.monotonic() + seconds
-            while self._clock.monotonic() < until and not stop.is_set():
-                try:
-                    batch = self._source.poll(min(0.2, seconds), 1)
-                except SourceError as error:
-                    log.warning("the source failed while the database did: %s", error)
-                    stop.wait(0.2)
-                    continue
-                self._rebalance(batch)
-                self._beat()
-        finally:
-            self._source.pause(False)
+        until = self._clock.monotonic() + seconds
+        while self._clock.monotonic() < until and not stop.is_set():
+            try:
+                self._intake.poll(min(0.2, seconds), 1, paused=True)
+            except SourceError as error:
+                log.warning("the source failed while the database did: %s", error)
+                self._intake.rest(0.2)
+            if self._intake.resting:
+                stop.wait(0.2)
+            else:
+                self._beat(waiting=True)
         return not stop.is_set()
 
-    def _commit(self, work: _Work) -> None:
-        with self._timed("commit"):
-            if work.batch.records:
-                self._source.commit(work.batch.positions)
+    def _reload(self) -> None:
+        self.load()
+        self._intake.seek(self._intake.assigned)
+
+    def _drop(self) -> None:
+        """Forget what is in flight: it will be read again from the last transaction on."""
+        self._flights.restart({p: at.next_offset for p, at in self._positions.items()})
+        self._judging.restart()
+
+    def _finish(self, stop: threading.Event) -> None:
+        """Give what is in flight a few seconds at the end."""
+        left = self._settings.finish
+        try:
+            while self._flights and left > 0:
+                landed = self._landed
+                self.step(stop, intake=False)
+                left -= TICK if self._landed == landed else 0.0
+        except StoreError as error:
+            if not error.retryable:
+                raise
+            log.warning("the database refused at the end: %s", error)
+        if self._flights:
+            log.info("%d batches in flight are left to the next start", len(self._flights))
 
     # ------------------------------------------------------------------ metrics
 
-    def _report(self, work: _Work) -> None:
+    def _report(self, flight: Flight) -> None:
         self._metrics.batch(
-            records=len(work.batch.records),
-            scored=work.scored,
-            dead_letters=work.dead_letters,
-            alerts=work.alerts,
-            gaps=work.batch.gaps,
+            records=len(flight.batch.records),
+            scored=flight.scored,
+            dead_letters=flight.dead_letters,
+            alerts=flight.alerts,
+            gaps=flight.batch.gaps,
             done=self._wall(),
         )
-        for gap in work.batch.gaps:
+        for gap in flight.batch.gaps:
             log.error(
                 "%s/%d: offsets %d to %d were deleted by retention before they were read",
                 gap.partition.topic,
@@ -454,27 +435,29 @@ class Pipeline:
                 gap.expected,
                 gap.resumed - 1,
             )
-        for alert in work.alerts:
+        for alert in flight.alerts:
             if alert.fired_at is not None:
                 log.warning("alert %s: %s", alert.status, alert.summary)
         self._metrics.firing.set(self._watch.firing)
-        if work.scored:
-            newest = max(s.document.published_at for s in work.scored)
+        if flight.scored:
+            newest = max(s.document.published_at for s in flight.scored)
             self._metrics.event_lag.set((self._clock.now() - newest).total_seconds())
-        ends = work.batch.ends
-        behind = [max(ends[p] - o, 0) for p, o in work.batch.positions.items() if p in ends]
+        ends = flight.batch.ends
+        behind = [max(ends[p] - o, 0) for p, o in flight.batch.positions.items() if p in ends]
         self._metrics.offset_lag.set(sum(behind))
 
-    def _beat(self) -> None:
-        self.progress = self._clock.monotonic()
-        self._metrics.progress.set(self._wall().timestamp())
+    def _beat(self, waiting: bool = False) -> None:
+        """A sign of life, if there is one: with batches in flight a verdict or a transaction, so
+        that a device that hangs is seen, and a slow one is not taken for it. ``waiting`` for the
+        database is none of the scorer's fault."""
+        moved = (self._judging.judged, self._landed)
+        if waiting or not self._flights or moved != self._moved:
+            self.progress = self._clock.monotonic()
+            self._metrics.progress.set(self._wall().timestamp())
+        self._moved = moved
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
         begin = self._clock.monotonic()
         yield
         self._metrics.stage.labels(stage).observe(self._clock.monotonic() - begin)
-
-
-def _partition(record: Record) -> Partition:
-    return Partition(record.origin.topic, record.origin.partition)

@@ -9,12 +9,16 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import orjson
+
 from monitor.alert.codec import compact_json
 from monitor.alert.lane import Lane
 from monitor.source.base import Publisher
 from monitor.store.base import OutboxRow
 
 Message = tuple[bytes | None, bytes]
+
+_LINE = {"key", "value"}
 
 DELAYS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Seconds until a topic that failed is tried again; the last one is repeated for ever."""
@@ -118,16 +122,38 @@ def messages_of(payload: bytes) -> list[Message]:
     messages: list[Message] = []
     for number, line in enumerate(payload.splitlines(), start=1):
         try:
-            item = json.loads(line)
+            messages.append(_quickly(line) or _strictly(line))
         except ValueError as error:
-            raise ValueError(f"line {number} is not JSON: {error}") from None
-        if not isinstance(item, dict) or item.keys() != {"key", "value"}:
-            raise ValueError(f"line {number} is not an object of key and value")
-        key, value = item["key"], item["value"]
-        if not isinstance(value, dict) or not (key is None or isinstance(key, str)):
-            raise ValueError(f"line {number}: the key is a string or null, the value an object")
-        try:
-            messages.append((None if key is None else key.encode(), compact_json(value)))
-        except ValueError as error:
-            raise ValueError(f"line {number}: {error}") from None
+            raise ValueError(f"line {number} {error}") from None
     return messages
+
+
+def _quickly(line: bytes) -> Message | None:
+    """The message of a sound line. orjson takes a tenth of the time, but no lone surrogates, which
+    the text of an alert may hold."""
+    try:
+        item = orjson.loads(line)
+        key, value = item["key"], item["value"]
+        if len(item) != len(_LINE) or type(value) is not dict:
+            return None
+        name = None if key is None else key.encode()
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
+        return None
+    # Written by this program the value stands there as it goes out.
+    head = b'{"key":null,"value":{' if name is None else b'{"key":"%b","value":{' % name
+    if line.startswith(head) and line.endswith(b"}}"):
+        return name, line[len(head) - 1 : -1]
+    return name, orjson.dumps(value)
+
+
+def _strictly(line: bytes) -> Message:
+    try:
+        item = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"is not JSON: {error}") from None
+    if not isinstance(item, dict) or item.keys() != _LINE:
+        raise ValueError("is not an object of key and value")
+    key, value = item["key"], item["value"]
+    if not isinstance(value, dict) or not (key is None or isinstance(key, str)):
+        raise ValueError("does not hold a string or null as the key and an object as the value")
+    return None if key is None else key.encode(), compact_json(value)

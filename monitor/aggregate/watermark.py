@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
-from monitor.events import Partition
+from monitor.events import Document, Partition
 
 
 @dataclass(slots=True)
@@ -49,6 +50,17 @@ class Watermarks:
         progress.last_record = monotonic
         if progress.max_event_time is None or event_time > progress.max_event_time:
             progress.max_event_time = event_time
+
+    def observe_all(self, documents: Iterable[Document], monotonic: float) -> None:
+        """The records of these documents were read: as ``observe`` for each of them."""
+        newest: dict[tuple[str, int], datetime] = {}
+        for document in documents:
+            topic, number, _ = document.origin
+            seen = newest.get((topic, number))
+            if seen is None or document.published_at > seen:
+                newest[topic, number] = document.published_at
+        for (topic, number), at in newest.items():
+            self.observe(Partition(topic, number), at.timestamp(), monotonic)
 
     def reached_end(self, at_end: Collection[Partition]) -> None:
         """These partitions, and no others, have been read to the log's end."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
+from confluent_kafka import KafkaException, Producer
+
 from monitor.errors import BrokerError
 from monitor.source.settings import KafkaSettings
 
@@ -64,13 +66,6 @@ class EmbeddedBroker:
 
     def start(self) -> str:
         """Start it, wait until it answers; its address."""
-        try:
-            from confluent_kafka import KafkaException, Producer
-        except ImportError as error:
-            raise BrokerError(
-                "the embedded broker comes with confluent-kafka, which is not installed: "
-                "pip install 'monitor[demo]'"
-            ) from error
         try:
             # The mock cluster lives and dies with the client that is created with this option.
             client = Producer({"test.mock.num.brokers": 1, "log_level": 0})

@@ -101,7 +101,7 @@ class ShareDetector:
         threshold = self._thresholds()
         frozen = self._table.mask(firing)
         self._update_baseline(n, x, base, frozen)
-        evalue = rows["m"].mean(axis=1)
+        evalue = rows["m"].sum(axis=1) / len(RATIOS)
         alarm = (evalue >= threshold) & spoke & ~frozen
         self._dirty = True
         readings = []
@@ -174,23 +174,20 @@ class ShareDetector:
         """M_j ← (1 + γ·M_j)·L_j for the keys that spoke and are not cold."""
         s = self._settings
         rows = self._table.rows
-        counted = spoke & (rows["documents"] >= s.min_baseline)
-        if not counted.any():
+        where = np.flatnonzero(spoke & (rows["documents"] >= s.min_baseline))
+        if not len(where):
             return
-        rho = self._overdispersion()[counted]
-        log_null = _log_beta_binomial(x[counted], n[counted], upper[counted], rho)
-        m = rows["m"][counted]
+        null = upper[where, np.newaxis]
+        p = np.hstack((null, _scale_odds(null, RATIOS)))  # [counted, 1 + alternatives]
+        rho = self._overdispersion()[where, np.newaxis]
+        log_p = _log_beta_binomial(x[where, np.newaxis], n[where, np.newaxis], p, rho)
+        log_ratio = log_p[:, 1:] - log_p[:, :1]
+        m = rows["m"][where]
+        rows["m"][where] = np.minimum((1.0 + s.discount * m) * np.exp(log_ratio), 1e100)
         # Page's CUSUM at its last zero is the likeliest moment of the change: the window's start.
-        fresh = rows["cusum"][counted] <= 0
-        for j, ratio in enumerate(RATIOS):
-            p = _scale_odds(upper[counted], float(ratio))
-            log_ratio = _log_beta_binomial(x[counted], n[counted], p, rho) - log_null
-            m[:, j] = np.minimum((1.0 + s.discount * m[:, j]) * np.exp(log_ratio), 1e100)
-            if j == ONSET:
-                rows["cusum"][counted] = np.maximum(rows["cusum"][counted], 0) + log_ratio
-        where = np.flatnonzero(counted)
-        rows["m"][counted] = m
-        begin = where[fresh]
+        cusum = rows["cusum"][where]
+        rows["cusum"][where] = np.maximum(cusum, 0) + log_ratio[:, ONSET]
+        begin = where[cusum <= 0]
         rows["since"][begin] = start
         rows["window_n"][begin] = 0
         rows["window_negative"][begin] = 0
@@ -210,11 +207,7 @@ class ShareDetector:
     ) -> None:
         rows = self._table.rows
         learning = ~frozen
-        old_n, old_x = rows["lag_n"][:, 0].copy(), rows["lag_negative"][:, 0].copy()
-        rows["lag_n"] = np.roll(rows["lag_n"], -1, axis=1)
-        rows["lag_negative"] = np.roll(rows["lag_negative"], -1, axis=1)
-        rows["lag_n"][:, -1] = n
-        rows["lag_negative"][:, -1] = x
+        old_n, old_x = push(rows["lag_n"], n), push(rows["lag_negative"], x)
         decay = self._decay ** np.minimum(rows["documents"] / self._settings.full_memory, 1.0)
         spread = (x - n * base) ** 2 / (base * (1 - base)) - n
         for field, added in (
@@ -225,7 +218,7 @@ class ShareDetector:
             ("active", n > 0),
             ("seen", np.ones(len(n))),
         ):
-            rows[field][learning] = (rows[field] * decay + added)[learning]
+            np.copyto(rows[field], rows[field] * decay + added, where=learning)
 
     def _overdispersion(self) -> Floats:
         """ρ⁺ = max(0.02, 1.5·ρ̂) of every key, [keys]; ρ̂ by moments, shrunk to a prior.
@@ -240,7 +233,15 @@ class ShareDetector:
         return np.clip(rho, 0.02, 0.5)
 
 
-def _scale_odds(p: Floats, ratio: float) -> Floats:
+def push(lag: NDArray[np.int32], newest: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Shift the columns of ``lag`` [keys, LAG] by one, in place; returns the oldest, [keys]."""
+    oldest = lag[:, 0].copy()
+    lag[:, :-1] = lag[:, 1:]
+    lag[:, -1] = newest
+    return oldest
+
+
+def _scale_odds(p: Floats, ratio: float | Floats) -> Floats:
     odds = p / (1 - p) * ratio
     scaled: Floats = odds / (1 + odds)
     return scaled

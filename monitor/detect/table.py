@@ -41,7 +41,8 @@ class KeyTable:
     def mask(self, keys: Iterable[str]) -> NDArray[np.bool_]:
         """Which rows belong to these keys, bool [keys]; keys without a row are left out."""
         found = np.zeros(len(self.keys), dtype=bool)
-        found[[self.index[key] for key in keys if key in self.index]] = True
+        if known := [self.index[key] for key in keys if key in self.index]:
+            found[known] = True
         return found
 
     def counts(self, sums: Mapping[str, Sums]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

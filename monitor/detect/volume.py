@@ -14,13 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.detect.base import Reading
-from monitor.detect.share import DAY_BUCKETS, LAG, ONSET, RATIOS, Floats
+from monitor.detect.share import DAY_BUCKETS, LAG, ONSET, RATIOS, Floats, push
 from monitor.detect.table import KeyTable, digest
 from monitor.events import BUCKET_SECONDS, Sums
 from monitor.keys import ALL
 
 HOUR_BUCKETS = 3600 // BUCKET_SECONDS
 WEEK_HOURS = 168
+_LOG_RATIOS = np.log(RATIOS)
+_MOST_LOG = 460.0  # e^460 is far above the bound of the statistic, and their product is finite
 
 _ROW = np.dtype(
     [
@@ -125,7 +127,7 @@ class VolumeDetector:
         warm = rows["seen"] >= self._settings.warm_up * DAY_BUCKETS
         self._update_statistic(start, n, x, expected, warm)
         self._update_level(start, n, frozen)
-        evalue = rows["m"].mean(axis=1)
+        evalue = rows["m"].sum(axis=1) / len(RATIOS)
         threshold = DAY_BUCKETS * len(rows) / self._settings.budget
         alarm = (evalue >= threshold) & (n > 0) & ~frozen
         self._dirty = True
@@ -201,20 +203,18 @@ class VolumeDetector:
         s = self._settings
         rows = self._table.rows
         mu = s.slack * expected
-        m = rows["m"].copy()
-        for j, ratio in enumerate(RATIOS):
-            log_likelihood = n * np.log(ratio) + (n + s.dispersion) * np.log(
-                (s.dispersion + mu) / (s.dispersion + ratio * mu)
-            )
-            m[:, j] = np.minimum((1.0 + s.discount * m[:, j]) * np.exp(log_likelihood), 1e100)
-            if j == ONSET:
-                fresh = rows["cusum"] <= 0
-                rows["cusum"] = np.maximum(rows["cusum"], 0) + log_likelihood
+        alternatives = s.dispersion + RATIOS * mu[:, np.newaxis]  # [keys, alternatives]
+        shrunk = np.log((s.dispersion + mu)[:, np.newaxis] / alternatives)
+        log_likelihood = n[:, np.newaxis] * _LOG_RATIOS + (n + s.dispersion)[:, np.newaxis] * shrunk
+        growth = np.exp(np.minimum(log_likelihood, _MOST_LOG))
+        m = np.minimum((1.0 + s.discount * rows["m"]) * growth, 1e100)
         m[~warm] = 0.0
         rows["m"] = m
-        rows["since"][fresh] = start
+        fresh = rows["cusum"] <= 0
+        rows["cusum"] = np.maximum(rows["cusum"], 0) + log_likelihood[:, ONSET]
+        np.copyto(rows["since"], start, where=fresh)
         for field in ("window_buckets", "window_n", "window_negative", "window_expected"):
-            rows[field][fresh] = 0
+            np.copyto(rows[field], 0, where=fresh)
         rows["window_buckets"] += 1
         rows["window_n"] += n
         rows["window_negative"] += x
@@ -225,14 +225,11 @@ class VolumeDetector:
         learning = ~frozen
         self._start = start
         lagged_factor = self._season.factor(start - LAG * BUCKET_SECONDS)
-        old = rows["lag"][:, 0].copy()
-        rows["lag"] = np.roll(rows["lag"], -1, axis=1)
-        rows["lag"][:, -1] = n
+        old = push(rows["lag"], n)
         rows["seen"] += 1
-        rows["documents"][learning] = (
-            rows["documents"][learning] * self._decay + old[learning] / lagged_factor
-        )
-        rows["exposure"][learning] = rows["exposure"][learning] * self._decay + 1.0
+        documents = rows["documents"] * self._decay + old / lagged_factor
+        np.copyto(rows["documents"], documents, where=learning)
+        np.copyto(rows["exposure"], rows["exposure"] * self._decay + 1.0, where=learning)
         root = self._table.index[ALL]
         if not frozen[root]:
             self._season.learn(start, int(n[root]), self._decay)

@@ -1,71 +1,87 @@
-"""The fine-tuned model behind the `Scorer` protocol."""
+"""The fine-tuned model behind the `Device` protocol."""
 
 from __future__ import annotations
 
-import logging
-import math
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Sequence
+from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
 
-from models.labels import TOPICS
 from models.predict import PAD_MULTIPLE, Predictor
 from monitor.errors import ScoringError
-from monitor.score.base import Verdicts
-from monitor.score.batch import plan
+from monitor.score.base import Pending, Row
 
-log = logging.getLogger(__name__)
+MULTIPLE: Final = PAD_MULTIPLE
+"""Padded rows are rounded up to a multiple of so many tokens."""
 
-_PROBE = "Shares were little changed."
+_CUDA_IN_FLIGHT: Final = 3
+"""There a forward pass is begun by copies and kernels that are only enqueued; on a CPU its
+beginning is all of the work."""
+
+ALL: Final = "all"
 
 
-class TransformerScorer:
-    """Micro-batches through one `Predictor`; the calling thread is the device's only owner."""
+def devices(wanted: str) -> list[str]:
+    """The devices that ``wanted`` means, one for each copy of the model: ``all`` is every GPU.
 
-    def __init__(
-        self,
-        predictor: Predictor,
-        batch_tokens: int = 1024,
-        on_batch: Callable[[int, int], None] = lambda _texts, _tokens: None,
-    ) -> None:
-        """``on_batch(texts, tokens)`` is told of every micro-batch; tokens include the padding."""
+    Raises ``ScoringError`` where there is none.
+    """
+    if wanted != ALL:
+        return [wanted]
+    if not (count := torch.cuda.device_count()):
+        raise ScoringError('model.device = "all": this torch sees no GPU; use auto or cpu')
+    return [f"cuda:{number}" for number in range(count)]
+
+
+class TransformerDevice:
+    """One `Predictor`, whose forward passes hold ``batch_tokens``: a long text is cut into windows
+    that may need several of them."""
+
+    def __init__(self, predictor: Predictor, batch_tokens: int) -> None:
         self._predictor: Predictor | None = predictor
         self._version = predictor.version
+        self._name = predictor.device
+        self._packed = predictor.packed
         self._batch_tokens = batch_tokens
-        self._on_batch = on_batch
+        self._threads = torch.get_num_threads()
+        self._prepared = threading.local()
 
     @property
     def model_version(self) -> str:
         return self._version
 
-    def lengths(self, texts: Sequence[str]) -> list[int]:
-        return [len(ids) for ids in self._model.encode(texts)]
+    @property
+    def name(self) -> str:
+        return self._name
 
-    def score(self, texts: Sequence[str]) -> Verdicts:
-        ids = self._model.encode(texts)
-        lengths = [math.ceil(len(row) / PAD_MULTIPLE) * PAD_MULTIPLE for row in ids]
-        sentiment = np.full((len(texts), 3), np.nan, dtype=np.float32)
-        topic = np.full((len(texts), len(TOPICS)), np.nan, np.float32)
-        failures: dict[int, str] = {}
-        for rows in plan(lengths, self._batch_tokens):
-            self._score_rows(ids, rows, sentiment, topic, failures)
-            self._on_batch(len(rows), len(rows) * max(lengths[i] for i in rows))
-        failed = np.zeros(len(texts), dtype=np.bool_)
-        failed[list(failures)] = True
-        if failures:
-            # A device that dies half-way leaves verdicts behind; what followed was not the texts.
-            self._probe()
-        return Verdicts(
-            sentiment,
-            topic,
-            failed,
-            tuple(failures[i] for i in sorted(failures)),
-            self.model_version,
-        )
+    @property
+    def packed(self) -> bool:
+        return self._packed
 
-    def warmup(self) -> None:
-        self._probe()
+    @property
+    def in_flight(self) -> int:
+        return _CUDA_IN_FLIGHT if self._name.startswith("cuda") else 1
+
+    @property
+    def capped_texts(self) -> int:
+        return self._model.capped_texts
+
+    def encode(self, texts: Sequence[str]) -> list[Row]:
+        rows: list[Row] = []
+        rows.extend(self._model.encode(texts))
+        return rows
+
+    def cost(self, row: Row) -> int:
+        return self._model.cost(row)
+
+    def begin(self, rows: Sequence[Row]) -> Pending:
+        if not hasattr(self._prepared, "threads"):
+            # OpenMP counts threads for each calling thread, and a new one begins with all cores:
+            # what was set where the model was loaded has to be said again here.
+            torch.set_num_threads(self._threads)
+            self._prepared.threads = self._threads
+        return self._model.begin(rows, budget=self._batch_tokens)
 
     def close(self) -> None:
         # Whoever still holds this object must not hold the weights: another model is loaded.
@@ -76,44 +92,3 @@ class TransformerScorer:
         if self._predictor is None:
             raise ScoringError(f"the model {self._version} has been closed; load it again")
         return self._predictor
-
-    def _score_rows(
-        self,
-        ids: Sequence[Sequence[int]],
-        rows: list[int],
-        sentiment: NDArray[np.float32],
-        topic: NDArray[np.float32],
-        failures: dict[int, str],
-    ) -> None:
-        """One micro-batch; when it fails it is halved until the bad text stands alone."""
-        try:
-            # A text of many windows is a micro-batch of its own, cut again within the budget.
-            found = self._model.predict([ids[i] for i in rows], budget=self._batch_tokens)
-            if not (np.isfinite(found.sentiment).all() and np.isfinite(found.topic).all()):
-                raise FloatingPointError("the model's output is not finite")
-        except (RuntimeError, ValueError, ArithmeticError, MemoryError) as error:
-            if len(rows) == 1:
-                failures[rows[0]] = f"{type(error).__name__}: {error}"
-                return
-            log.warning("a micro-batch of %d texts failed and is halved: %s", len(rows), error)
-            middle = len(rows) // 2
-            self._score_rows(ids, rows[:middle], sentiment, topic, failures)
-            self._score_rows(ids, rows[middle:], sentiment, topic, failures)
-        else:
-            sentiment[rows] = found.sentiment
-            topic[rows] = found.topic
-
-    def _probe(self) -> None:
-        """Tell a dead model from bad texts: it must judge one plain sentence."""
-        try:
-            found = self._model.predict(self._model.encode([_PROBE]))
-        except (RuntimeError, ValueError, ArithmeticError, MemoryError) as error:
-            raise ScoringError(
-                f"the model {self.model_version} judges nothing any more ({error}); "
-                "restart the daemon, and check the device's memory"
-            ) from error
-        if not (np.isfinite(found.sentiment).all() and np.isfinite(found.topic).all()):
-            raise ScoringError(
-                f"the model {self.model_version} gives no finite output: its weights are damaged; "
-                "install the package again or promote another version"
-            )

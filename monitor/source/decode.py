@@ -9,9 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, NoReturn
+
+import orjson
 
 from monitor.events import DeadLetter, Document, Kind, Reason, Record
 from monitor.source.contract import FIELDS, LANG, PUBLISHED_AT, URL, Limits, unclean
@@ -25,6 +28,8 @@ _SHOWN = 80
 _FIRST_SURROGATE = 0xD800
 
 _ESCAPES = (b"\\u", b"\\b", b"\\f")
+_QUICK_BYTES = 4_096
+_QUICK_BRACKETS = 64
 
 
 class _RejectedError(Exception):
@@ -50,6 +55,7 @@ def pseudonymiser(key: bytes) -> Callable[[str], str]:
     """
     short = key if len(key) <= hashlib.blake2b.MAX_KEY_SIZE else hashlib.sha256(key).digest()
 
+    @lru_cache(maxsize=4096)  # the same authors come again and again
     def pseudonymise(name: str) -> str:
         return hashlib.blake2b(name.encode(), key=short, digest_size=16).hexdigest()
 
@@ -84,9 +90,20 @@ class Decoder:
         try:
             return self._document(record, now)
         except _RejectedError as rejected:
-            return DeadLetter(
-                record.origin, rejected.reason, rejected.detail, record.value, rejected_at
-            )
+            return _letter(record, rejected, rejected_at)
+
+    def decode_batch(
+        self, records: Iterable[Record], *, now: datetime, rejected_at: datetime
+    ) -> tuple[list[Document], list[DeadLetter]]:
+        """The documents and the dead letters of these records, each in their order."""
+        documents: list[Document] = []
+        letters: list[DeadLetter] = []
+        for record in records:
+            try:
+                documents.append(self._document(record, now))
+            except _RejectedError as rejected:
+                letters.append(_letter(record, rejected, rejected_at))
+        return documents, letters
 
     def _document(self, record: Record, now: datetime) -> Document:
         limits = self._limits
@@ -135,7 +152,7 @@ class Decoder:
                 f"{len(value):,} bytes are more than the {self._limits.message_bytes:,} allowed",
             )
         try:
-            message = _parse(value.decode())
+            message = _parsed(value)
         except UnicodeDecodeError as error:
             raise _RejectedError(Reason.NOT_UTF8, f"{error.reason} at byte {error.start}") from None
         except json.JSONDecodeError as error:
@@ -212,6 +229,26 @@ class Decoder:
         return tuple(dict.fromkeys(item.strip() for item in value))
 
 
+def _letter(record: Record, rejected: _RejectedError, at: datetime) -> DeadLetter:
+    return DeadLetter(record.origin, rejected.reason, rejected.detail, record.value, at)
+
+
+def _parsed(value: bytes) -> Any:
+    """The JSON value of these bytes; raises what ``json`` does.
+
+    orjson takes a third of the time. What it accepts of a message this small and this shallow
+    ``json`` accepts as well, with the same strings (of a repeated field the last counts for both);
+    what it refuses, and whatever could exceed a limit of ``json`` (4,300 digits, the depth of the
+    recursion), is left to ``json``, which also says what is wrong with it.
+    """
+    if len(value) <= _QUICK_BYTES and value.count(b"[") + value.count(b"{") <= _QUICK_BRACKETS:
+        try:
+            return orjson.loads(value)
+        except orjson.JSONDecodeError:
+            pass
+    return _parse(value.decode())
+
+
 def parse_timestamp(value: str) -> datetime | None:
     """An RFC 3339 date-time in UTC; None where it is not one, or lies before 1970 or after 9999.
 
@@ -223,7 +260,9 @@ def parse_timestamp(value: str) -> datetime | None:
     if leap:
         value = f"{value[:17]}59{value[19:]}"
     try:
-        moment = datetime.fromisoformat(value.upper()).astimezone(UTC)
+        moment = datetime.fromisoformat(value.upper())
+        if moment.tzinfo is not UTC:
+            moment = moment.astimezone(UTC)
         if leap:
             if (moment.hour, moment.minute) != (23, 59):
                 return None

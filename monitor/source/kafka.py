@@ -12,6 +12,9 @@ back. Four of the client's habits shape this module:
 - After an exception inside ``poll`` the next one may never return unless every partition was sought
   anew; this module does so itself.
 - Rebalance listeners run on the client's IO thread: this one only takes notes.
+- A fetch that asks for empty partitions alone waits ``fetch_max_wait`` at the broker, and every
+  request behind it on the connection waits too. So while one partition has a backlog those that are
+  read to their ends are parked: paused, their ends asked for all the same.
 """
 
 from __future__ import annotations
@@ -89,6 +92,7 @@ class KafkaSource:
         self._names: dict[TopicPartition, Partition] = {}
         self._positions: dict[TopicPartition, int] = {}  # of every partition reported as assigned
         self._ends: dict[TopicPartition, int] = {}
+        self._parked: set[TopicPartition] = set()  # paused because others have a backlog
         self._committed: dict[TopicPartition, OffsetAndMetadata] = {}
         self._commit_error = ""
         self._confirmed = 0.0
@@ -128,6 +132,7 @@ class KafkaSource:
         gaps: Sequence[Gap] = ()
         try:
             try:
+                self._park()
                 fetched = self._wait_for_records(timeout, limit)
             except NoOffsetForPartitionError:
                 log.debug("newly assigned partitions without a committed offset")
@@ -174,6 +179,7 @@ class KafkaSource:
     def pause(self, paused: bool) -> None:
         """See `monitor.source.base.Source.pause`."""
         self._paused = paused
+        self._parked.clear()
         change = self._consumer.pause if paused else self._consumer.resume
         change(*self._consumer.assignment())
 
@@ -236,6 +242,17 @@ class KafkaSource:
             if time.monotonic() - start >= patience:
                 return fetched
 
+    def _park(self) -> None:
+        """Park what is read to its end while others are not; see the module."""
+        if self._paused:
+            return
+        at_end = {tp for tp, at in self._positions.items() if self._ends.get(tp) == at}
+        parked = at_end if len(at_end) < len(self._positions) else set()
+        mine = self._consumer.assignment()
+        self._consumer.resume(*((self._parked - parked) & mine))
+        self._consumer.pause(*((parked - self._parked) & mine))
+        self._parked = parked & mine
+
     def _rebalanced(self) -> tuple[set[TopicPartition], set[TopicPartition]]:
         """What was assigned and revoked since the last poll; new partitions are made ready.
 
@@ -247,6 +264,7 @@ class KafkaSource:
         for tp in revoked:
             del self._positions[tp]
             self._ends.pop(tp, None)
+        self._parked -= revoked
         assigned = now_mine - self._positions.keys()
         if assigned:
             if self._paused:
@@ -302,15 +320,13 @@ class KafkaSource:
             if tp in unsettled:
                 continue
             topic, number = tp
+            at, appended = None, _EPOCH
             for message in messages:
-                records.append(  # noqa: PERF401  the comprehension is not faster, and unreadable
-                    Record(
-                        Origin(topic, number, message.offset),
-                        message.value,
-                        message.key,
-                        self._appended_at(message.timestamp),
-                    )
-                )
+                if message.timestamp != at:  # a producer's batch often has one for all
+                    at = message.timestamp
+                    appended = self._appended_at(at)
+                origin = Origin(topic, number, message.offset)
+                records.append(Record(origin, message.value, message.key, appended))
         return records
 
     def _appended_at(self, timestamp: int) -> datetime:

@@ -34,6 +34,7 @@ from monitor.store.base import (
     Position,
     Snapshot,
 )
+from monitor.story import evidence_of, stories
 
 Operation = Literal["load", "known", "evidence", "apply", "rows", "groups", "due", "save"]
 
@@ -140,7 +141,7 @@ class MemoryStore:
                 key=lambda s: (-s.sentiment[0], s.document.published_at, s.document.id),
             )
             candidates = ((s.document.id, s.document.title, s.document.text) for s in ranked)
-            return [_evidence(documents[i]) for i in rows.stories(candidates, limit)]
+            return [evidence_of(documents[i]) for i in stories(candidates, limit)]
 
     def apply(self, commit: Commit) -> None:
         """See ``Store.apply``."""
@@ -226,17 +227,3 @@ class MemoryOutbox:
 
     def close(self) -> None:
         """Nothing to close."""
-
-
-def _evidence(scored: Scored) -> Evidence:
-    document = scored.document
-    return Evidence(
-        document_id=document.id,
-        published_at=document.published_at,
-        source=document.source,
-        title=document.title,
-        url=document.url,
-        negative=scored.sentiment[0],
-        topic=scored.topic_name,
-        excerpt=rows.excerpt(document.text),
-    )

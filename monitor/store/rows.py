@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -37,10 +36,6 @@ Values = dict[str, Any]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-EXCERPT = 280
-"""Characters of a document's text that travel with an alert."""
-HEAD = EXCERPT + 120
-"""Characters of a text that are read to make an excerpt of it."""
 
 
 def milliseconds(moment: datetime) -> int:
@@ -66,33 +61,48 @@ def _ticker_list(tickers: tuple[str, ...]) -> str:
     return json.dumps(tickers)
 
 
-def document_values(scored: Scored) -> Values:
-    document = scored.document
-    negative, neutral, positive = map(float, scored.sentiment)
-    return {
-        "id": document.id,
-        "kind": document.kind.value,
-        "source": document.source,
-        "published_ms": milliseconds(document.published_at),
-        "title": document.title,
-        "url": document.url,
-        "author_hash": document.author,
-        "lang": document.lang,
-        "tickers": _ticker_list(document.tickers),
-        "topic": scored.topic_name,
-        "topic_confidence": float(scored.topic_confidence),
-        "sentiment": scored.label,
-        "p_negative": negative,
-        "p_neutral": neutral,
-        "p_positive": positive,
-        "model_version": scored.model_version,
-        "kafka_topic": document.origin.topic,
-        "kafka_partition": document.origin.partition,
-        "kafka_offset": document.origin.offset,
-        "appended_ms": milliseconds(document.appended_at),
-        "scored_ms": milliseconds(scored.scored_at),
-        "text": document.text,
-    }
+def document_rows(batch: Iterable[Scored]) -> list[tuple[Any, ...]]:
+    """The rows of a batch, in the order of the columns of ``documents``."""
+    made = []
+    appended = scored_at = _EPOCH
+    appended_ms = scored_ms = 0
+    for scored in batch:
+        document = scored.document
+        origin = document.origin
+        negative, neutral, positive = scored.sentiment
+        if scored.scored_at is not scored_at:  # one for a whole micro-batch
+            scored_at = scored.scored_at
+            scored_ms = milliseconds(scored_at)
+        if document.appended_at is not appended:  # one for a producer's batch
+            appended = document.appended_at
+            appended_ms = milliseconds(appended)
+        made.append(
+            (
+                document.id,
+                document.kind.value,
+                document.source,
+                (document.published_at - _EPOCH) // _MILLISECOND,
+                document.title,
+                document.url,
+                document.author,
+                document.lang,
+                _ticker_list(document.tickers),
+                scored.topic_name,
+                float(scored.topic_confidence),
+                scored.label,
+                float(negative),
+                float(neutral),
+                float(positive),
+                scored.model_version,
+                origin.topic,
+                origin.partition,
+                origin.offset,
+                appended_ms,
+                scored_ms,
+                document.text,
+            )
+        )
+    return made
 
 
 def dead_letter_values(letter: DeadLetter) -> Values:
@@ -123,16 +133,9 @@ def gap_values(gap: Gap, now_ms: int) -> Values:
     }
 
 
-def bucket_values(bucket: Bucket) -> Values:
-    return {
-        "key": bucket.key,
-        "start": bucket.start,
-        "n": bucket.n,
-        "negative": bucket.negative,
-        "positive": bucket.positive,
-        "score_sum": bucket.score_sum,
-        "revision": bucket.revision,
-    }
+def bucket_rows(buckets: Iterable[Bucket]) -> list[tuple[Any, ...]]:
+    """The rows, in the order of the columns of ``buckets``."""
+    return [(b.key, b.start, b.n, b.negative, b.positive, b.score_sum, b.revision) for b in buckets]
 
 
 def bucket_of(row: Row[Any]) -> Bucket:
@@ -300,41 +303,6 @@ def notification_of(row: Row[Any]) -> Notification:
         delivered_at=_optional_moment(row.delivered_ms),
         last_error=row.last_error,
     )
-
-
-def excerpt(text: str) -> str:
-    """The beginning of a text on one line, cut between two words where there are any."""
-    line = " ".join(text[:HEAD].split())
-    if len(line) <= EXCERPT:
-        return line
-    head = line[: EXCERPT - 1]
-    words, space, _ = head.rpartition(" ")
-    return (words if space and len(words) > EXCERPT // 2 else head) + "…"
-
-
-def story(title: str, text: str) -> str:
-    """What two copies of one story have in common: the title, or without one the beginning.
-
-    Letters and digits only, without case: agencies differ in quotes, dashes and spaces.
-    """
-    shown = unicodedata.normalize("NFKC", title.strip() or excerpt(text)).casefold()
-    words = "".join(c if c.isalnum() else " " for c in shown).split()
-    return " ".join(words) or shown
-
-
-def stories(candidates: Iterable[tuple[str, str, str]], limit: int) -> list[str]:
-    """Ids of the first ``limit`` of (id, title, text) that each tell another story."""
-    seen: set[str] = set()
-    chosen: list[str] = []
-    if limit > 0:
-        for identifier, title, text in candidates:
-            told = story(title, text)
-            if told not in seen:
-                seen.add(told)
-                chosen.append(identifier)
-                if len(chosen) == limit:
-                    break
-    return chosen
 
 
 def split_key(key: str) -> tuple[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from itertools import islice
 
 from sqlalchemy import Connection, Engine, Insert, bindparam, func, select, update
 
@@ -14,11 +13,11 @@ from monitor.store import rows, schema
 from monitor.store.base import Commit, Move, Snapshot
 from monitor.store.engine import writing
 from monitor.store.faults import connected, place
-from monitor.store.statements import Dialect
+from monitor.store.statements import Bulk, Dialect
+from monitor.story import HEAD, excerpt, stories
 
 _CLOSED_UNTIL = "closed_until"
 _EPOCH = "epoch"
-_CHUNK = 500  # ids in one IN: far below the 32,766 variables that SQLite allows
 _LIVE = (AlertStatus.PENDING.value, AlertStatus.FIRING.value)
 
 
@@ -35,7 +34,9 @@ class SqlStore:
         self._where = place(engine.url)
         self._lease: int | None = None
 
-        dialect = Dialect(engine.dialect.name)
+        dialect = self._dialect = Dialect(engine.dialect.name)
+        ids = schema.documents.c.id
+        self._known = select(ids).where(dialect.any_of(ids, "ids"))
         offsets = schema.offsets.c
         # Without the option SQLAlchemy doesn't ask for the number of rows that an INSERT wrote.
         self._first_offset = dialect.insert_or_ignore(schema.offsets).execution_options(
@@ -55,10 +56,12 @@ class SqlStore:
             )
         )
         self._put_progress = dialect.upsert(schema.progress)
-        self._put_document = dialect.insert_or_ignore(schema.documents)
+        self._put_documents = Bulk(
+            dialect.insert_or_ignore(schema.documents), schema.documents, engine
+        )
         self._put_dead_letter = dialect.insert_or_ignore(schema.dead_letters)
         self._put_gap = dialect.insert_or_ignore(schema.gaps)
-        self._put_bucket = dialect.upsert(schema.buckets)
+        self._put_buckets = Bulk(dialect.upsert(schema.buckets), schema.buckets, engine)
         self._put_key_state = dialect.upsert(schema.key_states)
         self._put_alert = dialect.upsert(schema.alerts)
         self._put_outgoing = schema.outbox.insert().inline()
@@ -79,21 +82,16 @@ class SqlStore:
 
     def known(self, ids: Collection[str]) -> set[str]:
         """See ``Store.known``."""
-        known: set[str] = set()
-        if ids:
-            column = schema.documents.c.id
-            rest = iter(ids)
-            with connected(self._engine, "looking up documents") as connection:
-                while chunk := list(islice(rest, _CHUNK)):
-                    found = connection.scalars(select(column).where(column.in_(chunk)))
-                    known.update(found)
-        return known
+        if not ids:
+            return set()
+        with connected(self._engine, "looking up documents") as connection:
+            return set(connection.scalars(self._known, {"ids": self._dialect.many(ids)}))
 
     def evidence(self, key: str, since: datetime, until: datetime, limit: int) -> list[Evidence]:
         """See ``Store.evidence``."""
         table = schema.documents.c
         ranked = (
-            select(table.id, table.title, func.substr(table.text, 1, rows.HEAD))
+            select(table.id, table.title, func.substr(table.text, 1, HEAD))
             .where(
                 rows.of_key(key),
                 table.published_ms >= rows.milliseconds(since),
@@ -103,7 +101,7 @@ class SqlStore:
         )
         with connected(self._engine, "gathering evidence") as connection:
             with connection.execute(ranked) as candidates:
-                ids = rows.stories((tuple(row) for row in candidates), limit)
+                ids = stories((tuple(row) for row in candidates), limit)
             chosen = select(
                 table.id,
                 table.published_ms,
@@ -112,7 +110,7 @@ class SqlStore:
                 table.url,
                 table.p_negative,
                 table.topic,
-                func.substr(table.text, 1, rows.HEAD).label("head"),
+                func.substr(table.text, 1, HEAD).label("head"),
             ).where(table.id.in_(ids))
             found = {
                 row.id: Evidence(
@@ -123,7 +121,7 @@ class SqlStore:
                     url=row.url,
                     negative=row.p_negative,
                     topic=row.topic,
-                    excerpt=rows.excerpt(row.head),
+                    excerpt=excerpt(row.head),
                 )
                 for row in connection.execute(chosen)
             }
@@ -142,10 +140,10 @@ class SqlStore:
                 connection.execute(
                     self._put_progress, {"name": _CLOSED_UNTIL, "value": commit.closed_until}
                 )
+            self._put_documents.execute(connection, rows.document_rows(commit.documents))
+            self._put_buckets.execute(connection, rows.bucket_rows(commit.buckets))
             work: tuple[tuple[Insert, list[rows.Values]], ...] = (
-                (self._put_document, [rows.document_values(d) for d in commit.documents]),
                 (self._put_dead_letter, [rows.dead_letter_values(d) for d in commit.dead_letters]),
-                (self._put_bucket, [rows.bucket_values(b) for b in commit.buckets]),
                 (self._put_key_state, [rows.key_state_values(s) for s in commit.key_states]),
                 (self._put_alert, [rows.alert_values(a) for a in commit.alerts]),
                 (

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    Text,
+    bindparam,
+    func,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 Insert = postgresql.Insert | sqlite.Insert
@@ -32,3 +43,39 @@ class Dialect:
             index_elements=[*table.primary_key],
             set_={name: insert.excluded[name] for name in names},
         )
+
+    def any_of(self, column: ColumnElement[str], name: str) -> ColumnElement[bool]:
+        """``column`` is one of the parameter ``name``, which `many` makes: however many there are,
+        it is one parameter of one statement."""
+        if self.name == "postgresql":
+            return column == func.any(bindparam(name, type_=postgresql.ARRAY(Text)))
+        each = func.json_each(bindparam(name)).table_valued("value")
+        return column.in_(select(each.c.value))
+
+    def many(self, values: Collection[str]) -> object:
+        """The value of the parameter of `any_of`."""
+        return list(values) if self.name == "postgresql" else json.dumps(list(values))
+
+
+class Bulk:
+    """One statement for many rows, each a tuple in the order of the table's columns.
+
+    SQLAlchemy makes a dictionary of every row, and a tuple of that again, which costs as much as
+    the database does; so it renders the statement here, once, and the rows go to the driver as
+    they are.
+    """
+
+    def __init__(self, statement: Insert, table: Table, engine: Engine) -> None:
+        native: Any = type(engine.dialect)
+        # By position: psycopg's own style is by name.
+        style = "qmark" if engine.dialect.name == "sqlite" else "format"
+        compiled = statement.compile(
+            dialect=native(paramstyle=style),
+            column_keys=[column.name for column in table.columns],
+        )
+        self._sql = str(compiled)
+
+    def execute(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Send the rows, in the caller's transaction. Raises what ``Connection.execute`` does."""
+        if rows:
+            connection.exec_driver_sql(self._sql, rows if isinstance(rows, list) else list(rows))

@@ -301,6 +301,22 @@ def test_a_paused_source_brings_nothing_and_loses_nothing(world: World) -> None:
     assert len(places(some + rest)) == 70
 
 
+def test_what_comes_into_a_finished_partition_during_anothers_backlog_is_read_too(
+    world: World,
+) -> None:
+    publisher = world.publisher()
+    publisher.publish(world.topic, numbered(300, key=b"one"))
+    source = world.source()
+    joined(source)
+    records = read(source, 40, limit=10)
+
+    publisher.publish(world.topic, numbered(40))
+    records += read(source, 300, limit=100)
+
+    assert len(places(records)) == 340
+    assert {record.origin.partition for record in records} == set(range(PARTITIONS))
+
+
 def test_what_retention_deleted_is_reported_as_a_gap_and_reading_goes_on(world: World) -> None:
     world.publisher().publish(world.topic, numbered(30, key=b"one"))
     source = world.source()

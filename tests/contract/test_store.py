@@ -364,10 +364,10 @@ def test_evidence_is_the_most_negative_of_its_time_and_key(backend: Backend) -> 
 def test_evidence_carries_what_a_person_wants_to_see(backend: Backend) -> None:
     store = backend.store()
     store.load(DAY)
-    document = replace(
-        scored(1, 0.75).document, url="https://example.org/1", text="One\n  two. " * 99
+    document = scored(1, 0.75).document._replace(
+        url="https://example.org/1", text="One\n  two. " * 99
     )
-    store.apply(Commit(documents=[replace(scored(1, 0.75), document=document)]))
+    store.apply(Commit(documents=[scored(1, 0.75)._replace(document=document)]))
 
     (found,) = store.evidence("all", T0, T0 + timedelta(days=1), 5)
 

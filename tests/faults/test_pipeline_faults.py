@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Literal
 
@@ -11,8 +10,6 @@ import pytest
 from harness.flow import START, Flow, judge, make_flow, message
 
 from monitor.errors import StoreError
-from monitor.pipeline import SLICE
-from monitor.score.base import Verdicts
 from monitor.score.memory import MemoryScorer
 from monitor.source.base import Batch
 
@@ -73,33 +70,20 @@ def test_a_read_that_waiting_cannot_mend_ends_the_loop() -> None:
         run_until_idle(flow)
 
 
-class Stopping(MemoryScorer):
-    """Is told to stop while it scores its first slice."""
-
-    def __init__(self, stop: threading.Event) -> None:
-        super().__init__(judge)
-        self.slices = 0
-        self._stop = stop
-
-    def score(self, texts: Sequence[str]) -> Verdicts:
-        self.slices += 1
-        self._stop.set()
-        return super().score(texts)
-
-
-def test_a_stop_in_mid_batch_leaves_the_batch_to_the_next_start() -> None:
-    count = 3 * SLICE
-    flow = make_flow(poll_records=count)
-    flow.put([message(n, START + n * timedelta(seconds=1)) for n in range(count)])
-    scorer = Stopping(flow.stop)
-    flow.scorer = scorer
-    flow.restart()
+def test_a_stop_finishes_what_the_scorer_has_judged_and_leaves_the_rest() -> None:
+    flow = make_flow(poll_records=10)
+    flow.put([message(n, START + n * timedelta(seconds=1)) for n in range(50)])
+    flow.scorer.hold = True
+    for _ in range(4):  # the assignment, then three batches
+        flow.pipeline.step(flow.stop)
+    flow.scorer.release(2)
+    flow.stop.set()
     flow.pipeline.run(flow.stop)
-    assert 1 == scorer.slices
-    assert not flow.database.documents
+    assert {f"d{n}" for n in range(20)} == set(flow.database.documents)
 
     flow.stop = threading.Event()
     flow.scorer = MemoryScorer(judge)
     flow.restart()
     flow.drain()
-    assert count == len(flow.database.documents)
+    assert {f"d{n}" for n in range(50)} == set(flow.database.documents)
+    assert not flow.database.dead_letters

@@ -23,9 +23,11 @@ from monitor.errors import MonitorError, ScoringError, StoreError
 from monitor.events import AlertStatus
 from monitor.metrics import Metrics
 from monitor.score.base import Scorer
+from monitor.score.engine import BatchScorer
 from monitor.score.memory import MemoryScorer
 from monitor.score.reload import Reloader
-from monitor.score.transformer import TransformerScorer
+from monitor.score.schedule import Batching
+from monitor.score.transformer import TransformerDevice
 
 BATCH = 16
 
@@ -164,10 +166,12 @@ def test_the_network_of_the_old_version_is_freed(tmp_path: Path) -> None:
     for n in (1, 2):
         variant(DEFAULT, tmp_path / str(n), shifted(n / 10))
         homes.append(tmp_path / str(n))
-    first, second = (TransformerScorer(Predictor.load(home)) for home in homes)
-    assert first._predictor is not None
-    network = weakref.ref(first._predictor._network)
-    parameters = [weakref.ref(p) for p in first._predictor._network.parameters()]
+    predictors = [Predictor.load(home) for home in homes]
+    network = weakref.ref(predictors[0].network)
+    parameters = [weakref.ref(p) for p in predictors[0].network.parameters()]
+    batching = Batching.suited("cpu", packed=False)
+    first, second = (BatchScorer([TransformerDevice(p, 1024)], batching) for p in predictors)
+    predictors.clear()
     queue = [first, None, second]  # with the assignment, then after one batch
     flow = make_flow(poll_records=2)
     flow.successor = lambda: queue.pop(0) if queue else None

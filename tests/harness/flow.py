@@ -81,7 +81,7 @@ class Flow:
         decoder = Decoder(Limits(), kinds, pseudonymiser(b"test"))
         self.pipeline = Pipeline(
             source=self.source,
-            decode=decoder.decode,
+            decode=decoder.decode_batch,
             scorer=self.scorer,
             watermarks=Watermarks(),
             window=Window(),
@@ -90,7 +90,9 @@ class Flow:
             metrics=self.metrics,
             clock=self.clock,
             successor=lambda: self.successor(),
-            settings=PipelineSettings(poll_records=self.poll_records, poll_timeout=0.0),
+            settings=PipelineSettings(
+                poll_records=self.poll_records, poll_most=self.poll_records, poll_timeout=0.0
+            ),
             wall=lambda: START + timedelta(days=30),
         )
         self.pipeline.load()
@@ -105,7 +107,7 @@ class Flow:
         """Step until everything has been read and every silent partition is idle."""
         quiet = 0
         for _ in range(passes):
-            if self.pipeline.step(self.stop):
+            if self.pipeline.step(self.stop) or self.pipeline.in_flight:
                 quiet = 0
             else:
                 quiet += 1

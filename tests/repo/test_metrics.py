@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import Metric
 from monitor.events import SENTIMENTS, AlertStatus, Kind, Reason
 from monitor.metrics import OUTCOMES, STAGES, Metrics
 
-UNITS = ("seconds", "total", "records", "info", "assigned", "firing")
+UNITS = ("seconds", "total", "records", "tokens", "ratio", "info", "assigned", "firing", "up")
 """Seconds for times, ``_total`` for counters, and what is counted for gauges."""
 CLOSED = {
     "kind": set(Kind),
@@ -21,8 +21,8 @@ CLOSED = {
     "status": set(AlertStatus),
     "outcome": set(OUTCOMES),
 }
-CONFIGURED = {"topic", "receiver", "destination", "retryable", "version"}
-"""Labels whose values the operator chooses: topics, receivers, the model."""
+CONFIGURED = {"topic", "receiver", "destination", "retryable", "version", "device"}
+"""Labels whose values the operator chooses: topics, receivers, the model, its devices."""
 
 
 def ours() -> Iterator[Metric]:

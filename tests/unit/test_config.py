@@ -242,3 +242,23 @@ def test_a_replay_needs_times_with_a_zone() -> None:
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
         Settings().watchdog = 1.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:0", "cuda:11", "all"])
+def test_a_device_is_named_as_torch_names_it(tmp_path: Path, device: str) -> None:
+    path = written(tmp_path, f'[model]\ndevice = "{device}"')
+    assert device == load_settings(path, {}).model.device
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "cpu:0", "all:1", ""])
+def test_another_device_is_refused(tmp_path: Path, device: str) -> None:
+    _, fault = refused(written(tmp_path, f'[model]\ndevice = "{device}"'))
+    assert "model.device: must be auto, cpu, cuda, cuda:N or all" in fault
+
+
+def test_how_micro_batches_are_made_is_checked(tmp_path: Path) -> None:
+    text = "[model]\nbatch_tokens = 8\nlook_ahead = -1\nmax_wait = 60\nminimum_fill = -5"
+    _, *faults = refused(written(tmp_path, text))
+    assert 4 == len(faults)
+    assert "must be 0 (what suits the device) or at least 16" in "".join(faults)
+    assert 2048 == load_settings(None, {"MONITOR_MODEL__BATCH_TOKENS": "2048"}).model.batch_tokens

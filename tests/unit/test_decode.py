@@ -405,3 +405,67 @@ def test_any_text_is_a_time_in_utc_or_none(text: str) -> None:
 @given(st.datetimes(timezones=st.just(UTC), min_value=datetime(1970, 1, 1)))  # noqa: DTZ001
 def test_every_time_since_1970_survives_its_rfc_3339_form(moment: datetime) -> None:
     assert moment == parse_timestamp(moment.isoformat())
+
+
+PIECES = (
+    *(
+        "0",
+        "-0",
+        "01",
+        "1e5",
+        "1E400",
+        "-1.5",
+        "NaN",
+        "-Infinity",
+        "1" * 400,
+        "12345678901234567890123",
+    ),
+    *("true", "nul", "[1,]", "[[[[]]]]", "{}", '{"a":1,"a":2}', '"\\ud800"', '"\\ud83c\\udfe6"'),
+    *(
+        '"\x01"',
+        '"\\u0000"',
+        '"\x7f"',
+        '"\u0085"',
+        '"\\/"',
+        '"\\x"',
+        '"naïve 金融"',
+        '"a\nb"',
+        "",
+        " ",
+    ),
+)
+
+
+@given(
+    st.dictionaries(
+        st.one_of(st.sampled_from([*FIELDS, "other", "sou\\u0072ce"]), st.text(max_size=3)),
+        st.sampled_from(PIECES),
+        max_size=4,
+    ),
+    st.sampled_from(["", " ", "\n", "\ufeff", ",", "}", "\x00"]),
+)
+def test_short_and_long_messages_are_read_alike(fields: dict[str, str], end: str) -> None:
+    """Short ones are parsed by another parser; spaces behind a message make it a long one."""
+    good = json.dumps(GOOD)[1:-1]
+    odd = "".join(f',"{name}":{value}' for name, value in fields.items() if '"' not in name)
+    value = f"{{{good}{odd}}}{end}".encode("utf-8", "surrogatepass")
+
+    short, long = decode(value), decode(value + b" " * 5_000)
+
+    if isinstance(short, Document):
+        assert short == long
+    else:
+        assert isinstance(long, DeadLetter)
+        assert short.reason == long.reason
+
+
+def test_a_batch_is_decoded_as_its_records_one_by_one() -> None:
+    values = [message(title="One"), b"{", message(id="b2"), None, message(kind="rumour")]
+    records = [Record(Origin("news", 0, n), value, None, NOW) for n, value in enumerate(values)]
+    one_by_one = [decoder().decode(r, now=NOW, rejected_at=REJECTED_AT) for r in records]
+
+    documents, letters = decoder().decode_batch(records, now=NOW, rejected_at=REJECTED_AT)
+
+    assert [d for d in one_by_one if isinstance(d, Document)] == documents
+    assert [d for d in one_by_one if isinstance(d, DeadLetter)] == letters
+    assert (2, 3) == (len(documents), len(letters))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 from harness.samples import MONDAY, alert, dead_letter, moment, scored
 
 from monitor.events import TOPICS, AlertStatus
-from monitor.outgoing import OutTopics, outgoing
+from monitor.outgoing import ROW, OutTopics, outgoing
 from monitor.store.base import RECEIVERS, Outgoing
 
 NAMES = OutTopics("out-scored", "out-alerts", "out-dead")
@@ -44,6 +45,24 @@ def test_scored_documents_go_out_in_one_row_keyed_by_their_ids() -> None:
         "scored_at": moment(MONDAY + 2).isoformat(),
         "origin": {"topic": "news", "partition": 0, "offset": 1},
     } == lines(row)[0]["value"]
+
+
+def test_many_documents_go_out_in_rows_of_bounded_length_in_their_order() -> None:
+    batch = [scored(n) for n in range(2 * ROW + 1)]
+    rows = list(outgoing(NAMES, batch, [], []))
+    assert [ROW, ROW, 1] == [len(lines(row)) for row in rows]
+    assert [s.document.id for s in batch] == [m["key"] for row in rows for m in lines(row)]
+
+
+def test_probabilities_have_five_digits() -> None:
+    (row,) = outgoing(NAMES, [scored(sentiment=(1 / 3, 0.123455, 0.5432149999))], [], [])
+    assert [0.33333, 0.12346, 0.54321] == list(lines(row)[0]["value"]["probabilities"].values())
+
+
+def test_a_dead_letter_that_quotes_a_lone_surrogate_still_goes_out() -> None:
+    letter = replace(dead_letter(), detail="quotes \ud800")
+    (row,) = outgoing(NAMES, [], [letter, dead_letter()], [])
+    assert ["quotes \ud800", dead_letter().detail] == [m["value"]["detail"] for m in lines(row)]
 
 
 def test_a_dead_letter_goes_out_with_its_original_bytes() -> None:

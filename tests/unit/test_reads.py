@@ -70,7 +70,7 @@ def scored(number: int, sentiment: tuple[float, float, float], **changes: object
         appended_at=T0 + timedelta(minutes=number),
     )
     return Scored(
-        document=replace(document, **changes),  # type: ignore[arg-type]
+        document=document._replace(**changes),  # type: ignore[arg-type]
         sentiment=sentiment,
         topic=TOPICS.index("Macro"),
         topic_confidence=0.9,
@@ -266,7 +266,7 @@ def test_the_span_is_from_the_oldest_to_the_newest_document(database: Database) 
 def test_throughput_shows_a_standstill(database: Database) -> None:
     at = [0, 0, 1, 4]  # minutes after T0 at which a document was scored
     documents = [
-        replace(scored(n, (0.0, 1.0, 0.0)), scored_at=T0 + timedelta(minutes=minute))
+        scored(n, (0.0, 1.0, 0.0))._replace(scored_at=T0 + timedelta(minutes=minute))
         for n, minute in enumerate(at)
     ]
     database.store.apply(Commit(documents=documents))

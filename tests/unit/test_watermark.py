@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from harness.samples import moment, scored
+
 from monitor.aggregate.watermark import Watermarks
-from monitor.events import BUCKET_SECONDS, Partition
+from monitor.events import BUCKET_SECONDS, Origin, Partition
 
 A, B = Partition("news", 0), Partition("comments", 0)
 
@@ -151,3 +153,23 @@ def test_with_one_of_twelve_partitions_silent_a_bucket_closes_within_120_seconds
                 closed.setdefault(end, now - end)
         delays += closed.values()
     assert 120 >= max(delays) > 60
+
+
+def test_a_batch_is_observed_as_its_documents_one_by_one() -> None:
+    places = [(B, 300), (A, 1500), (A, 900), (B, 4000), (A, 1200)]
+    one_by_one, at_once = watermarks(1000, None), watermarks(1000, None)
+    for w in (one_by_one, at_once):
+        w.reached_end({A, B})
+    for partition, at in places:
+        one_by_one.observe(partition, at, monotonic=70)
+    at_once.observe_all(
+        (
+            scored(at=at).document._replace(origin=Origin(p.topic, p.number, n))
+            for n, (p, at) in enumerate(places)
+        ),
+        monotonic=70,
+    )
+    assert moment(1500).timestamp() == at_once.max_event_time(A)
+    for partition in (A, B):
+        assert one_by_one.max_event_time(partition) == at_once.max_event_time(partition)
+    assert one_by_one.current(monotonic=71) == at_once.current(monotonic=71) == 1500 - 60

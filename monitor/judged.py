@@ -1,0 +1,39 @@
+"""Documents and the scorer's verdicts become scored documents: pure, a whole batch at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from monitor.events import Document, Scored
+from monitor.score.base import Verdicts
+
+
+def judged(
+    documents: Sequence[Document], verdicts: Verdicts, scored_at: datetime
+) -> tuple[list[Scored], list[tuple[Document, str]]]:
+    """The scored documents, and with its error each that the model could not judge; both in order.
+
+    ``verdicts`` are of the documents' texts, in their order.
+    """
+    topics = verdicts.topic.argmax(axis=1)
+    confidences = verdicts.topic.max(axis=1).tolist()
+    rows = zip(
+        documents,
+        verdicts.failed.tolist(),
+        verdicts.sentiment.tolist(),
+        topics.tolist(),
+        confidences,
+        strict=True,
+    )
+    errors = iter(verdicts.errors)
+    version = verdicts.model_version
+    scored: list[Scored] = []
+    failed: list[tuple[Document, str]] = []
+    for document, broken, (negative, neutral, positive), topic, confidence in rows:
+        if broken:
+            failed.append((document, next(errors)))
+        else:
+            sentiment = (negative, neutral, positive)
+            scored.append(Scored(document, sentiment, topic, confidence, version, scored_at))
+    return scored, failed
