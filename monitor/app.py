@@ -54,8 +54,7 @@ from monitor.pipeline import Pipeline, PipelineSettings
 from monitor.score.base import Scorer
 from monitor.score.engine import BatchScorer
 from monitor.score.reload import Reloader
-from monitor.score.schedule import Batching
-from monitor.score.transformer import MULTIPLE, TransformerDevice, devices
+from monitor.score.transformer import devices, engine_of
 from monitor.source.client import ensure_topics
 from monitor.source.contract import Limits
 from monitor.source.decode import Decoder, pseudonymiser
@@ -369,18 +368,12 @@ def load_scorer(model: config.Model, metrics: Metrics, path: Path) -> BatchScore
     except ModelError as error:
         raise MonitorError(f"the model cannot be loaded: {error}") from error
     metrics.model_load.set(time.monotonic() - begin)
-    batching = Batching.suited(
-        predictors[0].device,
-        predictors[0].packed,
+    return engine_of(
+        predictors,
         tokens=model.batch_tokens,
         look_ahead=model.look_ahead,
         max_wait=model.max_wait,
         minimum_fill=model.minimum_fill,
-    )
-    return BatchScorer(
-        [TransformerDevice(predictor, batching.tokens) for predictor in predictors],
-        batching,
-        multiple=MULTIPLE,
         metrics=ScoringCounters(metrics),
     )
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from monitor.bench.contestant import BenchError
 from monitor.bench.corpus import Kind
@@ -166,64 +166,3 @@ def summarise(kind: Kind, share: float, rate: float, latencies: Sequence[float])
         percentile(latencies, 0.99),
         max(latencies),
     )
-
-
-class Queued:
-    """Micro-batches for a scorer that has only `score`: one thread takes all that waits."""
-
-    def __init__(self, score: Callable[[Sequence[str]], object]) -> None:
-        self._score = score
-        self._waiting: queue.SimpleQueue[_Promise | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="bench-score", daemon=True)
-        self._thread.start()
-
-    def submit(self, texts: list[str]) -> Ticket:
-        """Put the texts behind those that wait."""
-        promise = _Promise(texts)
-        self._waiting.put(promise)
-        return promise
-
-    def close(self) -> None:
-        """Judge what waits, then end the thread."""
-        self._waiting.put(None)
-        self._thread.join()
-
-    def _work(self) -> None:
-        going = True
-        while going:
-            batch = [self._waiting.get()]
-            while not self._waiting.empty() and len(batch) < _LOOK_AHEAD:
-                batch.append(self._waiting.get())
-            going = None not in batch
-            promises = [promise for promise in batch if promise is not None]
-            try:
-                if promises:
-                    self._score([text for promise in promises for text in promise.texts])
-            except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
-                for promise in promises:
-                    promise.error = error
-            for promise in promises:
-                promise.done.set()
-
-
-class _Promise:
-    def __init__(self, texts: list[str]) -> None:
-        self.texts = texts
-        self.done = threading.Event()
-        self.error: Exception | None = None
-
-    def result(self, timeout: float) -> object:
-        if not self.done.wait(timeout):
-            raise TimeoutError(f"no verdict within {timeout:g} s")
-        if self.error is not None:
-            raise self.error
-        return None
-
-
-def submitter(scorer: Any) -> tuple[Callable[[list[str]], Ticket | None], Callable[[], None]]:
-    """Return how to hand texts to a scorer, by its own `submit` where it has one, and a close."""
-    own = getattr(scorer, "submit", None)
-    if own is not None:
-        return own, lambda: None
-    queued = Queued(scorer.score)
-    return queued.submit, queued.close

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final, Protocol
 
 import numpy as np
 
 from models.predict import Predictor
 from monitor.bench.contestant import BenchError, Labels, Precision, Setting
-from monitor.score.base import Verdicts
-from monitor.score.transformer import TransformerScorer
+from monitor.score.base import Scorer, Verdicts
+from monitor.score.engine import BatchScorer
+from monitor.score.transformer import engine_of
 
-BUDGET: Final = 1_024
-"""Tokens of a micro-batch, padding included: the daemon's default."""
-
-CHUNK: Final = 256
-"""Texts of one submission."""
+CHUNK: Final = {"cpu": 256, "cuda": 1_024}
+"""Texts of one submission: on many cores the tokeniser needs many at once."""
 
 PATIENCE: Final = 600.0
 """Seconds for the verdicts of one chunk."""
@@ -35,7 +33,7 @@ class Ours:
         self.precision = precision
         self._setting = setting
         self._predictor: Predictor | None = None
-        self._scorer: TransformerScorer | None = None
+        self._scorer: BatchScorer | None = None
 
     def prepare(self) -> None:
         self._predictor = Predictor.load(
@@ -44,16 +42,18 @@ class Ours:
             dtype=_DTYPES[self.precision],
             threads=self._setting.threads,
         )
-        self._scorer = TransformerScorer(self._predictor, BUDGET)
+        self._scorer = engine_of([self._predictor])
         self._scorer.warmup()
 
     @property
-    def scorer(self) -> Any:
-        """The scorer itself: for `submit`, where it has one."""
+    def scorer(self) -> Scorer:
+        """The scorer itself: for single texts."""
         return self._loaded()[1]
 
     def label(self, texts: Sequence[str]) -> Labels:
-        return np.concatenate([_labels(found) for found in verdicts(self.scorer, texts)])
+        return np.concatenate(
+            [_labels(found) for found in verdicts(self.scorer, texts, CHUNK[self._setting.device])]
+        )
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokenise alone."""
@@ -61,7 +61,7 @@ class Ours:
 
     def forward(self, ids: Sequence[Sequence[int]]) -> Labels:
         """Judge rows of ids alone, without the tokeniser."""
-        found = self._loaded()[0].predict(ids, budget=BUDGET)
+        found = self._loaded()[0].predict(ids)
         return np.stack((found.sentiment.argmax(1), found.topic.argmax(1)), axis=1)
 
     def close(self) -> None:
@@ -69,27 +69,40 @@ class Ours:
             self._scorer.close()
         self._scorer = self._predictor = None
 
-    def _loaded(self) -> tuple[Predictor, TransformerScorer]:
+    def _loaded(self) -> tuple[Predictor, BatchScorer]:
         if self._predictor is None or self._scorer is None:
             raise BenchError("the scorer is closed, or was never prepared")
         return self._predictor, self._scorer
 
 
-def verdicts(scorer: Any, texts: Sequence[str]) -> list[Verdicts]:
-    """Return the verdicts of all texts, in order, by `submit` in chunks where the scorer has it.
+class Pledge(Protocol):
+    """What a scorer gives for texts that it has taken."""
+
+    def result(self, timeout: float, /) -> Verdicts:
+        """Wait for the verdicts."""
+        ...
+
+
+class Submits(Protocol):
+    """The part of a scorer that is used here."""
+
+    def submit(self, texts: Sequence[str]) -> Pledge | None:
+        """Take the texts in, or None: it is full."""
+        ...
+
+
+def verdicts(scorer: Submits, texts: Sequence[str], chunk: int) -> list[Verdicts]:
+    """Return the verdicts of all texts, in order, submitted in chunks of so many.
 
     So the tokeniser reads the next chunk while the device judges one, as under the daemon.
     """
-    submit = getattr(scorer, "submit", None)
-    if submit is None:
-        return [scorer.score(texts)]
     found: list[Verdicts] = []
-    open_tickets: deque[Any] = deque()
-    for start in range(0, len(texts), CHUNK):
-        chunk = list(texts[start : start + CHUNK])
-        while (ticket := submit(chunk)) is None:
+    open_tickets: deque[Pledge] = deque()
+    for start in range(0, len(texts), chunk):
+        part = texts[start : start + chunk]
+        while (ticket := scorer.submit(part)) is None:
             if not open_tickets:
-                raise BenchError(f"the scorer is idle and yet refuses {len(chunk)} texts")
+                raise BenchError(f"the scorer is idle and yet refuses {len(part)} texts")
             found.append(open_tickets.popleft().result(PATIENCE))
         open_tickets.append(ticket)
     return found + [ticket.result(PATIENCE) for ticket in open_tickets]

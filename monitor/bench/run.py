@@ -273,18 +273,15 @@ def _open_loop(
     progress: Progress,
 ) -> None:
     with _scorer(setting, precision) as scorer:
-        submit, close = openloop.submitter(scorer.scorer)
-        try:
-            for corpus in corpora:
-                for share in openloop.LOADS if corpus.kind in capacity else ():
-                    rate = capacity[corpus.kind] * share
-                    count = min(_MOST_ARRIVALS, max(1, round(rate * options.open_loop)))
-                    moments = openloop.arrivals(rate, count, options.seed)
-                    seconds = openloop.run(submit, corpus.texts, moments)
-                    report.latencies.append(openloop.summarise(corpus.kind, share, rate, seconds))
-                    progress.advance(f"{corpus.kind}: open loop {share:.0%}", options.open_loop)
-        finally:
-            close()
+        submit = scorer.scorer.submit
+        for corpus in corpora:
+            for share in openloop.LOADS if corpus.kind in capacity else ():
+                rate = capacity[corpus.kind] * share
+                count = min(_MOST_ARRIVALS, max(1, round(rate * options.open_loop)))
+                moments = openloop.arrivals(rate, count, options.seed)
+                seconds = openloop.run(submit, corpus.texts, moments)
+                report.latencies.append(openloop.summarise(corpus.kind, share, rate, seconds))
+                progress.advance(f"{corpus.kind}: open loop {share:.0%}", options.open_loop)
 
 
 def _memory(

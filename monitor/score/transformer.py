@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Sequence
 from typing import Final
@@ -10,10 +11,11 @@ import torch
 
 from models.predict import PAD_MULTIPLE, Predictor
 from monitor.errors import ScoringError
-from monitor.score.base import Pending, Row
+from monitor.score.base import Pending, Row, ScoringMetrics
+from monitor.score.engine import BatchScorer
+from monitor.score.schedule import Batching
 
-MULTIPLE: Final = PAD_MULTIPLE
-"""Padded rows are rounded up to a multiple of so many tokens."""
+log = logging.getLogger(__name__)
 
 _CUDA_IN_FLIGHT: Final = 3
 """There a forward pass is begun by copies and kernels that are only enqueued; on a CPU its
@@ -32,6 +34,31 @@ def devices(wanted: str) -> list[str]:
     if not (count := torch.cuda.device_count()):
         raise ScoringError('model.device = "all": this torch sees no GPU; use auto or cpu')
     return [f"cuda:{number}" for number in range(count)]
+
+
+def engine_of(
+    predictors: Sequence[Predictor],
+    *,
+    tokens: int = 0,
+    look_ahead: int = 0,
+    max_wait: float = 0.0,
+    minimum_fill: int = 0,
+    metrics: ScoringMetrics | None = None,
+) -> BatchScorer:
+    """The scorer over copies of one model, each on a device of its own; 0: what suits them."""
+    first = predictors[0]
+    batching = Batching.suited(
+        first.device,
+        first.packed,
+        tokens=tokens,
+        look_ahead=look_ahead,
+        max_wait=max_wait,
+        minimum_fill=minimum_fill,
+    )
+    if not first.packed:
+        log.warning("rows are padded, which is slower: %s", first.unpacked_because)
+    own = [TransformerDevice(predictor, batching.tokens) for predictor in predictors]
+    return BatchScorer(own, batching, multiple=PAD_MULTIPLE, metrics=metrics)
 
 
 class TransformerDevice:

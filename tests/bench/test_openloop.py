@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 
 from monitor.bench.contestant import BenchError
-from monitor.bench.openloop import Queued, arrivals, offer, percentile, run, submitter, summarise
+from monitor.bench.openloop import arrivals, offer, percentile, run, summarise
 
 
 class Time:
@@ -131,57 +128,32 @@ def test_latency_counts_from_the_arrival_although_the_hand_over_was_late() -> No
     assert (9.0, 8.0) == (second, third)
 
 
+class Scripted:
+    """Judges at once what is submitted, or fails."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.scored: list[str] = []
+
+    def submit(self, texts: list[str]) -> Scripted:
+        self.scored.extend(texts)
+        return self
+
+    def result(self, _timeout: float) -> None:
+        if self.error is not None:
+            raise self.error
+
+
 def test_every_arrival_gets_a_latency_of_its_own() -> None:
-    scored: list[str] = []
-
-    def score(texts: Sequence[str]) -> None:
-        scored.extend(texts)
-
-    queued = Queued(score)
-    latencies = run(queued.submit, ["a", "b", "c"], [0.0] * 7)
-    queued.close()
+    scorer = Scripted()
+    latencies = run(scorer.submit, ["a", "b", "c"], [0.0] * 7)
     assert 7 == len(latencies) and min(latencies) > 0
-    assert list("abcabca") == scored
-
-
-def test_what_arrives_while_the_scorer_is_busy_is_one_micro_batch() -> None:
-    begun, go, sizes = threading.Event(), threading.Event(), []
-
-    def score(texts: Sequence[str]) -> None:
-        sizes.append(len(texts))
-        begun.set()
-        go.wait(60)
-
-    queued = Queued(score)
-    first = queued.submit(["a"])
-    begun.wait(60)
-    rest = [queued.submit([text]) for text in "bcd"]
-    go.set()
-    for promise in (first, *rest):
-        promise.result(60)
-    queued.close()
-    assert [1, 3] == sizes
+    assert list("abcabca") == scorer.scored
 
 
 def test_a_scorer_that_fails_is_an_error_and_no_latency() -> None:
-    def score(_texts: Sequence[str]) -> None:
-        raise RuntimeError("device lost")
-
-    queued = Queued(score)
     with pytest.raises(BenchError, match="device lost"):
-        run(queued.submit, ["a"], [0.0, 0.0])
-    queued.close()
-
-
-def test_a_scorer_with_a_submit_of_its_own_is_asked_itself() -> None:
-    class Engine:
-        def submit(self, texts: list[str]) -> None:
-            """Full."""
-
-    engine = Engine()
-    submit, close = submitter(engine)
-    close()
-    assert engine.submit == submit
+        run(Scripted(RuntimeError("device lost")).submit, ["a"], [0.0, 0.0])
 
 
 def test_the_summary_has_the_percentiles() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from monitor.bench.contestant import BenchError
-from monitor.bench.ours import CHUNK, verdicts
+from monitor.bench.ours import verdicts
 from monitor.score.base import Verdicts
 
 
@@ -46,30 +46,19 @@ class Ticket:
         return judged(self.texts)
 
 
-class Plain:
-    """A scorer that has only `score`."""
-
-    def score(self, texts: Sequence[str]) -> Verdicts:
-        return judged(texts)
-
-
+CHUNK = 256
 TEXTS = [str(number) for number in range(5 * CHUNK + 7)]
 
 
 @pytest.mark.parametrize("room", [1, 2, 99])
 def test_verdicts_come_in_order_whatever_room_the_engine_has(room: int) -> None:
     engine = Engine(room)
-    found = verdicts(engine, TEXTS)
+    found = verdicts(engine, TEXTS, CHUNK)
     assert list(range(len(TEXTS))) == [int(v) for part in found for v in part.topic[:, 0]]
     assert min(room, 6) == engine.most
     assert 0 == engine.open
 
 
-def test_a_scorer_without_submit_is_given_all_at_once() -> None:
-    (found,) = verdicts(Plain(), TEXTS)
-    assert len(TEXTS) == len(found.topic)
-
-
 def test_an_idle_engine_that_refuses_is_an_error_and_no_endless_wait() -> None:
     with pytest.raises(BenchError, match="idle and yet refuses 256 texts"):
-        verdicts(Engine(0), TEXTS)
+        verdicts(Engine(0), TEXTS, CHUNK)

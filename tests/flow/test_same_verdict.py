@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from models.packed.load import Packing
-from models.predict import Predictor
+from models.predict import PAD_MULTIPLE, Predictor
 from monitor.score.base import Verdicts
 from monitor.score.engine import BatchScorer
 from monitor.score.schedule import Batching
-from monitor.score.transformer import MULTIPLE, TransformerDevice
+from monitor.score.transformer import TransformerDevice
 
 TOLERANCE = 1e-4
 """Of a logit, in float32."""
@@ -77,7 +77,7 @@ def alone() -> Verdicts:
 
 def engine(predictor: Predictor, batching: Batching) -> BatchScorer:
     device = TransformerDevice(predictor, batching.tokens)
-    return BatchScorer([device], batching, multiple=MULTIPLE)
+    return BatchScorer([device], batching, multiple=PAD_MULTIPLE)
 
 
 def require_same(expected: Verdicts, found: Verdicts, predictor: Predictor) -> None:
