@@ -59,10 +59,22 @@ class PackedForward:
     """Rows end to end, one pass for each budget of tokens."""
 
     def __init__(
-        self, network: Network, encoder: PackedEncoder, device: str, *, block: int | None = None
+        self,
+        network: Network,
+        encoder: PackedEncoder,
+        device: str,
+        *,
+        block: int | None = None,
+        few_shapes: bool = False,
     ) -> None:
-        """`block`: queries of a block of our own attention kernel; None does without it."""
+        """`block`: queries of a block of our own attention kernel; None does without it.
+
+        `few_shapes`: lines are filled up to round lengths, as oneDNN compiles and keeps a kernel
+        for each length that it meets.
+        """
         self._block = block
+        self._few_shapes = few_shapes
+        self._pad_id = network.pad_id
         self._encoder = encoder
         self._device = device
         self._heads = Heads(network)
@@ -82,9 +94,14 @@ class PackedForward:
     @torch.inference_mode()
     def line(self, packed: Packed) -> Tensor:
         """Return the logits of the line's rows, float32 [n, CLASSES]."""
+        line, places = packed.ids, packed.positions
+        if self._few_shapes:
+            # No row reaches into what is added, and no group of them reads it.
+            more = rounded_up(len(line)) - len(line)
+            line = np.pad(line, (0, more), constant_values=self._pad_id)
+            places = np.pad(places, (0, more))
         ids, positions, offsets = (
-            torch.from_numpy(part).to(self._device)
-            for part in (packed.ids, packed.positions, packed.offsets)
+            torch.from_numpy(part).to(self._device) for part in (line, places, packed.offsets)
         )
         if self.varlen:
             blocks = None
@@ -115,6 +132,13 @@ class Heads:
 
     def __call__(self, means: Tensor) -> Tensor:
         return torch.nn.functional.linear(means, self._weight, self._bias)
+
+
+def rounded_up(tokens: int) -> int:
+    """Return a length of at least so many tokens, at most an eighth longer beyond 128: one of
+    eight to an octave, and multiples of 16."""
+    step = max(16, 1 << max(0, (tokens - 1).bit_length() - 4))
+    return -(-tokens // step) * step
 
 
 def batches(

@@ -40,11 +40,10 @@ def packed_forward(
 
     try:
         kernels = own_kernels(device, kind, _head_size(network))
-        encoder = packed_encoder(
-            network.encoder, prepack=should_prepack(device, kind), kernels=kernels
-        )
+        prepack = should_prepack(device, kind)
+        encoder = packed_encoder(network.encoder, prepack=prepack, kernels=kernels)
         block = None if kernels is None else kernels.BLOCK
-        forward = PackedForward(network, encoder, device, block=block)
+        forward = PackedForward(network, encoder, device, block=block, few_shapes=prepack)
         if why := fault(forward):
             return None, why
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:

@@ -217,10 +217,10 @@ class BatchScorer:
     # ------------------------------------------------------------------ the tokeniser
 
     def _tokenise(self, wait: bool = True) -> bool:
-        """Tokenise chunk after chunk until the end; without ``wait`` one, if there is one."""
+        """Tokenise chunk after chunk until the end; without ``wait`` once, if there is any."""
         try:
-            while (chunk := self._next_chunk(wait)) is not None:
-                self._encode(chunk)
+            while chunks := self._next_chunks(wait):
+                self._encode(chunks)
                 if not wait:
                     return True
         except BaseException as error:  # noqa: BLE001 - a dead thread must not leave texts behind
@@ -230,40 +230,45 @@ class BatchScorer:
                 )
         return False
 
-    def _next_chunk(self, wait: bool) -> Chunk | None:
+    def _next_chunks(self, wait: bool) -> list[Chunk]:
         with self._changed:
             while self._failure is None:
-                chunk = self._schedule.next_chunk()
-                if chunk is not None or not wait:
-                    return chunk
+                chunks = self._schedule.next_chunks()
+                if chunks or not wait:
+                    return chunks
                 self._changed.wait()
-            return None
+            return []
 
-    def _encode(self, chunk: Chunk) -> None:
+    def _encode(self, chunks: Sequence[Chunk]) -> None:
         device = self._tokeniser
         if device is None:
             return
         capped = device.capped_texts
+        texts = [(n, place) for n, chunk in enumerate(chunks) for place in range(len(chunk.texts))]
 
-        def read(places: Sequence[int]) -> list[tuple[Row, int]]:
-            rows = device.encode([chunk.texts[place] for place in places])
+        def read(wanted: Sequence[tuple[int, int]]) -> list[tuple[Row, int]]:
+            rows = device.encode([chunks[n].texts[place] for n, place in wanted])
             return [(row, device.cost(row)) for row in rows]
 
-        places: Sequence[int] = range(len(chunk.texts))
-        bad: list[tuple[int, Exception]] = []
+        bad: list[tuple[tuple[int, int], Exception]] = []
         try:
-            sound = [(places, read(places))]
+            sound: list[tuple[Sequence[tuple[int, int]], list[tuple[Row, int]]]]
+            sound = [(texts, read(texts))]
         except Exception as error:  # noqa: BLE001 - whatever a text makes the tokeniser raise
-            log.warning("%d texts were not tokenised and are halved: %s", len(places), error)
-            sound, bad = isolate(places, read)
+            log.warning("%d texts were not tokenised and are halved: %s", len(texts), error)
+            sound, bad = isolate(texts, read)
             device.encode([PROBE])  # raises: it is not the texts
-        rows = [(p, *row) for part, found in sound for p, row in zip(part, found, strict=True)]
-        rows.sort(key=lambda entry: entry[0])
+        rows: list[list[tuple[int, Row, int]]] = [[] for _ in chunks]
+        for part, found in sound:
+            for (n, place), (row, cost) in zip(part, found, strict=True):
+                rows[n].append((place, row, cost))
         with self._changed:
             if self._failure is not None:
                 return
-            self._schedule.put(chunk, rows)
-            for place, fault in bad:
+            for chunk, own in zip(chunks, rows, strict=True):
+                self._schedule.put(chunk, sorted(own, key=lambda entry: entry[0]))
+            for (n, place), fault in bad:
+                chunk = chunks[n]
                 self._schedule.reject(chunk.submission, chunk.first + place, fault)
             if device.capped_texts > capped:
                 self._metrics.capped(device.capped_texts - capped)

@@ -174,9 +174,15 @@ class Schedule:
         self._settle()
         return submission
 
-    def next_chunk(self) -> Chunk | None:
-        """What is to be tokenised next."""
-        return self._chunks.popleft() if self._chunks else None
+    def next_chunks(self) -> list[Chunk]:
+        """What is to be tokenised next, together: single texts that were submitted one by one cost
+        the tokeniser as much as a chunk each. Empty: nothing waits."""
+        found: list[Chunk] = []
+        room = self._chunk
+        while self._chunks and (not found or len(self._chunks[0].texts) <= room):
+            found.append(self._chunks.popleft())
+            room -= len(found[-1].texts)
+        return found
 
     def put(self, chunk: Chunk, rows: Sequence[tuple[int, Row, int]]) -> None:
         """A chunk is tokenised: the place in the chunk, the row and its cost of each text."""

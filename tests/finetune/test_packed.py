@@ -21,7 +21,7 @@ from models.bert import Bert
 from models.manifest import Manifest
 from models.network import Network
 from models.packed.encoders import packed_encoder
-from models.packed.forward import CLASSES, PackedForward, PaddedForward, batches
+from models.packed.forward import CLASSES, PackedForward, PaddedForward, batches, rounded_up
 from models.packed.graphs import GraphedForward
 from models.packed.linears import linear, prepacking_works
 from models.packed.load import packed_forward
@@ -184,6 +184,28 @@ def test_any_budget_gives_the_same_logits(tiny_encoder: Path, budget: int) -> No
     np.testing.assert_allclose(
         judged(forward, rows, budget), judged(padded(network), rows), atol=1e-5
     )
+
+
+@given(st.integers(1, 40_000))
+def test_lengths_are_rounded_up_to_few(tokens: int) -> None:
+    found = rounded_up(tokens)
+
+    assert tokens <= found < tokens + max(16, tokens / 4)
+    assert found == rounded_up(found)
+
+
+def test_round_lengths_are_few() -> None:
+    assert 60 > len({rounded_up(tokens) for tokens in range(1, 4_097)})
+
+
+def test_a_line_filled_up_gives_the_same_logits(tiny_encoder: Path) -> None:
+    network = network_of(lambda: load_inference_encoder(find(str(tiny_encoder))))
+    rows: list[Row] = [[2, *range(9, 9 + n), 3] for n in (1, 30, 3, 1, 20, 3, 12)]
+    encoder = packed_encoder(network.encoder)
+    plain = PackedForward(network, encoder, "cpu")
+    filled = PackedForward(network, encoder, "cpu", few_shapes=True)
+
+    np.testing.assert_allclose(judged(filled, rows), judged(plain, rows), atol=1e-6)
 
 
 def _adapted(encoder: Bert) -> None:

@@ -30,8 +30,9 @@ def schedule(batching: Batching = BATCHING, packed: bool = True) -> Schedule:
 
 def tokenise(books: Schedule) -> None:
     """All chunks: as many tokens as characters, and the text's first character in the row."""
-    while (chunk := books.next_chunk()) is not None:
-        books.put(chunk, [(i, [ord(t[0])], len(t)) for i, t in enumerate(chunk.texts)])
+    while chunks := books.next_chunks():
+        for chunk in chunks:
+            books.put(chunk, [(i, [ord(t[0])], len(t)) for i, t in enumerate(chunk.texts)])
 
 
 def judged(books: Schedule, batch: MicroBatch[Text]) -> None:
@@ -156,15 +157,27 @@ def test_a_text_that_cannot_be_judged_is_marked_with_its_reason() -> None:
     assert np.isnan(verdicts.sentiment[1]).all() and np.isnan(verdicts.topic[1]).all()
 
 
+def test_texts_that_come_one_by_one_are_tokenised_together() -> None:
+    books = schedule()
+    for text in "abc":
+        submitted(books, [text])
+    submitted(books, ["d"] * 40)
+
+    together = books.next_chunks()
+
+    assert [["a"], ["b"], ["c"]] == [list(chunk.texts) for chunk in together[:3]]
+    most = max(len(chunk.texts) for chunk in books.next_chunks())
+    assert sum(len(chunk.texts) for chunk in together) <= max(most, 3)
+
+
 def test_what_was_given_up_fails_and_leaves_no_trace() -> None:
     books = schedule()
     gone = submitted(books, ["a"] * 40)
-    chunk = books.next_chunk()  # with the tokeniser
-    assert chunk is not None
+    chunk, *_ = books.next_chunks()  # with the tokeniser
     books.put(chunk, [(0, [1], 40)])
     on_device = books.next_batch(0.0)
-    chunk = books.next_chunk()
-    assert chunk is not None and on_device is not None
+    chunk, *_ = books.next_chunks()
+    assert on_device is not None
     books.clear(ScoringError("given up"))
     books.put(chunk, [(0, [1], 40)])
     judged(books, on_device)
