@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import streamlit as st
 
-from dashboards import cards, charts, frames, palette, queries, words
+from dashboards import cards, charts, explanations, frames, palette, queries, words
 from dashboards.health import Level, state
 from dashboards.queries import Target, Vitals
 from monitor.errors import StoreError
@@ -92,6 +92,7 @@ def page() -> None:
             section(8, _alerts, at)
     section(10, _pipeline, at, colours)
     section(15, _documents, at)
+    st.fragment(_explanations, key="explanations")(colours)
 
 
 def _waiting(url: str | None) -> None:
@@ -379,6 +380,29 @@ def _documents(at: Target) -> None:
             "url": config.LinkColumn("Link", display_text="open", width=60),
         },
     )
+
+
+def _explanations(colours: palette.Palette) -> None:
+    note = "What python -m models explain TEXT --json has written, drawn word by word"
+    st.html(cards.heading("Why a verdict", note))
+    file = st.file_uploader(
+        "Explanations, one JSON object a line",
+        type=["json", "jsonl"],
+        max_upload_size=explanations.LIMIT_MB,
+        key="explanation_file",
+        label_visibility="collapsed",
+    )
+    if file is None:
+        return
+    try:
+        found = explanations.read(file.getvalue())
+    except explanations.UnreadableError as error:
+        st.html(cards.nothing("This file can't be drawn.", f"{error}"))
+        return
+    drawn = found[: explanations.MOST]
+    st.html("".join(explanations.card(each, colours) for each in drawn))
+    if len(found) > len(drawn):
+        st.caption(f"The first {len(drawn)} of {len(found):,}.")
 
 
 page()

@@ -135,6 +135,8 @@ def style_sheet(palette: Palette) -> str:
   vertical-align: top; border-left: 0; border-right: 0; border-bottom: 0; }}
 .m-rows td.m-n {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }}
 .m-rows .m-src {{ line-height: 1.4; }}
+.m-words {{ margin: .6rem 0 .5rem; font-size: 1rem; line-height: 1.9; }}
+.m-words span {{ padding: .12rem .18rem; border-radius: 3px; }}
 .m-scroll {{ overflow-x: auto; }}
 .st-key-m_main > div > [data-testid="stHorizontalBlock"],
 .st-key-m_main > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"]

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
+from models.commands.calibrate import calibrate_command
 from models.commands.compress import compress_command
 from models.commands.continual import continual_command
 from models.commands.data import data_app
@@ -28,6 +29,7 @@ _COMMANDS: Final[tuple[tuple[str, typer.Typer | Callable[..., None], str], ...]]
     ("train", train_command, "Train both heads and write a model folder."),
     ("search", search_command, "Search hyper-parameters; write the best recipe."),
     ("evaluate", evaluate_command, "Scores, calibration and slices on labelled texts."),
+    ("calibrate", calibrate_command, "Fit the temperatures of a trained model anew."),
     ("robustness", robustness_command, "Verdicts that flip under changes; bias by name."),
     ("explain", explain_command, "What each word says for or against a verdict."),
     ("compress", compress_command, "Make a smaller model; measure what it costs."),

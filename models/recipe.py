@@ -71,6 +71,9 @@ class Recipe(BaseModel):
     members: Count = 1
     average_decay: Share = 0.998
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.08
+    calibration_corpus_share: Positive = 1 / 3
+    """What the held-out texts of a corpus count in the fit of a temperature, those of a task's own
+    file counting 1, however many there are of each."""
     max_length: Annotated[int, Field(ge=8)] = 128
     precision: Literal["auto", "float32", "tf32", "bfloat16", "float16"] = "auto"
     """tf32: float32 whose matrix products round to 10 bits of mantissa, on GPUs that have it."""

@@ -66,8 +66,12 @@ def sources_of(corpus: Corpus) -> tuple[str, ...]:
 def origins_of(corpus: Corpus) -> tuple[str, ...]:
     """Return where each text comes from, [n]: its source where it names one, else its file."""
     named = corpus.attributes.get("source", ("",) * len(corpus))
-    files = [Path(corpus.place(row).rpartition(", ")[0]).name for row in range(len(corpus))]
-    return tuple(name or file for name, file in zip(named, files, strict=True))
+    return tuple(name or file.name for name, file in zip(named, files_of(corpus), strict=True))
+
+
+def files_of(corpus: Corpus) -> tuple[Path, ...]:
+    """Return the file that each text was read from, [n]."""
+    return tuple(Path(corpus.place(row).rpartition(", ")[0]) for row in range(len(corpus)))
 
 
 def report(
@@ -119,7 +123,7 @@ def report(
 def evaluate(predictor: Predictor, corpus: Corpus, *, budget: int = 4_096) -> Report:
     """Return how a loaded model judges a corpus; batches of at most `budget` padded tokens."""
     temperature = predictor.manifest.heads[corpus.task].temperature
-    logits = _logits(predictor, corpus, budget)
+    logits = logits_of(predictor, corpus, budget)
     return report(corpus.task, logits, corpus.labels, temperature, sources_of(corpus))
 
 
@@ -136,7 +140,7 @@ def examine(
     are judged, and of how many.
     """
     task, truth = corpus.task, corpus.labels
-    logits = _logits(predictor, corpus, budget, observer)
+    logits = logits_of(predictor, corpus, budget, observer)
     temperature = predictor.manifest.heads[task].temperature
     sources = sources_of(corpus)
     after = scaled(logits, temperature)
@@ -160,12 +164,13 @@ def examine(
     )
 
 
-def _logits(
+def logits_of(
     predictor: Predictor,
     corpus: Corpus,
-    budget: int,
+    budget: int = 4_096,
     observer: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Floats:
+    """Return the logits of a corpus in its task, [n, classes]; budget, observer: see `examine`."""
     rows = predictor.encode(corpus.texts)
     done = 0
 

@@ -10,6 +10,7 @@ from models.tokens.windows import SHORTEST
 _OF_TEXTS: Final = (
     "class_weight_power",
     "corpus_weight",
+    "calibration_corpus_share",
     "distil_share",
     "distil_corpus_share",
     "pseudo_share",

@@ -9,6 +9,7 @@ from models import manifest as manifests
 from models.labels import LABELS, SENTIMENTS, TASKS, TOPICS, Task
 from models.predict import DEFAULT, Predictor
 
+CALIBRATION_ERROR = 0.03
 FLOOR = {"sentiment": (0.885, 0.85), "topic": (0.89, 0.87)}
 MEGABYTE = 2**20
 
@@ -88,13 +89,14 @@ def test_the_directory_is_small_and_its_hashes_match() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_scores_on_twin_free_texts_are_above_the_floor(task: Task) -> None:
+def test_the_scores_on_twin_free_texts_are_above_the_floor_and_calibrated(task: Task) -> None:
     report = manifests.read(DEFAULT).heads[task].validation
 
     assert report is not None
     accuracy, macro_f1 = FLOOR[task]
     assert report.accuracy.value >= accuracy
     assert report.macro_f1.value >= macro_f1
+    assert report.ece_after <= CALIBRATION_ERROR
     matrix = np.array(report.confusion)
     assert matrix.shape == (len(LABELS[task]),) * 2
     assert np.trace(matrix) / matrix.sum() == pytest.approx(report.accuracy.value, abs=1e-4)

@@ -51,6 +51,7 @@ _REFUSED: Final[Mapping[str, str]] = {
         "decides which texts are held out, and trials on different ones cannot be compared;"
         " give one value",
     ),
+    "calibration_corpus_share": "moves no label and so no score of a trial; give one value",
     **dict.fromkeys(
         ("distil_share", "distil_corpus_share", "pseudo_share", "distil_temperature"),
         "does nothing without teachers, whom a search does not use; leave it out",
