@@ -12,7 +12,7 @@ Weight = Annotated[float, Field(ge=0)]
 
 
 class Recipe(BaseModel):
-    """Hyper-parameters; the defaults are those of the shipped weights."""
+    """Hyper-parameters; those of the shipped weights are in their manifest."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
