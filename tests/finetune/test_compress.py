@@ -241,6 +241,7 @@ def test_integers_on_a_processor_without_products_of_them_are_warned_of(
     flag: str,
 ) -> None:
     pack(trained[0], tmp_path / "int8", "int8")
+    caplog.clear()
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {flag: True})
 
     _load(tmp_path / "int8")
