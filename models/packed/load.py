@@ -49,7 +49,7 @@ def packed_forward(
         prepack = should_prepack(device, kind)
         encoder = packed_encoder(network.encoder, prepack=prepack, kernels=kernels)
         block = None if kernels is None else kernels.BLOCK
-        forward = PackedForward(network, encoder, device, block=block, few_shapes=prepack)
+        forward = PackedForward(network, encoder, device, block=block, few_shapes=device == "cpu")
         if why := fault(forward):
             return None, why
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:
