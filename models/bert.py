@@ -89,13 +89,24 @@ class Bert(nn.Module):
         return States(states)
 
 
+class _Linear(nn.Linear):
+    def reset_parameters(self) -> None:
+        """Leave the weights to the checkpoint: to draw random ones for tensors without memory torch
+        imports its compiler, of 200 MB."""
+
+
+class _Embedding(nn.Embedding):
+    def reset_parameters(self) -> None:
+        """As `_Linear`."""
+
+
 class _Embeddings(nn.Module):
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         size = config.hidden_size
-        self.word_embeddings = nn.Embedding(config.vocab_size, size)
-        self.position_embeddings = nn.Embedding(config.max_position_embeddings, size)
-        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, size)
+        self.word_embeddings = _Embedding(config.vocab_size, size)
+        self.position_embeddings = _Embedding(config.max_position_embeddings, size)
+        self.token_type_embeddings = _Embedding(config.type_vocab_size, size)
         self.LayerNorm = nn.LayerNorm(size, config.layer_norm_eps)
 
     def forward(self, input_ids: Tensor) -> Tensor:
@@ -150,15 +161,15 @@ class _Attention(nn.Module):
 class _Projections(nn.Module):
     def __init__(self, size: int) -> None:
         super().__init__()
-        self.query = nn.Linear(size, size)
-        self.key = nn.Linear(size, size)
-        self.value = nn.Linear(size, size)
+        self.query = _Linear(size, size)
+        self.key = _Linear(size, size)
+        self.value = _Linear(size, size)
 
 
 class _Dense(nn.Module):
     def __init__(self, inner: int, outer: int) -> None:
         super().__init__()
-        self.dense = nn.Linear(inner, outer)
+        self.dense = _Linear(inner, outer)
 
 
 class _Residual(_Dense):

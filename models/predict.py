@@ -5,6 +5,7 @@ threads inside one forward pass starve each other. `encode` may run in a second 
 `predict` and `begin` (the tokeniser is immutable after loading).
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 
 from models import manifest as manifests
 from models.backbone import encode, find, load_tokenizer, specials_around
-from models.device import choose_device, choose_dtype
+from models.device import choose_device, choose_dtype, has_native_int8
 from models.errors import ModelError
 from models.labels import LABELS, Task
 from models.manifest import Manifest, Windows
@@ -31,12 +32,14 @@ from models.windows import Reader, pool_all
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+log = logging.getLogger(__name__)
+
 PAD_MULTIPLE: Final = 16
 """Rows are padded to a multiple of this many tokens. oneDNN compiles and keeps a kernel for each
 shape that it meets: with free lengths the resident memory grew by 180 MB over 10,000 texts, with
 multiples of 16 it stays where it is, and the throughput is a third higher."""
 
-BUDGET: Final = 4_096
+BUDGET: Final = 2_048
 """Tokens of a forward pass on a CPU, padding included where there is any; on CUDA see below."""
 
 CUDA_BUDGET: Final = 32_768
@@ -166,6 +169,12 @@ class Predictor:
         network = assemble(backbone, read(weights), str(weights))
         if manifest.compression is not None and manifest.compression.precision == "int8":
             kind = torch.float32  # of what is not int8
+            if not has_native_int8(chosen):
+                log.warning(
+                    "%s computes in 8 bits, which this processor does slowly; the model that it was"
+                    " made from is faster here",
+                    directory,
+                )
             quantise(network.encoder)
         torch.nn.Module.to(network.encoder, dtype=kind)
         return cls(

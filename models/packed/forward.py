@@ -69,8 +69,8 @@ class PackedForward:
     ) -> None:
         """`block`: queries of a block of our own attention kernel; None does without it.
 
-        `few_shapes`: lines are filled up to round lengths, as oneDNN compiles and keeps a kernel
-        for each length that it meets.
+        `few_shapes`: lines are filled up to round lengths. oneDNN compiles and keeps a kernel for
+        each length that it meets, and blocks of memory of many sizes leave gaps behind.
         """
         self._block = block
         self._few_shapes = few_shapes

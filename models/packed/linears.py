@@ -25,9 +25,9 @@ def linear(weight: Tensor, bias: Tensor | None, *, prepack: bool, gelu: bool = F
 
 
 def is_plain(layer: nn.Module) -> bool:
-    """Return whether a layer is its weight and bias and nothing else: no hook, no other class."""
+    """Return whether a layer is its weight and bias and nothing else: no hook, no other pass."""
     # torch has no public way to ask for hooks.
-    return type(layer) is nn.Linear and not layer._forward_hooks  # noqa: SLF001
+    return type(layer).forward is nn.Linear.forward and not layer._forward_hooks  # noqa: SLF001
 
 
 def should_prepack(device: str, dtype: torch.dtype) -> bool:

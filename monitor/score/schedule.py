@@ -54,7 +54,7 @@ class Batching:
         if device.startswith("cuda"):
             best = cls(32_768, 4_096, 0.002, 4_096)
         else:
-            best = cls(4_096 if packed else 1_024, 512, 0.005, 256)
+            best = cls(2_048 if packed else 1_024, 512, 0.005, 256)
         return cls(
             tokens or best.tokens,
             look_ahead or best.look_ahead,

@@ -230,3 +230,20 @@ def test_the_command_writes_a_model_or_one_clear_error(
         assert message in str(error)
     missing = run(app, ["compress", "--model", "none", "--kind", "bf16", "--out", str(tmp_path)])
     assert isinstance(missing.exception, ModelError)
+
+
+@pytest.mark.parametrize("flag", ["avx512_vnni", "avx_vnni", "amx_int8", "none"])
+def test_integers_on_a_processor_without_products_of_them_are_warned_of(
+    trained: tuple[Path, Manifest],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    flag: str,
+) -> None:
+    pack(trained[0], tmp_path / "int8", "int8")
+    caplog.clear()
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {flag: True})
+
+    _load(tmp_path / "int8")
+
+    assert ("does slowly" in caplog.text) == (flag == "none")

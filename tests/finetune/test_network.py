@@ -1,5 +1,7 @@
 """The encoder for inference against transformers' own, and batches against single rows."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -119,3 +121,16 @@ def test_an_unknown_device_or_precision_is_an_error(
 ) -> None:
     with pytest.raises(ModelError, match=message):
         Predictor.load(trained[0], **options)  # type: ignore[arg-type]
+
+
+def test_loading_on_a_cpu_imports_no_compiler() -> None:
+    # torch's compiler and Triton take 200 MB, of which inference on a CPU uses nothing.
+    code = """
+import sys
+from models.predict import Predictor
+assert Predictor.load(device="cpu", dtype="float32").packed
+print(*({"torch._dynamo", "triton", "transformers", "sympy"} & set(sys.modules)))
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "" == found.stdout.strip()

@@ -235,6 +235,8 @@ def test_adapters_prefixes_and_integer_layers_are_packed_too(
 
     assert np.abs(plain - expected).max() > 0
     np.testing.assert_allclose(found, expected, atol=atol)
+    taken, why = packed_forward(network, padded(network), device="cpu", limit=40, packing="auto")
+    assert taken is not None, why
 
 
 @pytest.mark.parametrize("window", [None, 4])

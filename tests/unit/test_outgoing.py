@@ -7,10 +7,12 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from harness.samples import MONDAY, alert, dead_letter, moment, scored
 
 from monitor.events import TOPICS, AlertStatus
 from monitor.outgoing import ROW, OutTopics, outgoing
+from monitor.relay import messages_of
 from monitor.store.base import RECEIVERS, Outgoing
 
 NAMES = OutTopics("out-scored", "out-alerts", "out-dead")
@@ -63,6 +65,19 @@ def test_a_dead_letter_that_quotes_a_lone_surrogate_still_goes_out() -> None:
     letter = replace(dead_letter(), detail="quotes \ud800")
     (row,) = outgoing(NAMES, [], [letter, dead_letter()], [])
     assert ["quotes \ud800", dead_letter().detail] == [m["value"]["detail"] for m in lines(row)]
+
+
+@pytest.mark.parametrize("identifier", ["plain", 'quo"te', "back\\slash", "naïve 金融", "}}"])
+def test_what_a_row_holds_is_what_kafka_gets(identifier: str) -> None:
+    document = scored(1).document._replace(id=identifier, title='{"value":{}}')
+    batch = [scored(1)._replace(document=document), scored(2)]
+    rows = list(outgoing(NAMES, batch, [dead_letter()], []))
+    for row in rows:
+        kept = [(m["key"], m["value"]) for m in lines(row)]
+        assert kept == [
+            (None if key is None else key.decode(), json.loads(value))
+            for key, value in messages_of(row.payload)
+        ]
 
 
 def test_a_dead_letter_goes_out_with_its_original_bytes() -> None:

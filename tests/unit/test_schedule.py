@@ -217,7 +217,7 @@ def test_a_result_that_does_not_come_in_time_says_what_is_missing() -> None:
     ("device", "packed", "expected"),
     [
         ("cpu", False, Batching(1_024, 512, 0.005, 256)),
-        ("cpu", True, Batching(4_096, 512, 0.005, 256)),
+        ("cpu", True, Batching(2_048, 512, 0.005, 256)),
         ("cuda", True, Batching(32_768, 4_096, 0.002, 4_096)),
         ("cuda:1", True, Batching(32_768, 4_096, 0.002, 4_096)),
     ],
