@@ -93,6 +93,7 @@ class KafkaSource:
         self._positions: dict[TopicPartition, int] = {}  # of every partition reported as assigned
         self._ends: dict[TopicPartition, int] = {}
         self._parked: set[TopicPartition] = set()  # paused because others have a backlog
+        self._flowing = False  # whether the last poll brought records
         self._committed: dict[TopicPartition, OffsetAndMetadata] = {}
         self._commit_error = ""
         self._confirmed = 0.0
@@ -143,7 +144,8 @@ class KafkaSource:
             assigned, revoked = self._rebalanced()
             records = self._records(fetched, assigned)
             self._advance(fetched)
-            self._confirm_ends(bool(records))
+            self._flowing = bool(records)
+            self._confirm_ends(self._flowing)
         except Exception as error:  # a broken record raises whatever its codec raises
             self._rewind()
             raise source_error(self._settings, "Reading from Kafka", error) from error
@@ -246,8 +248,10 @@ class KafkaSource:
         """Park what is read to its end while others are not; see the module."""
         if self._paused:
             return
-        at_end = {tp for tp, at in self._positions.items() if self._ends.get(tp) == at}
-        parked = at_end if len(at_end) < len(self._positions) else set()
+        ends = self._ends
+        at_end = {tp for tp, at in self._positions.items() if tp in ends and at >= ends[tp]}
+        # Where nothing came, an end may be known wrongly: nobody waits for a backlog that is none.
+        parked = at_end if self._flowing and len(at_end) < len(self._positions) else set()
         mine = self._consumer.assignment()
         self._consumer.resume(*((self._parked - parked) & mine))
         self._consumer.pause(*((parked - self._parked) & mine))
@@ -339,7 +343,8 @@ class KafkaSource:
         for tp, known in self._positions.items():
             end = self._consumer.highwater(tp)
             if end is not None:
-                self._ends[tp] = end
+                # What a fetch said of a partition that was parked since is older than what was asked.
+                self._ends[tp] = max(end, self._ends.get(tp, end))
             if tp in fetched or (end is not None and end != known):
                 position = self._consumer.position(tp, timeout_ms=0)
                 if position is not None:

@@ -1,0 +1,95 @@
+"""Which partitions the Kafka source leaves alone while others have a backlog."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from kafka import TopicPartition
+
+from monitor.source.kafka import KafkaSource
+
+DONE, BEHIND = (TopicPartition("news", n) for n in (0, 1))
+
+
+class Client:
+    """What the source uses of a consumer: paused partitions, and ends as of the last fetch."""
+
+    def __init__(self) -> None:
+        self.paused: set[TopicPartition] = set()
+        self.fetched_ends: dict[TopicPartition, int] = {}
+
+    def assignment(self) -> set[TopicPartition]:
+        return {DONE, BEHIND}
+
+    def pause(self, *partitions: TopicPartition) -> None:
+        self.paused |= set(partitions)
+
+    def resume(self, *partitions: TopicPartition) -> None:
+        self.paused -= set(partitions)
+
+    def highwater(self, partition: TopicPartition) -> int | None:
+        return self.fetched_ends.get(partition)
+
+    def position(self, partition: TopicPartition, timeout_ms: int) -> int:
+        assert timeout_ms == 0
+        return self.fetched_ends[partition]
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client()
+
+
+@pytest.fixture
+def source(client: Client) -> KafkaSource:
+    """A source in the middle of its life: nothing of a broker is needed to decide."""
+    found = KafkaSource.__new__(KafkaSource)
+    state: dict[str, Any] = {
+        "_consumer": client,
+        "_paused": False,
+        "_parked": set(),
+        "_positions": {DONE: 5, BEHIND: 5},
+        "_ends": {DONE: 5, BEHIND: 900},
+        "_flowing": True,
+    }
+    vars(found).update(state)
+    return found
+
+
+def test_what_is_read_to_its_end_is_parked_while_another_has_a_backlog(
+    source: KafkaSource, client: Client
+) -> None:
+    source._park()
+
+    assert {DONE} == client.paused
+
+
+def test_nothing_is_parked_once_nothing_comes(source: KafkaSource, client: Client) -> None:
+    source._park()
+    source._flowing = False  # BEHIND's end may be wrong: a log that was cut, say
+    source._park()
+
+    assert set() == client.paused
+
+
+def test_a_position_beyond_the_end_that_is_known_is_at_the_end(
+    source: KafkaSource, client: Client
+) -> None:
+    source._ends[DONE] = 4  # as of a fetch before the last
+
+    source._park()
+
+    assert {DONE} == client.paused
+
+
+def test_an_end_that_was_asked_for_is_not_forgotten_for_an_older_fetch(
+    source: KafkaSource, client: Client
+) -> None:
+    client.fetched_ends = {DONE: 5}
+    source._ends[DONE] = 70  # the brokers say so: records have come while it was parked
+
+    source._advance({})
+    source._park()
+
+    assert (70, set()) == (source._ends[DONE], client.paused)
