@@ -343,7 +343,7 @@ class KafkaSource:
         for tp, known in self._positions.items():
             end = self._consumer.highwater(tp)
             if end is not None:
-                # What a fetch said of a partition that was parked since is older than what was asked.
+                # A fetch before the partition was parked knows less than what was asked since.
                 self._ends[tp] = max(end, self._ends.get(tp, end))
             if tp in fetched or (end is not None and end != known):
                 position = self._consumer.position(tp, timeout_ms=0)
