@@ -92,7 +92,7 @@ class Bert(nn.Module):
 class _Linear(nn.Linear):
     def reset_parameters(self) -> None:
         """Leave the weights to the checkpoint: to draw random ones for tensors without memory torch
-        imports its compiler, of 200 MB."""
+        imports its compiler, of 150 MB."""
 
 
 class _Embedding(nn.Embedding):

@@ -124,7 +124,7 @@ def test_an_unknown_device_or_precision_is_an_error(
 
 
 def test_loading_on_a_cpu_imports_no_compiler() -> None:
-    # torch's compiler and Triton take 200 MB, of which inference on a CPU uses nothing.
+    # torch's compiler and Triton take 150 MB, of which inference on a CPU uses nothing.
     code = """
 import sys
 from models.predict import Predictor
