@@ -90,14 +90,22 @@ class Bert(nn.Module):
 
 
 class _Linear(nn.Linear):
+    """Without memory, before a checkpoint is put in, there is nothing to draw random weights for;
+    torch would import its compiler for it, of 150 MB."""
+
     def reset_parameters(self) -> None:
-        """Leave the weights to the checkpoint: to draw random ones for tensors without memory torch
-        imports its compiler, of 150 MB."""
+        """Draw random weights, where there is memory for them."""
+        if not self.weight.is_meta:
+            super().reset_parameters()
 
 
 class _Embedding(nn.Embedding):
+    """As `_Linear`."""
+
     def reset_parameters(self) -> None:
-        """As `_Linear`."""
+        """Draw random weights, where there is memory for them."""
+        if not self.weight.is_meta:
+            super().reset_parameters()
 
 
 class _Embeddings(nn.Module):
