@@ -108,9 +108,7 @@ class PackedForward:
             if self._block is not None:
                 blocks = torch.from_numpy(packed.blocks(self._block)).to(self._device)
             segments = Segments((), offsets, int(packed.lengths.max()), blocks)
-            states = self._encoder(ids, positions, segments).float()
-            sums = torch.segment_reduce(states, "sum", offsets=offsets.long(), axis=0, unsafe=True)
-            return self._heads(sums / offsets.diff().unsqueeze(1))
+            return self._heads(row_means(self._encoder(ids, positions, segments), offsets))
         segments = Segments(packed.groups)
         states = self._encoder(ids, positions, segments).float()
         means = [
@@ -118,6 +116,12 @@ class PackedForward:
             for group in segments.groups
         ]
         return self._heads(torch.cat(means))
+
+
+def row_means(states: Tensor, offsets: Tensor) -> Tensor:
+    """Return the mean of each row's states, float32 [n, hidden]; 0 for a row without tokens."""
+    sums = torch.segment_reduce(states.float(), "sum", offsets=offsets.long(), axis=0, unsafe=True)
+    return sums / offsets.diff().clamp_min(1).unsqueeze(1)
 
 
 class Heads:

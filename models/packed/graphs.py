@@ -16,7 +16,7 @@ from torch import Tensor
 
 from models.network import Network
 from models.packed.encoders import PackedEncoder
-from models.packed.forward import CLASSES, Floats, Heads, Pending, batches
+from models.packed.forward import CLASSES, Floats, Heads, Pending, batches, row_means
 from models.packed.rows import Packed, Row, pack, unpacked
 from models.segments import Segments
 
@@ -42,7 +42,7 @@ class _Work:
 class _Slot:
     """One place of the ring: pinned memory on the host, the same on the device."""
 
-    host: Tensor  # int32 [2 * tokens + rows + 1], pinned
+    host: Tensor  # int32, laid out by `GraphedForward._fill`, pinned
     device: Tensor  # the same on the device
     logits: Tensor  # float32 [rows, CLASSES], pinned
     copied: torch.cuda.Event = field(default_factory=torch.cuda.Event)
@@ -95,9 +95,8 @@ class GraphedForward:
             self._next = 0
             self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, Tensor]] = {}
             pool = None
-            for size in reversed(
-                self._buckets
-            ):  # the largest first: the others fit into its memory
+            # The largest first: the others fit into its memory.
+            for size in reversed(self._buckets):
                 graph, logits = self._recorded(size, pool)
                 pool = graph.pool()
                 self._graphs[size] = graph, logits
@@ -176,9 +175,7 @@ class GraphedForward:
         if self._block is not None:
             blocks = self._line[last : last + 3 * self._blocks(size)].view(-1, 3)
         segments = Segments((), offsets, self._longest, blocks)
-        states = self._encoder(ids, positions, segments).float()
-        sums = torch.segment_reduce(states, "sum", offsets=offsets.long(), axis=0, unsafe=True)
-        return self._heads(sums / offsets.diff().clamp_min(1).unsqueeze(1))
+        return self._heads(row_means(self._encoder(ids, positions, segments), offsets))
 
     def _blocks(self, size: int) -> int:
         """Return the most blocks that rows of so many tokens can have."""

@@ -21,7 +21,14 @@ from models.bert import Bert
 from models.manifest import Manifest
 from models.network import Network
 from models.packed.encoders import packed_encoder
-from models.packed.forward import CLASSES, PackedForward, PaddedForward, batches, rounded_up
+from models.packed.forward import (
+    CLASSES,
+    PackedForward,
+    PaddedForward,
+    batches,
+    rounded_up,
+    row_means,
+)
 from models.packed.graphs import GraphedForward
 from models.packed.linears import linear, prepacking_works
 from models.packed.load import packed_forward
@@ -192,6 +199,14 @@ def test_lengths_are_rounded_up_to_few(tokens: int) -> None:
 
     assert tokens <= found < tokens + max(16, tokens / 4)
     assert found == rounded_up(found)
+
+
+def test_the_mean_of_each_row_is_its_own_and_nothing_for_rows_without_tokens() -> None:
+    states = torch.tensor([[1.0], [3.0], [10.0], [99.0]])
+
+    found = row_means(states, torch.tensor([0, 2, 3, 3, 3], dtype=torch.int32))
+
+    assert [[2.0], [10.0], [0.0], [0.0]] == found.tolist()
 
 
 def test_round_lengths_are_few() -> None:
