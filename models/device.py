@@ -31,9 +31,14 @@ def choose_device(wanted: str) -> str:
     return wanted
 
 
+def type_of(device: str) -> str:
+    """Return `cpu` or `cuda`, without the number of the device."""
+    return device.partition(":")[0]
+
+
 def has_native_bfloat16(device: str) -> bool:
     """Return whether bfloat16 matrix products run in hardware; emulated they are slower."""
-    if device.startswith("cuda"):
+    if type_of(device) == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     cpu = torch.cpu.get_capabilities()
     return bool(cpu.get("avx512_bf16") or cpu.get("amx_bf16"))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from models.device import type_of
 from models.labels import LABELS, Task
 
 if TYPE_CHECKING:
@@ -81,12 +82,14 @@ def pad(
 
 def on(device: str, tensor: Tensor) -> Tensor:
     """Return a tensor of the CPU on the device; a copy to a GPU does not wait for its queue."""
-    return tensor.pin_memory().to(device, non_blocking=True) if device == "cuda" else tensor
+    if type_of(device) == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor
 
 
 def budget_of(device: str) -> int:
     """Return the tokens of a forward pass that fill the device, padding included."""
-    return 65_536 if device == "cuda" else 4_096
+    return 65_536 if type_of(device) == "cuda" else 4_096
 
 
 def merge_lora(encoder: nn.Module, pairs: Mapping[str, tuple[Tensor, Tensor]]) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from models.attention import attend
 from models.backbone import Backbone, load_encoder
+from models.device import type_of
 from models.errors import ModelError
 from models.recipe import Recipe
 from models.training import methods
@@ -112,7 +113,7 @@ class Member(Generic[N]):
             "method": methods.state_of(self.network),
             "rng": json.dumps(self.rng.bit_generator.state),
             "torch_rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state_all() if self._device == "cuda" else [],
+            "cuda_rng": torch.cuda.get_rng_state_all() if type_of(self._device) == "cuda" else [],
         }
 
     def resume(self, state: State) -> None:

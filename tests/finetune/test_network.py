@@ -10,10 +10,13 @@ import torch
 
 from models.backbone import find, load_encoder, load_inference_encoder
 from models.bert import Bert
+from models.device import type_of
 from models.errors import ModelError
 from models.manifest import Manifest
-from models.network import mean_pool, pad
+from models.network import budget_of, mean_pool, pad
 from models.predict import Predictor
+from models.recipe import Recipe
+from models.training.precision import autocast, autocast_type, scaler_of
 
 ROWS = [[2, 9, 17, 30, 41, 3], [2, 40, 3], [2, 8, 9, 10, 11, 12, 13, 14, 3], [2, 3]]
 
@@ -128,9 +131,19 @@ def test_loading_on_a_cpu_imports_no_compiler() -> None:
     code = """
 import sys
 from models.predict import Predictor
+from models.recipe import Recipe
+from models.training.precision import autocast, autocast_type, scaler_of
 assert Predictor.load(device="cpu", dtype="float32").packed
 print(*({"torch._dynamo", "triton", "transformers", "sympy"} & set(sys.modules)))
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert "" == found.stdout.strip()
+
+
+def test_a_numbered_gpu_is_a_gpu() -> None:
+    assert ("cuda", "cuda", "cpu") == tuple(map(type_of, ("cuda", "cuda:1", "cpu")))
+    assert budget_of("cpu") < budget_of("cuda") == budget_of("cuda:1")
+    assert autocast_type(Recipe(precision="tf32"), "cuda:1") is None
+    assert not scaler_of(None, "cuda:1").is_enabled()
+    assert autocast(None, "cuda:1").device == "cuda"
