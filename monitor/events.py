@@ -3,8 +3,8 @@
 Of what there is one for each document, a named tuple: a frozen dataclass takes four times as long
 to make, and a document goes through five of them.
 
-A document goes ``Record`` → ``Document`` → ``Scored`` → ``Bucket`` counts → ``Signal`` → ``Alert``;
-whatever can't go on becomes a ``DeadLetter`` with its reason and its original bytes.
+A document goes ``Record`` → ``Document`` → ``Scored`` → ``Bucket`` counts → ``Alert``; whatever
+can't go on becomes a ``DeadLetter`` with its reason and its original bytes.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ __all__ = [
     "DeadLetter",
     "Document",
     "Evidence",
+    "Flip",
     "Gap",
+    "Heard",
     "Kind",
+    "Mention",
     "Origin",
     "Partition",
     "Reason",
@@ -36,6 +39,7 @@ __all__ = [
     "Scored",
     "Severity",
     "Sums",
+    "View",
 ]
 
 SCORE_SCALE = 10_000
@@ -122,6 +126,8 @@ class Document(NamedTuple):
     tickers: tuple[str, ...]
     origin: Origin
     appended_at: datetime
+    history: bool = False
+    """Known to be old when it was published to Kafka: it fills baselines and pages nobody."""
 
     @property
     def content(self) -> str:
@@ -153,10 +159,26 @@ class Evidence:
     """P(negative), calibrated."""
     topic: str = ""
     excerpt: str = ""
+    story: str = ""
+    copies: int = 0
+    """How many other documents of the window tell the same story."""
+
+
+class Mention(NamedTuple):
+    """Somebody or something that a text names and that is a key of the aggregates."""
+
+    key: str
+    """``company:…``, ``name:…`` or ``watch:…``: see `monitor.keys`."""
+    name: str
+    """As a person would say it."""
+    surface: str
+    """As the text says it, the first time."""
+    sentiment: tuple[float, float, float]
+    """Calibrated probabilities towards it, in the order of ``SENTIMENTS``."""
 
 
 class Scored(NamedTuple):
-    """A document with the model's verdict."""
+    """A document with the model's verdict, and what it tells of whom."""
 
     document: Document
     sentiment: tuple[float, float, float]
@@ -166,14 +188,19 @@ class Scored(NamedTuple):
     topic_confidence: float
     model_version: str
     scored_at: datetime
+    story: str = ""
+    """Id of the first document of its story; empty: its own."""
+    copy_of: str | None = None
+    """Id of an earlier document that this one repeats; None: it has words of its own."""
+    mentions: tuple[Mention, ...] = ()
+    """One for each key, in the order of the text."""
+    counted: bool = True
+    """Whether it is part of the aggregates; one that comes too late is not."""
 
     @property
     def sentiment_index(self) -> int:
         """Index into ``SENTIMENTS`` of the most probable sentiment; ties go to the first."""
-        negative, neutral, positive = self.sentiment
-        if neutral > negative:
-            return 2 if positive > neutral else 1
-        return 2 if positive > negative else 0
+        return most_probable(self.sentiment)
 
     @property
     def label(self) -> str:
@@ -186,10 +213,79 @@ class Scored(NamedTuple):
         return TOPICS[self.topic]
 
 
+class View(NamedTuple):
+    """What one document says for one key."""
+
+    key: str
+    sentiment: int
+    """Index into ``SENTIMENTS``."""
+    score: int
+    """(P(positive) − P(negative)) × SCORE_SCALE, rounded."""
+
+
+class Heard(NamedTuple):
+    """What of a document is counted, and what decides whether it is a voice of its own."""
+
+    id: str
+    at: float
+    """Event time, seconds since the epoch."""
+    author: str | None
+    kind: Kind
+    topic: int
+    """Index into ``TOPICS``."""
+    sentiment: int
+    score: int
+    """Of the whole text, as in `View`."""
+    copy: bool
+    """It repeats an earlier document."""
+    views: tuple[View, ...]
+    """Of the keys that it names; what it says as a whole is not among them."""
+
+
+class Flip(NamedTuple):
+    """A document that was told as its own has turned out to repeat one that arrived after it."""
+
+    id: str
+    story: str
+    copy_of: str | None
+
+
+def most_probable(sentiment: tuple[float, float, float]) -> int:
+    """Index into ``SENTIMENTS`` of the greatest of its probabilities; ties go to the first."""
+    negative, neutral, positive = sentiment
+    if neutral > negative:
+        return 2 if positive > neutral else 1
+    return 2 if positive > negative else 0
+
+
+def scaled(sentiment: tuple[float, float, float]) -> int:
+    """(P(positive) − P(negative)) × SCORE_SCALE, rounded."""
+    return round((sentiment[2] - sentiment[0]) * SCORE_SCALE)
+
+
+def heard_of(scored: Scored) -> Heard:
+    """What of a document is counted."""
+    document = scored.document
+    return Heard(
+        document.id,
+        document.published_at.timestamp(),
+        document.author,
+        document.kind,
+        scored.topic,
+        scored.sentiment_index,
+        scaled(scored.sentiment),
+        scored.copy_of is not None,
+        tuple(
+            View(m.key, most_probable(m.sentiment), scaled(m.sentiment)) for m in scored.mentions
+        ),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Bucket:
     """Counts of one key in one tumbling bucket of event time. Integers only (see SCORE_SCALE).
 
+    Counted are independent voices: `monitor.aggregate.voices`; ``posts`` are all documents.
     ``start`` is in seconds since the epoch, UTC. ``revision`` is 0 for a bucket as it was first
     closed and grows by one with each correction by documents within the allowed lateness.
     """
@@ -200,8 +296,9 @@ class Bucket:
     negative: int
     positive: int
     score_sum: int
-    """Sum of (P(positive) − P(negative)) × SCORE_SCALE over the documents."""
+    """Sum of (P(positive) − P(negative)) × SCORE_SCALE over the voices."""
     revision: int = 0
+    posts: int = 0
 
 
 @dataclass(slots=True)
@@ -212,6 +309,7 @@ class Sums:
     negative: int = 0
     positive: int = 0
     score_sum: int = 0
+    posts: int = 0
 
     def add(self, other: Sums) -> None:
         """Add ``other`` in place."""
@@ -219,6 +317,7 @@ class Sums:
         self.negative += other.negative
         self.positive += other.positive
         self.score_sum += other.score_sum
+        self.posts += other.posts
 
 
 class AlertStatus(StrEnum):
@@ -259,6 +358,7 @@ class Alert:
     """The detector's statistic M when it fired; alarm means M >= threshold."""
     threshold: float
     documents: int
+    """Independent voices in the window."""
     negative: int
     window_start: datetime
     window_end: datetime
@@ -269,3 +369,8 @@ class Alert:
     updated_at: datetime
     """Wall time at which this state was reached."""
     evidence: tuple[Evidence, ...] = field(default=())
+    posts: int = 0
+    """All documents of the window, copies included."""
+    stories: int = 0
+    largest_story: int = 0
+    """Documents of the window that tell its most repeated story."""

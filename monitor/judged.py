@@ -11,8 +11,9 @@ from monitor.score.base import Verdicts
 
 def judged(
     documents: Sequence[Document], verdicts: Verdicts, scored_at: datetime
-) -> tuple[list[Scored], list[tuple[Document, str]]]:
-    """The scored documents, and with its error each that the model could not judge; both in order.
+) -> tuple[list[Scored], list[int], list[tuple[Document, str]]]:
+    """The scored documents with their places in ``verdicts``, and with its error each that the
+    model could not judge; all in order.
 
     ``verdicts`` are of the documents' texts, in their order.
     """
@@ -29,11 +30,15 @@ def judged(
     errors = iter(verdicts.errors)
     version = verdicts.model_version
     scored: list[Scored] = []
+    places: list[int] = []
     failed: list[tuple[Document, str]] = []
-    for document, broken, (negative, neutral, positive), topic, confidence in rows:
+    for place, (document, broken, (negative, neutral, positive), topic, confidence) in enumerate(
+        rows
+    ):
         if broken:
             failed.append((document, next(errors)))
         else:
             sentiment = (negative, neutral, positive)
             scored.append(Scored(document, sentiment, topic, confidence, version, scored_at))
-    return scored, failed
+            places.append(place)
+    return scored, places, failed

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
+from monitor.annotate import Annotator
 from monitor.clock import Clock
 from monitor.events import Reason
 from monitor.inflight import Flight, InFlight
@@ -24,6 +25,7 @@ class Judging:
         self,
         scorer: Scorer,
         successor: Callable[[], Scorer | None],
+        annotate: Annotator,
         flights: InFlight,
         metrics: Metrics,
         clock: Clock,
@@ -32,6 +34,7 @@ class Judging:
         self._newest = scorer
         self._successor = successor
         self._retired: list[Scorer] = []  # not yet closed
+        self._annotate = annotate
         self._flights = flights
         self._metrics = metrics
         self._clock = clock
@@ -69,7 +72,8 @@ class Judging:
             flight.submitted_at = self._clock.monotonic()
 
     def collect(self, flight: Flight) -> bool:
-        """Turn its verdicts into scored documents; texts that were not judged become dead letters.
+        """Turn its verdicts into scored documents with their stories and names; texts that were
+        not judged become dead letters.
         Whether they come from another scorer than those before.
 
         Raises ``ScoringError`` when the model is dead.
@@ -78,7 +82,11 @@ class Judging:
             return False
         verdicts = flight.ticket.result()
         self._metrics.stage.labels("score").observe(self._clock.monotonic() - flight.submitted_at)
-        flight.scored, failed = judged(flight.documents, verdicts, self._wall())
+        scored, places, failed = judged(flight.documents, verdicts, self._wall())
+        begin = self._clock.monotonic()
+        annotated = self._annotate(scored, verdicts, places)
+        flight.scored, flight.flips = annotated.scored, annotated.flips
+        self._metrics.stage.labels("annotate").observe(self._clock.monotonic() - begin)
         for document, error in failed:
             detail = f"{verdicts.model_version} cannot judge this text: {error}"
             flight.reject(document, Reason.UNSCORABLE, detail)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 
 from monitor.events import TOPICS, Kind, Scored
 
 ALL = "all"
+_NO_NAMES: Mapping[str, str] = MappingProxyType({})
+_KINDS = {"kind:news": "News", "kind:comment": "Comments"}
+_WHOLE_TEXT = frozenset({ALL, "kind", "topic"})
+_NAMED = frozenset({"company", "name", "watch"})
 
 
 def kind_key(kind: str) -> str:
@@ -19,6 +25,21 @@ def topic_key(topic: str) -> str:
     return f"topic:{topic}"
 
 
+def company_key(country: str, symbol: str) -> str:
+    """Key of a listed company: ISO 3166 code of the country, symbol of its first listing there."""
+    return f"company:{country}:{symbol}"
+
+
+def name_key(name: str) -> str:
+    """Key of an organisation that no list has; ``name`` is normalised."""
+    return f"name:{name}"
+
+
+def watch_key(item: str) -> str:
+    """Key of an item of the watch lists."""
+    return f"watch:{item}"
+
+
 def universe() -> tuple[str, ...]:
     """Every key that exists before the first document."""
     return (ALL, *(kind_key(k) for k in Kind), *(topic_key(t) for t in TOPICS))
@@ -26,7 +47,10 @@ def universe() -> tuple[str, ...]:
 
 def keys_of(scored: Scored) -> tuple[str, ...]:
     """The keys that a document counts for."""
-    return keys_for(scored.document.kind, scored.topic)
+    return (
+        *keys_for(scored.document.kind, scored.topic),
+        *(mention.key for mention in scored.mentions),
+    )
 
 
 @cache
@@ -35,9 +59,41 @@ def keys_for(kind: Kind, topic: int) -> tuple[str, ...]:
     return (ALL, kind_key(kind), topic_key(TOPICS[topic]))
 
 
-def display_name(key: str) -> str:
-    """A key as a person would say it."""
+def sort_of(key: str) -> str:
+    """What sort of key it is: all, kind, topic, company, name or watch.
+
+    Raises ``ValueError`` for anything else.
+    """
+    sort, _, name = key.partition(":")
+    if key == ALL or (name and (sort in _NAMED or sort == "topic")):
+        return sort
+    if sort == "kind" and name in set(Kind):
+        return sort
+    raise ValueError(
+        f"unknown key {key!r}: expected all, kind:<kind>, topic:<topic>, "
+        "company:<country>:<symbol>, name:<name> or watch:<item>"
+    )
+
+
+def is_named(key: str) -> bool:
+    """Whether documents count for it because they name it, and not for what they are."""
+    return key.partition(":")[0] in _NAMED
+
+
+def is_detected(key: str) -> bool:
+    """Whether the detectors follow it."""
+    sort = key.partition(":")[0]
+    return sort in _WHOLE_TEXT or sort == "watch"
+
+
+def display_name(key: str, names: Mapping[str, str] = _NO_NAMES) -> str:
+    """A key as a person would say it; ``names`` has those of companies and watched items."""
     if key == ALL:
         return "Whole stream"
-    group, _, name = key.partition(":")
-    return {"kind:news": "News", "kind:comment": "Comments"}.get(key, name or group)
+    if (known := names.get(key)) is not None:
+        return known
+    sort, _, name = key.partition(":")
+    if sort == "company":
+        country, _, symbol = name.partition(":")
+        return f"{symbol} ({country})"
+    return _KINDS.get(key, name or sort)

@@ -11,7 +11,7 @@ from datetime import datetime
 import orjson
 
 from monitor.alert.codec import alert_to_json
-from monitor.events import Alert, DeadLetter, Scored
+from monitor.events import SENTIMENTS, Alert, DeadLetter, Mention, Scored, most_probable
 from monitor.store.base import RECEIVERS, Outgoing
 
 _SCALE = 100_000  # five digits of a probability; `round` takes four times as long
@@ -55,7 +55,6 @@ def outgoing(
 def scored_message(scored: Scored) -> dict[str, object]:
     """A message of the topic ``scored``."""
     document = scored.document
-    negative, neutral, positive = scored.sentiment
     topic, partition, offset = document.origin
     return {
         "id": document.id,
@@ -66,16 +65,34 @@ def scored_message(scored: Scored) -> dict[str, object]:
         "url": document.url,
         "tickers": document.tickers,
         "sentiment": scored.label,
-        "probabilities": {
-            "negative": int(negative * _SCALE + 0.5) / _SCALE,
-            "neutral": int(neutral * _SCALE + 0.5) / _SCALE,
-            "positive": int(positive * _SCALE + 0.5) / _SCALE,
-        },
+        "probabilities": _probabilities(scored.sentiment),
         "topic": scored.topic_name,
         "topic_confidence": int(scored.topic_confidence * _SCALE + 0.5) / _SCALE,
+        "story": scored.story or document.id,
+        "copy_of": scored.copy_of,
+        "mentions": [_mention(mention) for mention in scored.mentions],
         "model_version": scored.model_version,
         "scored_at": scored.scored_at,
         "origin": {"topic": topic, "partition": partition, "offset": offset},
+    }
+
+
+def _mention(mention: Mention) -> dict[str, object]:
+    return {
+        "key": mention.key,
+        "name": mention.name,
+        "surface": mention.surface,
+        "sentiment": SENTIMENTS[most_probable(mention.sentiment)],
+        "probabilities": _probabilities(mention.sentiment),
+    }
+
+
+def _probabilities(sentiment: tuple[float, float, float]) -> dict[str, float]:
+    negative, neutral, positive = sentiment
+    return {
+        "negative": int(negative * _SCALE + 0.5) / _SCALE,
+        "neutral": int(neutral * _SCALE + 0.5) / _SCALE,
+        "positive": int(positive * _SCALE + 0.5) / _SCALE,
     }
 
 

@@ -1,4 +1,4 @@
-"""The main loop: source → score → aggregate → detect → apply. The order stands in `Pipeline.step`.
+"""The main loop: source → score → annotate → aggregate → detect → apply, as in `Pipeline.step`.
 
 Exactly once: the offsets lie in the same transaction as everything that follows from the records.
 A crash at any point leaves the last transaction; the next start goes on from its offsets.
@@ -12,19 +12,21 @@ from __future__ import annotations
 import logging
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from monitor.aggregate.rollup import bucket_start, deltas
 from monitor.aggregate.watermark import Watermarks
 from monitor.aggregate.window import Window
+from monitor.annotate import Annotator
 from monitor.clock import Clock
-from monitor.detect.state import Context
+from monitor.counting import Counting
+from monitor.detect.state import Context, Exhibit, ExhibitOf
 from monitor.detect.watch import Watch
 from monitor.errors import FencedError, LeaseError, SourceError, StoreError
-from monitor.events import Evidence, Partition, Scored
+from monitor.events import Partition, Scored
 from monitor.inflight import Flight, InFlight
 from monitor.intake import Decode, Intake
 from monitor.judging import Judging
@@ -35,16 +37,12 @@ from monitor.score.base import Scorer
 from monitor.source.base import Batch, Source
 from monitor.source.pace import Pace
 from monitor.store.base import Commit, Move, Position, Store
-from monitor.story import evidence_of, most_negative
+from monitor.story.shown import evidence_of, most_negative
 
 log = logging.getLogger(__name__)
 
 TICK = 0.05
 """Seconds between two polls while verdicts are waited for."""
-
-
-EvidenceOf = Callable[[str, int, int, int], Sequence[Evidence]]
-"""The most negative documents of a key: (key, since, until, limit), in seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +74,10 @@ class Pipeline:
         source: Source,
         decode: Decode,
         scorer: Scorer,
+        annotate: Annotator | None = None,
         watermarks: Watermarks,
         window: Window,
-        watch: Callable[[EvidenceOf], Watch],
+        watch: Callable[[ExhibitOf], Watch],
         store: Store,
         metrics: Metrics,
         clock: Clock,
@@ -86,12 +85,12 @@ class Pipeline:
         successor: Callable[[], Scorer | None] = lambda: None,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """``watch`` makes the detectors' watch around the pipeline's evidence; ``clock`` is on the
+        """``watch`` makes the detectors' watch around the pipeline's exhibits; ``clock`` is on the
         axis of event times (a replay's runs fast), ``wall`` the real time that goes into rows.
         ``successor`` gives, once, a scorer that is to take the place of ``scorer``."""
         self._watermarks = watermarks
-        self._window = window
-        self._watch = watch(self.evidence)
+        self._counting = Counting(window)
+        self._watch = watch(self.exhibit)
         self._store = store
         self._metrics = metrics
         self._clock = clock
@@ -100,7 +99,10 @@ class Pipeline:
         self._pace = Pace(self._settings.poll_records, self._settings.poll_most)
         self._flights = InFlight()
         self._intake = Intake(source, decode, store, self._flights, metrics, clock, wall)
-        self._judging = Judging(scorer, successor, self._flights, metrics, clock, wall)
+        self._annotate = annotate or Annotator()
+        self._judging = Judging(
+            scorer, successor, self._annotate, self._flights, metrics, clock, wall
+        )
         self._positions: dict[Partition, Position] = {}  # of the last transaction
         self._followed: frozenset[Partition] = frozenset()  # by the watermarks
         self._appended_at = wall()  # until a record is read
@@ -124,7 +126,7 @@ class Pipeline:
 
         Then, for each batch that has its verdicts, in the order of the polls:
 
-        3. aggregate, close buckets by the watermark, detect
+        3. annotate (stories, names), aggregate, close buckets by the watermark, detect
         4. apply: one transaction with the offsets
         5. commit to Kafka, for lag tools
         """
@@ -184,10 +186,11 @@ class Pipeline:
     def load(self) -> None:
         """Go on from the last transaction, and forget what is in flight; called before the first
         pass and after a fence."""
-        snapshot = self._store.load(self._window.lookback)
+        snapshot = self._store.load(self._counting.lookback)
         self._positions = dict(snapshot.positions)
         self._drop()
-        self._window.restore(snapshot.buckets, snapshot.closed_until)
+        self._annotate.restore(snapshot)
+        self._counting.restore(snapshot)
         self._watermarks.assign({}, self._clock.monotonic())
         self._follow(self._intake.assigned, self._clock.monotonic())
         version = self._judging.current.model_version
@@ -213,16 +216,19 @@ class Pipeline:
         """Batches between their poll and their transaction."""
         return len(self._flights)
 
-    def evidence(self, key: str, since: int, until: int, limit: int) -> list[Evidence]:
-        """The most negative documents of a window: those stored, and those of the batch in hand."""
+    def exhibit(self, key: str, since: int, until: int, limit: int) -> Exhibit:
+        """What a window of a key holds: in what is stored, and in the batch in hand."""
         begin, end = datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC)
         fresh = [
-            evidence_of(s)
-            for s in self._current
-            if begin <= s.document.published_at < end and key in keys_of(s)
+            s for s in self._current if begin <= s.document.published_at < end and key in keys_of(s)
         ]
+        told = Counter(self._store.told(key, begin, end))
+        told.update(s.story or s.document.id for s in fresh)
         stored = self._store.evidence(key, begin, end, limit)
-        return most_negative((*stored, *fresh), limit)
+        pieces = most_negative((*stored, *(evidence_of(s, key) for s in fresh)), limit)
+        return Exhibit(
+            tuple(replace(piece, copies=told[piece.story] - 1) for piece in pieces), told
+        )
 
     # ------------------------------------------------------------------ 0 to 2
 
@@ -233,7 +239,7 @@ class Pipeline:
     def _follow_model(self) -> None:
         """The verdicts that follow are another model's: so are the detectors' baselines."""
         # Should this read fail, `run` loads everything anew, for the newest model.
-        snapshot = self._store.load(self._window.lookback)
+        snapshot = self._store.load(self._counting.lookback)
         version = self._judging.current.model_version
         self._watch.restore(snapshot.key_states, snapshot.alerts, version)
 
@@ -259,24 +265,26 @@ class Pipeline:
             self._follow_model()
         with self._timed("aggregate"):
             self._observe(flight)
-            self._current = flight.scored
-            on_time = self._on_time(flight.scored)
-            self._metrics.late.inc(len(flight.scored) - len(on_time))
-            self._window.add(deltas(on_time))
+            counted = self._counting.count(flight.scored, flight.flips, self._clock.now())
+            flight.scored = self._current = counted.scored
+            self._metrics.late.inc(counted.late)
             watermark = self._watermarks.current(flight.polled_at)
             version = self._judging.current.model_version
             context = Context(flight.now, self._appended_at, version)
-            for closed in self._window.close(watermark):
+            self._watch.learn(counted.history, self._counting.closed_until)
+            for closed in self._counting.close(watermark):
                 flight.alerts += self._watch.step(closed.start, closed.sums, context)
             if watermark is not None:
                 self._metrics.watermark.set(watermark)
             alerts = list({a.id: a for a in flight.alerts}.values())
             return Commit(
                 moves=self._moves(flight.batch),
-                closed_until=self._window.closed_until,
+                closed_until=self._counting.closed_until,
                 documents=flight.scored,
+                flips=flight.flips,
                 dead_letters=flight.dead_letters,
-                buckets=self._window.drain(),
+                buckets=self._counting.drain(),
+                history=counted.history,
                 key_states=list(self._watch.drain(version)),
                 alerts=alerts,
                 outgoing=list(
@@ -316,15 +324,6 @@ class Pipeline:
             },
             monotonic,
         )
-
-    def _on_time(self, batch: Sequence[Scored]) -> Sequence[Scored]:
-        def late(at: datetime) -> bool:
-            return self._window.is_late(bucket_start(at.timestamp()))
-
-        oldest = min((s.document.published_at for s in batch), default=None)
-        if oldest is None or not late(oldest):
-            return batch
-        return [s for s in batch if not late(s.document.published_at)]
 
     def _moves(self, batch: Batch) -> list[Move]:
         moves = []

@@ -53,7 +53,7 @@ class Window:
         self.closed_until = closed_until
         for b in buckets:
             self._sums.setdefault(b.start, {})[b.key] = Sums(
-                b.n, b.negative, b.positive, b.score_sum
+                b.n, b.negative, b.positive, b.score_sum, b.posts
             )
             self._revisions[b.key, b.start] = b.revision
         spoken = [start for start in self._sums if self._is_closed(start)]
@@ -100,7 +100,16 @@ class Window:
     def drain(self) -> list[Bucket]:
         """The buckets that changed since the last drain, as absolute values in a fixed order."""
         changed = [
-            Bucket(key, start, s.n, s.negative, s.positive, s.score_sum, self._revision(key, start))
+            Bucket(
+                key,
+                start,
+                s.n,
+                s.negative,
+                s.positive,
+                s.score_sum,
+                self._revision(key, start),
+                s.posts,
+            )
             for key, start in sorted(self._touched)
             for s in (self._sums[start][key],)
         ]

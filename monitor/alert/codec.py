@@ -15,7 +15,8 @@ from monitor.events import Alert, AlertStatus, Evidence, Severity
 _ALERT = frozenset(item.name for item in fields(Alert))
 _EVIDENCE = frozenset(item.name for item in fields(Evidence))
 # What an older version of this program did not write yet may still lie in the outbox.
-_EVIDENCE_DEFAULTS = {"topic": "", "excerpt": ""}
+_EVIDENCE_DEFAULTS = {"topic": "", "excerpt": "", "story": "", "copies": 0}
+_ALERT_DEFAULTS = {"posts": 0, "stories": 0, "largest_story": 0}
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -78,12 +79,15 @@ def alert_to_object(alert: Alert) -> dict[str, Any]:
         "appended_at": timestamp(alert.appended_at),
         "updated_at": timestamp(alert.updated_at),
         "evidence": [evidence_to_object(item) for item in alert.evidence],
+        "posts": alert.posts,
+        "stories": alert.stories,
+        "largest_story": alert.largest_story,
     }
 
 
 def alert_from_object(value: object) -> Alert:
     """The reverse of `alert_to_object`; unknown and missing fields are a ``ValueError``."""
-    item = _Reader("alert", value, _ALERT)
+    item = _Reader("alert", value, _ALERT, _ALERT_DEFAULTS)
     return Alert(
         id=item.text("id"),
         key=item.text("key"),
@@ -107,6 +111,9 @@ def alert_from_object(value: object) -> Alert:
         appended_at=item.moment("appended_at"),
         updated_at=item.moment("updated_at"),
         evidence=tuple(_evidence(entry) for entry in item.items("evidence")),
+        posts=item.integer("posts"),
+        stories=item.integer("stories"),
+        largest_story=item.integer("largest_story"),
     )
 
 
@@ -121,6 +128,8 @@ def evidence_to_object(evidence: Evidence) -> dict[str, Any]:
         "negative": _number(evidence.negative),
         "topic": evidence.topic,
         "excerpt": evidence.excerpt,
+        "story": evidence.story,
+        "copies": evidence.copies,
     }
 
 
@@ -135,6 +144,8 @@ def _evidence(value: object) -> Evidence:
         negative=item.number("negative"),
         topic=item.text("topic"),
         excerpt=item.text("excerpt"),
+        story=item.text("story"),
+        copies=item.integer("copies"),
     )
 
 

@@ -87,10 +87,14 @@ def _annotations(alert: Alert) -> dict[str, str]:
         "threshold": _figure(alert.threshold),
         "documents": str(alert.documents),
         "negative": str(alert.negative),
+        "posts": str(alert.posts),
+        "stories": str(alert.stories),
+        "largest_story": str(alert.largest_story),
         "started_at": timestamp(alert.started_at),
         "window": f"{timestamp(alert.window_start)}/{timestamp(alert.window_end)}",
         "evidence": "\n".join(
             f"{timestamp(item.published_at)} {item.source}: {item.title}"
+            + (f" (and {item.copies} more of this story)" if item.copies else "")
             + (f" {item.url}" if item.url else "")
             for item in alert.evidence
         ),
@@ -112,7 +116,8 @@ def _description(alert: Alert) -> str:
     lines = [
         alert.summary,
         f"Seen {_figure(alert.value)}, expected {_figure(alert.baseline)}; "
-        f"{alert.negative} of {alert.documents} documents negative.",
+        f"{alert.negative} of {alert.documents} independent voices negative, "
+        f"in {alert.posts} posts that tell {alert.stories} stories.",
     ]
     if alert.fired_at is not None:
         lines.append(f"Fired at {timestamp(alert.fired_at)}.")

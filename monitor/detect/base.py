@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from monitor.events import Sums
+from monitor.events import Bucket, Sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,13 @@ class Detector(Protocol):
         """Update every key with the bucket that starts at ``start`` (seconds since the epoch).
 
         The baselines of the keys in ``firing`` stay frozen.
+        """
+        ...
+
+    def learn(self, past: Iterable[Bucket], now: int) -> None:
+        """Documents that came in late as known history change baselines, never the evidence.
+
+        ``now``: start of the newest closed bucket, seconds since the epoch.
         """
         ...
 

@@ -18,7 +18,7 @@ from scipy.special import betaln
 
 from monitor.detect.base import Reading
 from monitor.detect.table import KeyTable, digest
-from monitor.events import BUCKET_SECONDS, Sums
+from monitor.events import BUCKET_SECONDS, Bucket, Sums
 from monitor.keys import ALL
 
 Floats = NDArray[np.float64]
@@ -128,6 +128,17 @@ class ShareDetector:
         rows["m"][frozen] = 0.0
         rows["cusum"][frozen] = 0.0
         return readings
+
+    def learn(self, past: Iterable[Bucket], now: int) -> None:
+        """As old as they are, so little they still weigh."""
+        known = list(past)
+        self._table.add(bucket.key for bucket in known)
+        for bucket in known:
+            age = max((now - bucket.start) // BUCKET_SECONDS, 0)
+            row = self._table.rows[self._table.index[bucket.key]]
+            row["documents"] += bucket.n * self._decay**age
+            row["negative"] += bucket.negative * self._decay**age
+            self._dirty = True
 
     def outlives_model(self, _key: str, /) -> bool:
         return False

@@ -47,6 +47,19 @@ class Context:
     model_version: str
 
 
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """What a window of a key holds."""
+
+    evidence: tuple[Evidence, ...]
+    """Its most negative documents, one of each story."""
+    stories: Mapping[str, int]
+    """How many documents tell each of its stories."""
+
+
+ExhibitOf = Callable[[str, int, int, int], Exhibit]
+"""(key, since, until, limit of the evidence); the times in seconds since the epoch."""
+
 _Observation = tuple[int, float, float, int]  # bucket start, observed, upper, documents
 
 
@@ -57,13 +70,12 @@ class Lifecycle:
         self,
         detector: str,
         version: str,
-        evidence: Callable[[str, int, int, int], Sequence[Evidence]],
+        exhibit: ExhibitOf,
         settings: LifecycleSettings | None = None,
     ) -> None:
-        """``evidence(key, since, until, limit)`` gives the most negative documents of a window."""
         self._detector = detector
         self._version = version
-        self._evidence = evidence
+        self._exhibit = exhibit
         self._settings = settings or LifecycleSettings()
         self._active: dict[str, Alert] = {}
         self._observations: dict[str, list[_Observation]] = {}
@@ -122,7 +134,8 @@ class Lifecycle:
     ) -> Alert:
         s = self._settings
         end = start + BUCKET_SECONDS
-        evidence = tuple(self._evidence(reading.key, reading.since, end, s.evidence))
+        exhibit = self._exhibit(reading.key, reading.since, end, s.evidence)
+        evidence = exhibit.evidence
         passed = (
             reading.documents >= s.min_documents
             and len({e.source for e in evidence}) >= s.min_sources
@@ -149,11 +162,14 @@ class Lifecycle:
             negative=reading.negative,
             window_start=_time(reading.since),
             window_end=_time(end),
-            summary=summarise(self._detector, reading),
+            summary=summarise(self._detector, reading, exhibit.stories),
             model_version=context.model_version,
             appended_at=context.appended_at,
             updated_at=context.now,
             evidence=evidence,
+            posts=sum(exhibit.stories.values()),
+            stories=len(exhibit.stories),
+            largest_story=max(exhibit.stories.values(), default=0),
         )
         self._active[reading.key] = alert
         self._observations[reading.key] = []
@@ -204,18 +220,29 @@ class Lifecycle:
         return str(uuid.uuid5(_NAMESPACE, f"{reading.key}|{reading.since}|{self._version}"))
 
 
-def summarise(detector: str, reading: Reading) -> str:
-    """What moved, from what to what, in one sentence."""
+def summarise(detector: str, reading: Reading, stories: Mapping[str, int]) -> str:
+    """What moved, from what to what, in one sentence; and how many told it in how many words."""
     name = display_name(reading.key)
+    voices = counted(reading.documents, stories)
     if detector == "volume":
         return (
-            f"{name}: {reading.value:.1f} documents an hour where {reading.baseline:.1f} are usual "
-            f"({reading.documents} since it rose, {reading.negative} negative)"
+            f"{name}: {reading.value:.1f} voices an hour where {reading.baseline:.1f} are usual "
+            f"({voices} since it rose, {reading.negative} negative)"
         )
     return (
         f"{name}: {reading.value:.0%} negative where {reading.baseline:.0%} is usual "
-        f"({reading.negative} of {reading.documents} documents since it rose)"
+        f"({reading.negative} negative; {voices} since it rose)"
     )
+
+
+def counted(voices: int, stories: Mapping[str, int]) -> str:
+    """Posts against voices, as a person would say it: "312 posts = 41 voices, 68 % one text"."""
+    posts = sum(stories.values())
+    if posts <= voices:
+        return f"{voices} voices"
+    share = max(stories.values()) / posts
+    one = f", {share:.0%} one text" if share >= 0.1 and max(stories.values()) > 1 else ""
+    return f"{posts} posts = {voices} voices{one}"
 
 
 def _lasted(alert: Alert, end: int) -> int:

@@ -45,9 +45,9 @@ class KeyTable:
             found[known] = True
         return found
 
-    def counts(self, sums: Mapping[str, Sums]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Documents and negative documents of one bucket, int64 [keys]; new keys get a row."""
-        new = [key for key in sums if key not in self.index]
+    def add(self, keys: Iterable[str]) -> None:
+        """Give those of them that are new a row."""
+        new = [key for key in dict.fromkeys(keys) if key not in self.index]
         if new:
             rows = np.empty(len(self.keys) + len(new), dtype=self._dtype)
             rows[: len(self.keys)] = self.rows
@@ -56,6 +56,10 @@ class KeyTable:
             for key in new:
                 self.index[key] = len(self.keys)
                 self.keys.append(key)
+
+    def counts(self, sums: Mapping[str, Sums]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Voices and negative voices of one bucket, int64 [keys]; new keys get a row."""
+        self.add(sums)
         n = np.zeros(len(self.keys), dtype=np.int64)
         negative = np.zeros(len(self.keys), dtype=np.int64)
         for key, s in sums.items():

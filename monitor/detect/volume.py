@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from monitor.detect.base import Reading
 from monitor.detect.share import DAY_BUCKETS, LAG, ONSET, RATIOS, Floats, push
 from monitor.detect.table import KeyTable, digest
-from monitor.events import BUCKET_SECONDS, Sums
+from monitor.events import BUCKET_SECONDS, Bucket, Sums
 from monitor.keys import ALL
 
 HOUR_BUCKETS = 3600 // BUCKET_SECONDS
@@ -155,6 +155,9 @@ class VolumeDetector:
         rows["m"][frozen] = 0.0
         rows["cusum"][frozen] = 0.0
         return readings
+
+    def learn(self, past: Iterable[Bucket], now: int) -> None:
+        """Nothing: the last forty items of a feed say how it speaks, not how often."""
 
     def outlives_model(self, key: str, /) -> bool:
         # How much is written does not depend on who judges it; how much on a topic does.

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from monitor.detect.base import Detector
-from monitor.detect.state import Context, Lifecycle, LifecycleSettings
-from monitor.events import Alert, Evidence, Sums
+from monitor.detect.state import Context, ExhibitOf, Lifecycle, LifecycleSettings
+from monitor.events import Alert, Bucket, Sums
+from monitor.keys import is_detected
 from monitor.store.base import KeyState
 
 
 class Watch:
-    """The detectors, in a fixed order, and one `Lifecycle` for each.
-
-    ``evidence(key, since, until, limit)`` gives the most negative documents of a window, in seconds
-    since the epoch.
-    """
+    """The detectors, in a fixed order, and one `Lifecycle` for each."""
 
     def __init__(
         self,
         detectors: Sequence[Detector],
-        evidence: Callable[[str, int, int, int], Sequence[Evidence]],
+        exhibit: ExhibitOf,
         settings: LifecycleSettings,
     ) -> None:
         self._pairs = [
-            (detector, Lifecycle(detector.name, detector.version, evidence, settings))
+            (detector, Lifecycle(detector.name, detector.version, exhibit, settings))
             for detector in detectors
         ]
 
@@ -35,12 +32,21 @@ class Watch:
 
     def step(self, start: int, sums: Mapping[str, Sums], context: Context) -> Iterator[Alert]:
         """Update everything with the bucket that starts at ``start``; the alerts that changed."""
+        watched = {key: of for key, of in sums.items() if is_detected(key)}
         for detector, lifecycle in self._pairs:
-            readings = detector.step(start, sums, lifecycle.firing)
+            readings = detector.step(start, watched, lifecycle.firing)
             changed, accepted = lifecycle.advance(start, readings, context)
             for key in accepted:
                 detector.accept(key)
             yield from changed
+
+    def learn(self, history: Sequence[Bucket], closed_until: int | None) -> None:
+        """Known history changes baselines and pages nobody; it ends where the stream begins."""
+        past = [bucket for bucket in history if is_detected(bucket.key)]
+        if past:
+            now = max(b.start for b in past) if closed_until is None else closed_until
+            for detector, _ in self._pairs:
+                detector.learn(past, now)
 
     def drain(self, model_version: str) -> Iterator[KeyState]:
         """The states that changed since the last drain."""

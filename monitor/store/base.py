@@ -8,7 +8,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from monitor.events import Alert, Bucket, DeadLetter, Evidence, Gap, Partition, Scored
+from monitor.events import (
+    Alert,
+    Bucket,
+    DeadLetter,
+    Evidence,
+    Flip,
+    Gap,
+    Heard,
+    Partition,
+    Scored,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +70,13 @@ class Commit:
     closed_until: int | None = None
     """Buckets that start before this (seconds since the epoch) are closed; None: as before."""
     documents: Sequence[Scored] = ()
+    flips: Sequence[Flip] = ()
+    """Stored documents that have turned out to be copies."""
     dead_letters: Sequence[DeadLetter] = ()
     buckets: Sequence[Bucket] = ()
     """Absolute values: they replace the row of the same key and start."""
+    history: Sequence[Bucket] = ()
+    """Added to the row of the same key and start, whose revision grows by one."""
     key_states: Sequence[KeyState] = ()
     alerts: Sequence[Alert] = ()
     outgoing: Sequence[Outgoing] = ()
@@ -79,6 +93,8 @@ class Snapshot:
     closed_until: int | None = None
     buckets: Sequence[Bucket] = ()
     """Those that start at or after ``closed_until`` − ``lookback``."""
+    recent: Sequence[Heard] = ()
+    """Counted documents as old as these buckets, by time and id."""
     key_states: Sequence[KeyState] = ()
     alerts: Sequence[Alert] = ()
     """Those pending or firing."""
@@ -102,10 +118,15 @@ class Store(Protocol):
 
     def evidence(self, key: str, since: datetime, until: datetime, limit: int) -> list[Evidence]:
         """The most negative documents of a key with ``since`` <= published_at < ``until``, most
-        negative first; one per title (a syndicated copy is no further evidence).
+        negative first; one for each story, and for each title.
 
-        A key is ``all``, ``kind:<kind>`` or ``topic:<topic>``; any other is a ``ValueError``.
+        Of a key that texts name, ``negative`` is their sentiment towards it. ``ValueError`` for a
+        key of an unknown sort (`monitor.keys.sort_of`).
         """
+        ...
+
+    def told(self, key: str, since: datetime, until: datetime) -> Mapping[str, int]:
+        """How many documents of a key and time tell each story, by the story's id."""
         ...
 
     def apply(self, commit: Commit) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,11 +18,13 @@ from monitor.events import (
     DeadLetter,
     Evidence,
     Gap,
+    Heard,
     Origin,
     Partition,
     Scored,
+    heard_of,
 )
-from monitor.store import rows
+from monitor.keys import keys_of, sort_of
 from monitor.store.base import (
     Commit,
     GroupState,
@@ -34,9 +36,9 @@ from monitor.store.base import (
     Position,
     Snapshot,
 )
-from monitor.story import evidence_of, stories
+from monitor.story.shown import evidence_of, stories
 
-Operation = Literal["load", "known", "evidence", "apply", "rows", "groups", "due", "save"]
+Operation = Literal["load", "known", "evidence", "told", "apply", "rows", "groups", "due", "save"]
 
 
 class MemoryDatabase:
@@ -111,6 +113,7 @@ class MemoryStore:
                     (b for b in db.buckets.values() if since is None or b.start >= since),
                     key=lambda bucket: (bucket.start, bucket.key),
                 ),
+                recent=self._recent(since),
                 key_states=[state for _, state in sorted(db.key_states.items())],
                 alerts=sorted(
                     (a for a in db.alerts.values() if a.status is not AlertStatus.RESOLVED),
@@ -125,23 +128,43 @@ class MemoryStore:
 
     def evidence(self, key: str, since: datetime, until: datetime, limit: int) -> list[Evidence]:
         """See ``Store.evidence``."""
-        sort, name = rows.split_key(key)
+        sort_of(key)
         with self.database.transaction("evidence"):
             documents = self.database.documents
+            found = {s.document.id: evidence_of(s, key) for s in self._of_key(key, since, until)}
             ranked = sorted(
-                (
-                    scored
-                    for scored in documents.values()
-                    if since <= scored.document.published_at < until
-                    and (
-                        sort == "all"
-                        or name == (scored.topic_name if sort == "topic" else scored.document.kind)
-                    )
-                ),
-                key=lambda s: (-s.sentiment[0], s.document.published_at, s.document.id),
+                found.values(), key=lambda e: (-e.negative, e.published_at, e.document_id)
             )
-            candidates = ((s.document.id, s.document.title, s.document.text) for s in ranked)
-            return [evidence_of(documents[i]) for i in stories(candidates, limit)]
+            candidates = (
+                (e.document_id, e.story, e.title, documents[e.document_id].document.text)
+                for e in ranked
+            )
+            return [found[i] for i in stories(candidates, limit)]
+
+    def told(self, key: str, since: datetime, until: datetime) -> dict[str, int]:
+        """See ``Store.told``."""
+        sort_of(key)
+        with self.database.transaction("told"):
+            return dict(Counter(s.story or s.document.id for s in self._of_key(key, since, until)))
+
+    def _of_key(self, key: str, since: datetime, until: datetime) -> list[Scored]:
+        return [
+            scored
+            for scored in self.database.documents.values()
+            if since <= scored.document.published_at < until and key in keys_of(scored)
+        ]
+
+    def _recent(self, since: int | None) -> list[Heard]:
+        counted = (
+            heard_of(scored)
+            for scored in self.database.documents.values()
+            if scored.counted
+            and (since is None or scored.document.published_at.timestamp() >= since)
+        )
+        return sorted(
+            (h._replace(views=tuple(sorted(h.views))) for h in counted),
+            key=lambda h: (h.at, h.id),
+        )
 
     def apply(self, commit: Commit) -> None:
         """See ``Store.apply``."""
@@ -167,6 +190,14 @@ class MemoryStore:
             for gap in commit.gaps:
                 db.gaps.setdefault((gap.partition, gap.expected), gap)
             db.buckets.update(((bucket.key, bucket.start), bucket) for bucket in commit.buckets)
+            for bucket in commit.history:
+                place = bucket.key, bucket.start
+                stored = db.buckets.get(place)
+                db.buckets[place] = added(stored, bucket) if stored else bucket
+            for flip in commit.flips:
+                if (known := db.documents.get(flip.id)) is not None:
+                    changed = known._replace(story=flip.story, copy_of=flip.copy_of)
+                    db.documents[flip.id] = changed
             db.key_states.update(((s.detector, s.key), s) for s in commit.key_states)
             db.alerts.update((alert.id, alert) for alert in commit.alerts)
             for outgoing in commit.outgoing:
@@ -227,3 +258,16 @@ class MemoryOutbox:
 
     def close(self) -> None:
         """Nothing to close."""
+
+
+def added(stored: Bucket, more: Bucket) -> Bucket:
+    """A bucket to which documents of the past were added."""
+    return replace(
+        stored,
+        n=stored.n + more.n,
+        negative=stored.negative + more.negative,
+        positive=stored.positive + more.positive,
+        score_sum=stored.score_sum + more.score_sum,
+        posts=stored.posts + more.posts,
+        revision=stored.revision + 1,
+    )

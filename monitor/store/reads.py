@@ -93,8 +93,9 @@ class Reads:
     ) -> pd.DataFrame:
         """The closed buckets of these keys with ``since`` <= start < ``until``, summed.
 
-        Columns: key, start, n, negative, positive, neutral, negative_share (of n), mean_score
-        (mean of P(positive) − P(negative)); by key and start. A time without documents has no row.
+        Columns: key, start, n (voices), negative, positive, neutral, posts (copies included),
+        negative_share (of n), mean_score (mean of P(positive) − P(negative)); by key and start. A
+        time without documents has no row.
         """
         table, step = schema.buckets.c, RESOLUTIONS[resolution]
         start = (table.start - table.start % step).label("start")
@@ -110,8 +111,8 @@ class Reads:
     def keys(self, since: datetime, until: datetime) -> pd.DataFrame:
         """Every key with documents in closed buckets of that time, the busiest first.
 
-        Columns: key, n, negative, positive, neutral, negative_share, mean_score, last (start of its
-        newest bucket).
+        Columns: key, n, negative, positive, neutral, posts, negative_share, mean_score, last (start
+        of its newest bucket).
         """
         table = schema.buckets.c
         query = (
@@ -161,8 +162,8 @@ class Reads:
         topic_confidence, sentiment, p_negative, p_neutral, p_positive, model_version, scored.
         ``key`` as in ``Store.evidence``.
         """
-        table = schema.documents.c
-        newest = table.published_ms.desc(), table.id
+        table, published = schema.documents.c, rows.published(key)
+        newest = published.desc(), table.id
         query = (
             select(
                 table.id,
@@ -183,12 +184,13 @@ class Reads:
                 table.model_version,
                 table.scored_ms.label("scored"),
             )
+            .select_from(rows.among(key))
             .where(
                 rows.of_key(key),
-                table.published_ms >= rows.milliseconds(since),
-                table.published_ms < rows.milliseconds(until),
+                published >= rows.milliseconds(since),
+                published < rows.milliseconds(until),
             )
-            .order_by(*((table.p_negative.desc(), *newest) if order == "negative" else newest))
+            .order_by(*((rows.negativity(key).desc(), *newest) if order == "negative" else newest))
             .limit(limit)
         )
         if sentiment is not None:
@@ -381,7 +383,7 @@ def _sums() -> list[Any]:
     # Cast, because PostgreSQL sums BIGINT as NUMERIC, which would arrive as Decimal.
     return [
         cast(func.sum(column), BigInteger).label(column.name)
-        for column in (table.n, table.negative, table.positive, table.score_sum)
+        for column in (table.n, table.negative, table.positive, table.score_sum, table.posts)
     ]
 
 
@@ -391,7 +393,7 @@ def _shares(frame: pd.DataFrame, before: list[str], after: Iterable[str] = ()) -
     frame["neutral"] = frame["n"] - frame["negative"] - frame["positive"]
     frame["negative_share"] = (frame["negative"] / n).astype("float64")
     frame["mean_score"] = (frame["score_sum"] / (n * SCORE_SCALE)).astype("float64")
-    counts = ["n", "negative", "positive", "neutral"]
+    counts = ["n", "negative", "positive", "neutral", "posts"]
     frame[counts] = frame[counts].astype("int64")
     return frame[[*before, *counts, "negative_share", "mean_score", *after]]
 

@@ -36,6 +36,7 @@ def prune(engine: Engine, event_now: datetime, wall: datetime, keep: Keep) -> di
     s = schema
     old: list[tuple[Table, ColumnElement[bool]]] = [
         (s.documents, s.documents.c.published_ms < texts),
+        (s.mentions, s.mentions.c.published_ms < texts),
         (s.buckets, s.buckets.c.start < buckets // 1000),
         (s.alerts, (s.alerts.c.status == "resolved") & (s.alerts.c.resolved_ms < buckets)),
         (s.dead_letters, s.dead_letters.c.rejected_ms < letters),

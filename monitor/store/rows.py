@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, true
+from sqlalchemy import Column, ColumnElement, FromClause, Row, true
 
 from monitor.events import (
+    TOPICS,
     Alert,
     AlertStatus,
     Bucket,
     DeadLetter,
     Evidence,
     Gap,
+    Heard,
     Kind,
     Partition,
     Scored,
     Severity,
+    View,
+    most_probable,
+    scaled,
 )
+from monitor.keys import is_named, sort_of
 from monitor.store import schema
 from monitor.store.base import (
     GroupState,
@@ -99,10 +105,55 @@ def document_rows(batch: Iterable[Scored]) -> list[tuple[Any, ...]]:
                 origin.offset,
                 appended_ms,
                 scored_ms,
+                scored.story or document.id,
+                scored.copy_of,
+                scored.counted,
                 document.text,
             )
         )
     return made
+
+
+def mention_rows(batch: Iterable[Scored]) -> list[tuple[Any, ...]]:
+    """The rows of all that the documents of a batch name, in the order of ``mentions``."""
+    return [
+        (
+            scored.document.id,
+            mention.key,
+            milliseconds(scored.document.published_at),
+            mention.surface,
+            *map(float, mention.sentiment),
+        )
+        for scored in batch
+        for mention in scored.mentions
+    ]
+
+
+def name_rows(batch: Iterable[Scored]) -> list[tuple[str, str]]:
+    """(key, name) of all that the documents of a batch name, each key once."""
+    return sorted({m.key: m.name for scored in batch for m in scored.mentions}.items())
+
+
+def stored_heard(row: Mapping[Any, Any], views: tuple[View, ...]) -> Heard:
+    """What was counted of a stored document; ``views`` are those of its mentions."""
+    sentiment = row["p_negative"], row["p_neutral"], row["p_positive"]
+    return Heard(
+        row["id"],
+        moment(row["published_ms"]).timestamp(),
+        row["author_hash"],
+        Kind(row["kind"]),
+        TOPICS.index(row["topic"]),
+        most_probable(sentiment),
+        scaled(sentiment),
+        row["copy_of"] is not None,
+        views,
+    )
+
+
+def view_of(row: Row[Any]) -> View:
+    """What a stored document says for a key that it names."""
+    sentiment = row.p_negative, row.p_neutral, row.p_positive
+    return View(row.key, most_probable(sentiment), scaled(sentiment))
 
 
 def dead_letter_values(letter: DeadLetter) -> Values:
@@ -135,7 +186,10 @@ def gap_values(gap: Gap, now_ms: int) -> Values:
 
 def bucket_rows(buckets: Iterable[Bucket]) -> list[tuple[Any, ...]]:
     """The rows, in the order of the columns of ``buckets``."""
-    return [(b.key, b.start, b.n, b.negative, b.positive, b.score_sum, b.revision) for b in buckets]
+    return [
+        (b.key, b.start, b.n, b.negative, b.positive, b.score_sum, b.revision, b.posts)
+        for b in buckets
+    ]
 
 
 def bucket_of(row: Row[Any]) -> Bucket:
@@ -147,6 +201,7 @@ def bucket_of(row: Row[Any]) -> Bucket:
         positive=row.positive,
         score_sum=row.score_sum,
         revision=row.revision,
+        posts=row.posts,
     )
 
 
@@ -202,6 +257,9 @@ def alert_values(alert: Alert) -> Values:
         "appended_ms": milliseconds(alert.appended_at),
         "updated_ms": milliseconds(alert.updated_at),
         "evidence": json.dumps([_evidence_values(piece) for piece in alert.evidence]),
+        "posts": alert.posts,
+        "stories": alert.stories,
+        "largest_story": alert.largest_story,
     }
 
 
@@ -229,6 +287,9 @@ def alert_of(row: Row[Any]) -> Alert:
         appended_at=moment(row.appended_ms),
         updated_at=moment(row.updated_ms),
         evidence=tuple(_evidence_of(values) for values in json.loads(row.evidence)),
+        posts=row.posts,
+        stories=row.stories,
+        largest_story=row.largest_story,
     )
 
 
@@ -242,6 +303,8 @@ def _evidence_values(piece: Evidence) -> Values:
         "negative": float(piece.negative),
         "topic": piece.topic,
         "excerpt": piece.excerpt,
+        "story": piece.story,
+        "copies": piece.copies,
     }
 
 
@@ -255,6 +318,9 @@ def _evidence_of(values: Values) -> Evidence:
         negative=values["negative"],
         topic=values["topic"],
         excerpt=values["excerpt"],
+        # Earlier versions wrote neither.
+        story=values.get("story", ""),
+        copies=values.get("copies", 0),
     )
 
 
@@ -305,17 +371,32 @@ def notification_of(row: Row[Any]) -> Notification:
     )
 
 
-def split_key(key: str) -> tuple[str, str]:
-    """``("all", "")``, ``("kind", name)`` or ``("topic", name)``; ``ValueError`` otherwise."""
-    sort, _, name = key.partition(":")
-    if key == "all" or (sort == "topic" and name) or (sort == "kind" and name in set(Kind)):
-        return sort, name
-    raise ValueError(f"unknown key {key!r}: expected all, kind:<kind> or topic:<topic>")
-
-
 def of_key(key: str) -> ColumnElement[bool]:
-    """The documents of a key, as a condition. Raises ``ValueError`` as ``split_key`` does."""
-    sort, name = split_key(key)
+    """The documents of a key, as a condition; those that name it: joined with ``mentions``.
+
+    Raises ``ValueError`` for a key of an unknown sort.
+    """
+    sort, name = sort_of(key), key.partition(":")[2]
     if sort == "all":
         return true()
+    if is_named(key):
+        return schema.mentions.c.key == key
     return (schema.documents.c.topic if sort == "topic" else schema.documents.c.kind) == name
+
+
+def among(key: str) -> FromClause:
+    """Where to look for the documents of a key."""
+    documents, mentions = schema.documents, schema.mentions
+    if is_named(key):
+        return mentions.join(documents, documents.c.id == mentions.c.document_id)
+    return documents
+
+
+def published(key: str) -> Column[int]:
+    """The column of event times that goes with the index of a key."""
+    return (schema.mentions if is_named(key) else schema.documents).c.published_ms
+
+
+def negativity(key: str) -> Column[float]:
+    """P(negative) towards what a key stands for."""
+    return (schema.mentions if is_named(key) else schema.documents).c.p_negative

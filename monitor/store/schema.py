@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Float,
     Index,
@@ -62,12 +63,37 @@ documents = Table(
     Column("kafka_offset", BigInteger, nullable=False),
     Column("appended_ms", BigInteger, nullable=False),
     Column("scored_ms", BigInteger, nullable=False),
+    Column("story", Text, nullable=False),
+    Column("copy_of", Text),
+    Column("counted", Boolean, nullable=False),
     # Last, because SQLite walks a long text's overflow pages to reach any column behind it.
     Column("text", Text, nullable=False),
     Index("documents_by_time", "published_ms"),
     Index("documents_by_topic", "topic", "published_ms"),
     # Covers the lag (scored − appended) of the last hour without touching the rows.
     Index("documents_by_scored", "scored_ms", "appended_ms"),
+    Index("documents_by_story", "story", "published_ms"),
+)
+
+mentions = Table(
+    "mentions",
+    metadata,
+    Column("document_id", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("published_ms", BigInteger, nullable=False),  # the document's
+    Column("surface", Text, nullable=False),
+    Column("p_negative", Float, nullable=False),
+    Column("p_neutral", Float, nullable=False),
+    Column("p_positive", Float, nullable=False),
+    Index("mentions_by_key", "key", "published_ms"),
+    Index("mentions_by_time", "published_ms"),
+)
+
+names = Table(
+    "names",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("name", Text, nullable=False),  # as a person would say it
 )
 
 dead_letters = Table(
@@ -103,6 +129,7 @@ buckets = Table(
     Column("positive", Integer, nullable=False),
     Column("score_sum", BigInteger, nullable=False),
     Column("revision", SmallInteger, nullable=False),
+    Column("posts", Integer, nullable=False),
     Index("buckets_by_start", "start"),
 )
 
@@ -140,6 +167,9 @@ alerts = Table(
     Column("appended_ms", BigInteger, nullable=False),
     Column("updated_ms", BigInteger, nullable=False),
     Column("evidence", Text, nullable=False),  # JSON list of Evidence
+    Column("posts", Integer, nullable=False),
+    Column("stories", Integer, nullable=False),
+    Column("largest_story", Integer, nullable=False),
     Index("alerts_by_status", "status", "fired_ms"),
 )
 

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, Engine, Insert, bindparam, func, select, update
 
 from monitor.errors import FencedError, LeaseError
-from monitor.events import AlertStatus, Evidence
+from monitor.events import AlertStatus, Evidence, Heard, View
 from monitor.store import rows, schema
 from monitor.store.base import Commit, Move, Snapshot
 from monitor.store.engine import writing
 from monitor.store.faults import connected, place
 from monitor.store.statements import Bulk, Dialect
-from monitor.story import HEAD, excerpt, stories
+from monitor.story.shown import HEAD, excerpt, stories
 
 _CLOSED_UNTIL = "closed_until"
 _EPOCH = "epoch"
@@ -59,6 +59,23 @@ class SqlStore:
         self._put_documents = Bulk(
             dialect.insert_or_ignore(schema.documents), schema.documents, engine
         )
+        self._put_mentions = Bulk(
+            dialect.insert_or_ignore(schema.mentions), schema.mentions, engine
+        )
+        self._put_names = Bulk(dialect.insert_or_ignore(schema.names), schema.names, engine)
+        self._add_buckets = Bulk(
+            dialect.accumulate(
+                schema.buckets, ("n", "negative", "positive", "score_sum", "posts"), "revision"
+            ),
+            schema.buckets,
+            engine,
+        )
+        documents = schema.documents.c
+        self._flip = (
+            update(schema.documents)
+            .where(documents.id == bindparam("of_id"))
+            .values(story=bindparam("story"), copy_of=bindparam("copy_of"))
+        )
         self._put_dead_letter = dialect.insert_or_ignore(schema.dead_letters)
         self._put_gap = dialect.insert_or_ignore(schema.gaps)
         self._put_buckets = Bulk(dialect.upsert(schema.buckets), schema.buckets, engine)
@@ -90,14 +107,16 @@ class SqlStore:
     def evidence(self, key: str, since: datetime, until: datetime, limit: int) -> list[Evidence]:
         """See ``Store.evidence``."""
         table = schema.documents.c
+        published, negativity = rows.published(key), rows.negativity(key)
         ranked = (
-            select(table.id, table.title, func.substr(table.text, 1, HEAD))
+            select(table.id, table.story, table.title, func.substr(table.text, 1, HEAD))
+            .select_from(rows.among(key))
             .where(
                 rows.of_key(key),
-                table.published_ms >= rows.milliseconds(since),
-                table.published_ms < rows.milliseconds(until),
+                published >= rows.milliseconds(since),
+                published < rows.milliseconds(until),
             )
-            .order_by(table.p_negative.desc(), table.published_ms, table.id)
+            .order_by(negativity.desc(), published, table.id)
         )
         with connected(self._engine, "gathering evidence") as connection:
             with connection.execute(ranked) as candidates:
@@ -108,10 +127,12 @@ class SqlStore:
                 table.source,
                 table.title,
                 table.url,
-                table.p_negative,
+                negativity.label("negative"),
                 table.topic,
+                table.story,
                 func.substr(table.text, 1, HEAD).label("head"),
-            ).where(table.id.in_(ids))
+            )
+            chosen = chosen.select_from(rows.among(key)).where(table.id.in_(ids), rows.of_key(key))
             found = {
                 row.id: Evidence(
                     document_id=row.id,
@@ -119,13 +140,30 @@ class SqlStore:
                     source=row.source,
                     title=row.title,
                     url=row.url,
-                    negative=row.p_negative,
+                    negative=row.negative,
                     topic=row.topic,
                     excerpt=excerpt(row.head),
+                    story=row.story,
                 )
                 for row in connection.execute(chosen)
             }
         return [found[identifier] for identifier in ids]
+
+    def told(self, key: str, since: datetime, until: datetime) -> dict[str, int]:
+        """See ``Store.told``."""
+        published = rows.published(key)
+        query = (
+            select(schema.documents.c.story, func.count())
+            .select_from(rows.among(key))
+            .where(
+                rows.of_key(key),
+                published >= rows.milliseconds(since),
+                published < rows.milliseconds(until),
+            )
+            .group_by(schema.documents.c.story)
+        )
+        with connected(self._engine, "counting stories") as connection:
+            return {story: int(n) for story, n in connection.execute(query)}
 
     def apply(self, commit: Commit) -> None:
         """See ``Store.apply``; step 4 of the pipeline."""
@@ -141,7 +179,15 @@ class SqlStore:
                     self._put_progress, {"name": _CLOSED_UNTIL, "value": commit.closed_until}
                 )
             self._put_documents.execute(connection, rows.document_rows(commit.documents))
+            self._put_mentions.execute(connection, rows.mention_rows(commit.documents))
+            self._put_names.execute(connection, rows.name_rows(commit.documents))
             self._put_buckets.execute(connection, rows.bucket_rows(commit.buckets))
+            self._add_buckets.execute(connection, rows.bucket_rows(commit.history))
+            if commit.flips:
+                connection.execute(
+                    self._flip,
+                    [{"of_id": f.id, "story": f.story, "copy_of": f.copy_of} for f in commit.flips],
+                )
             work: tuple[tuple[Insert, list[rows.Values]], ...] = (
                 (self._put_dead_letter, [rows.dead_letter_values(d) for d in commit.dead_letters]),
                 (self._put_key_state, [rows.key_state_values(s) for s in commit.key_states]),
@@ -215,8 +261,9 @@ class SqlStore:
             select(progress.value).where(progress.name == _CLOSED_UNTIL)
         )
         recent = select(schema.buckets).order_by(buckets.start, buckets.key)
-        if closed_until is not None:
-            recent = recent.where(buckets.start >= closed_until - lookback)
+        since = 0 if closed_until is None else closed_until - lookback
+        if since:
+            recent = recent.where(buckets.start >= since)
         states = select(schema.key_states).order_by(
             schema.key_states.c.detector, schema.key_states.c.key
         )
@@ -229,6 +276,36 @@ class SqlStore:
             positions=dict(map(rows.position_of, connection.execute(select(schema.offsets)))),
             closed_until=closed_until,
             buckets=[rows.bucket_of(row) for row in connection.execute(recent)],
+            recent=self._recent(connection, since),
             key_states=[rows.key_state_of(row) for row in connection.execute(states)],
             alerts=[rows.alert_of(row) for row in connection.execute(live)],
         )
+
+    def _recent(self, connection: Connection, since: int) -> list[Heard]:
+        documents, mentions = schema.documents.c, schema.mentions
+        named: dict[str, list[View]] = {}
+        for row in connection.execute(
+            select(mentions)
+            .where(mentions.c.published_ms >= since * 1000)
+            .order_by(mentions.c.document_id, mentions.c.key)
+        ):
+            named.setdefault(row.document_id, []).append(rows.view_of(row))
+        counted = (
+            select(
+                documents.id,
+                documents.published_ms,
+                documents.author_hash,
+                documents.kind,
+                documents.topic,
+                documents.p_negative,
+                documents.p_neutral,
+                documents.p_positive,
+                documents.copy_of,
+            )
+            .where(documents.published_ms >= since * 1000, documents.counted)
+            .order_by(documents.published_ms, documents.id)
+        )
+        return [
+            rows.stored_heard(row, tuple(named.get(row["id"], ())))
+            for row in connection.execute(counted).mappings()
+        ]

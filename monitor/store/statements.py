@@ -15,6 +15,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     func,
+    literal_column,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -42,6 +43,15 @@ class Dialect:
         return insert.on_conflict_do_update(
             index_elements=[*table.primary_key],
             set_={name: insert.excluded[name] for name in names},
+        )
+
+    def accumulate(self, table: Table, columns: Collection[str], counter: str) -> Insert:
+        """Add ``columns`` to those of an existing row, whose ``counter`` grows by one."""
+        insert = self._insert(table)
+        added = {name: table.c[name] + insert.excluded[name] for name in columns}
+        return insert.on_conflict_do_update(
+            index_elements=[*table.primary_key],
+            set_={**added, counter: table.c[counter] + literal_column("1")},
         )
 
     def any_of(self, column: ColumnElement[str], name: str) -> ColumnElement[bool]:

@@ -26,11 +26,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from harness.flow import judge, message
 from prometheus_client import CollectorRegistry
 
-from monitor.aggregate.rollup import deltas
 from monitor.aggregate.watermark import Watermarks
 from monitor.aggregate.window import Window
+from monitor.counting import Counting
 from monitor.detect.share import ShareDetector
-from monitor.detect.state import Context, LifecycleSettings
+from monitor.detect.state import Context, Exhibit, LifecycleSettings
 from monitor.detect.volume import VolumeDetector
 from monitor.detect.watch import Watch
 from monitor.events import Kind, Origin, Partition, Record
@@ -95,18 +95,22 @@ def write(values: list[bytes], folder: str, watch: Stopwatch) -> None:
     """Everything behind the source, in the order of the pipeline."""
     decoder = Decoder(Limits(), {"news": Kind.NEWS}, pseudonymiser(b"benchmark"))
     scorer, metrics = MemoryScorer(judge), Metrics(CollectorRegistry())
-    watermarks, window = Watermarks(), Window()
+    watermarks, counting = Watermarks(), Counting(Window())
     detectors = (ShareDetector(universe()), VolumeDetector(universe()))
     url = f"sqlite:///{folder}/monitor.db"
     migrate(url)
     engine = open_engine(url)
     store = SqlStore(engine)
     store.load(0)
+
+    def exhibit(key: str, since: int, until: int, limit: int) -> Exhibit:
+        begin, end = datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC)
+        evidence = store.evidence(key, begin, end, limit)
+        return Exhibit(tuple(evidence), store.told(key, begin, end))
+
     alarms = Watch(
         detectors,
-        lambda key, since, until, limit: store.evidence(
-            key, datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC), limit
-        ),
+        exhibit,
         LifecycleSettings(),
     )
     now = datetime.now(UTC)
@@ -129,12 +133,12 @@ def write(values: list[bytes], folder: str, watch: Stopwatch) -> None:
             with watch("verdicts to documents"):
                 scored += judged(part, verdicts, now)[0]
         with watch("sums and buckets"):
-            window.add(deltas(scored))
-            closed = list(window.close(watermarks.current(0.0)))
+            scored = counting.count(scored, (), now).scored
+            closed = list(counting.close(watermarks.current(0.0)))
         with watch("detectors"):
             alerts = [a for c in closed for a in alarms.step(c.start, c.sums, context)]
         with watch("sums and buckets"):
-            buckets = window.drain()
+            buckets = counting.drain()
         with watch("detectors"):
             states = list(alarms.drain(scorer.model_version))
         with watch("outgoing messages"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -18,13 +18,16 @@ from monitor.events import (
     DeadLetter,
     Document,
     Evidence,
+    Flip,
     Gap,
     Kind,
+    Mention,
     Origin,
     Partition,
     Reason,
     Scored,
     Severity,
+    heard_of,
 )
 from monitor.store.base import (
     RECEIVERS,
@@ -134,7 +137,7 @@ def full(expected: int | None = None, to: int = 3) -> Commit:
 
 
 def test_a_new_database_is_empty(backend: Backend) -> None:
-    assert Snapshot(buckets=[], key_states=[], alerts=[]) == backend.store().load(DAY)
+    assert Snapshot(buckets=[], recent=[], key_states=[], alerts=[]) == backend.store().load(DAY)
 
 
 def test_what_was_applied_is_found_by_the_next_daemon(backend: Backend) -> None:
@@ -384,6 +387,7 @@ def test_evidence_carries_what_a_person_wants_to_see(backend: Backend) -> None:
             negative=0.75,
             topic="Macro",
             excerpt=found.excerpt,
+            story="d1",
         )
         == found
     )
@@ -449,3 +453,94 @@ def test_a_failed_apply_can_be_repeated(backend: Backend) -> None:
     store.apply(full(3, 4))
 
     assert 4 == store.load(DAY).positions[NEWS_1].next_offset
+
+
+def naming(number: int, negative: float, *mentions: Mention) -> Scored:
+    return scored(number, negative)._replace(mentions=mentions)
+
+
+ABC = Mention("company:US:ABC", "Abc Corp.", "Abc", (0.75, 0.125, 0.125))
+NORTHGATE = Mention("name:northgate", "Northgate", "Northgate", (0.125, 0.25, 0.625))
+
+
+def test_evidence_of_a_company_is_what_names_it_with_what_it_says_of_it(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    store.apply(
+        Commit(
+            documents=[
+                naming(1, 0.1, ABC, NORTHGATE),
+                naming(2, 0.9, ABC._replace(sentiment=(0.5, 0.5, 0.0))),
+                naming(3, 0.95),
+            ]
+        )
+    )
+
+    def found(key: str) -> list[tuple[str, float]]:
+        pieces = store.evidence(key, T0, T0 + timedelta(days=1), 5)
+        return [(e.document_id, e.negative) for e in pieces]
+
+    assert [("d1", 0.75), ("d2", 0.5)] == found("company:US:ABC")
+    assert [("d1", 0.125)] == found("name:northgate")
+    assert [] == found("watch:anything")
+
+
+def test_documents_are_counted_by_the_story_that_they_tell(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    copies = [naming(n, 0.5, ABC)._replace(story="d1", copy_of="d1") for n in (2, 3)]
+    store.apply(Commit(documents=[naming(1, 0.5), *copies, scored(4)]))
+
+    def told(key: str, minutes: int = 60) -> Mapping[str, int]:
+        return store.told(key, T0, T0 + timedelta(minutes=minutes))
+
+    assert {"d1": 3, "d4": 1} == told("all")
+    assert {"d1": 2} == told("company:US:ABC")
+    assert {"d1": 2} == told("all", 3)
+    assert {} == told("name:northgate")
+
+
+def test_a_stored_document_may_turn_out_to_be_a_copy(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    store.apply(Commit(documents=[scored(2), scored(3)]))
+    store.apply(Commit(documents=[scored(1)], flips=[Flip("d2", "d1", "d1"), Flip("no", "x", "x")]))
+
+    assert {"d1": 2, "d3": 1} == store.told("all", T0, T0 + timedelta(hours=1))
+    assert [False, True, False] == [h.copy for h in store.load(DAY).recent]
+
+
+def test_the_next_daemon_knows_what_was_counted_of_late(backend: Backend) -> None:
+    first = backend.store()
+    first.load(DAY)
+    start = int(T0.timestamp())
+    batch = [
+        naming(1, 0.9, NORTHGATE, ABC),
+        scored(2)._replace(counted=False),
+        scored(3, kind=Kind.COMMENT),
+        scored(90),
+    ]
+    first.apply(Commit(documents=batch))
+    assert ["d1", "d3", "d90"] == [h.id for h in backend.store().load(0).recent]
+
+    second = backend.store()
+    second.load(DAY)
+    second.apply(Commit(closed_until=start + 3600))
+    found = backend.store().load(3600 - 60).recent
+
+    assert [heard_of(s)._replace(views=()) for s in (batch[0], batch[2], batch[3])] == [
+        h._replace(views=()) for h in found
+    ]
+    assert sorted(heard_of(batch[0]).views) == list(found[0].views)
+    assert ["d90"] == [h.id for h in backend.store().load(0).recent]
+
+
+def test_history_is_added_to_the_buckets_that_are_there(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    store.apply(Commit(buckets=[Bucket("all", 600, 5, 3, 1, -99, 1, posts=7)]))
+    more = [Bucket("all", 600, 2, 1, 0, -1, posts=3), Bucket("name:x", 0, 1, 0, 1, 5, posts=1)]
+    store.apply(Commit(history=more))
+
+    added = Bucket("all", 600, 7, 4, 1, -100, 2, posts=10)
+    assert [more[1], added] == store.load(DAY).buckets

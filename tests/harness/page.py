@@ -10,7 +10,7 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 
 from dashboards import queries
-from monitor.aggregate.rollup import deltas
+from monitor.aggregate.voices import Voices
 from monitor.events import (
     TOPICS,
     Alert,
@@ -25,6 +25,7 @@ from monitor.events import (
     Reason,
     Scored,
     Severity,
+    heard_of,
 )
 from monitor.store.base import (
     Commit,
@@ -123,9 +124,10 @@ class Database:
         batch = [scored(i, END - step * i, wall) for i in range(documents)]
         if title:
             batch[0] = scored(0, END, wall, title, url)
+        counted = Voices(lambda _: False).count([heard_of(s) for s in batch])
         buckets = [
-            Bucket(key, start, s.n, s.negative, s.positive, s.score_sum)
-            for (key, start), s in deltas(batch).items()
+            Bucket(key, start, s.n, s.negative, s.positive, s.score_sum, posts=s.posts)
+            for (key, start), s in counted.items()
         ]
         letter = DeadLetter(Origin("news", 0, 907), Reason.BAD_DATE, "no zone", b"{}", wall)
         store = SqlStore(open_engine(self.url))

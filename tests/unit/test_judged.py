@@ -23,20 +23,21 @@ def verdicts() -> Verdicts:
 
 
 def test_each_document_gets_its_own_verdict_to_the_last_bit() -> None:
-    (first, last), _ = judged(DOCUMENTS, verdicts(), AT)
+    (first, last), places, _ = judged(DOCUMENTS, verdicts(), AT)
     assert [DOCUMENTS[0], DOCUMENTS[2]] == [first.document, last.document]
     assert tuple(np.array([0.7, 0.2, 0.1], dtype=np.float32).tolist()) == first.sentiment
+    assert [0, 2] == places
     assert [4, 19] == [first.topic, last.topic]
     assert float(np.float32(0.81)) == first.topic_confidence
     assert {("m-1", AT)} == {(s.model_version, s.scored_at) for s in (first, last)}
 
 
 def test_what_the_model_could_not_judge_is_told_apart_with_its_error() -> None:
-    _, failed = judged(DOCUMENTS, verdicts(), AT)
+    _, _, failed = judged(DOCUMENTS, verdicts(), AT)
     assert [(DOCUMENTS[1], "too odd")] == failed
 
 
 def test_no_documents_give_nothing() -> None:
     none = np.zeros(0, dtype=np.bool_)
     empty = np.zeros((0, 3), dtype=np.float32), np.zeros((0, len(TOPICS)), dtype=np.float32)
-    assert ([], []) == judged([], Verdicts(*empty, none, (), "m-1"), AT)
+    assert ([], [], []) == judged([], Verdicts(*empty, none, (), "m-1"), AT)

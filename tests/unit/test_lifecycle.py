@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 from harness.samples import DAY, MONDAY, NOW, evidence, moment, reading
 
 from monitor.detect.base import Reading
-from monitor.detect.state import Context, Lifecycle, LifecycleSettings, summarise
-from monitor.events import BUCKET_SECONDS, TOPICS, Alert, AlertStatus, Evidence, Severity
+from monitor.detect.state import (
+    Context,
+    Exhibit,
+    Lifecycle,
+    LifecycleSettings,
+    counted,
+    summarise,
+)
+from monitor.events import BUCKET_SECONDS, TOPICS, Alert, AlertStatus, Severity
 
 CONTEXT = Context(NOW, NOW, "memory-1")
 
@@ -22,9 +29,9 @@ class Documents:
         self.sources = sources
         self.asked: list[tuple[str, int, int, int]] = []
 
-    def __call__(self, key: str, since: int, until: int, limit: int) -> Sequence[Evidence]:
+    def __call__(self, key: str, since: int, until: int, limit: int) -> Exhibit:
         self.asked.append((key, since, until, limit))
-        return evidence(self.sources)[:limit]
+        return Exhibit(tuple(evidence(self.sources)[:limit]), {"a": 30, "b": 12})
 
 
 def life(
@@ -228,13 +235,14 @@ def test_what_an_ended_alert_saw_is_not_held_against_the_next() -> None:
     ("expected", "detector", "key"),
     [
         (
-            f"{TOPICS[5]}: 60% negative where 20% is usual (24 of 40 documents since it rose)",
+            f"{TOPICS[5]}: 60% negative where 20% is usual "
+            "(24 negative; 60 posts = 40 voices, 50% one text since it rose)",
             "share",
             f"topic:{TOPICS[5]}",
         ),
         (
-            "Whole stream: 0.6 documents an hour where 0.2 are usual "
-            "(40 since it rose, 24 negative)",
+            "Whole stream: 0.6 voices an hour where 0.2 are usual "
+            "(60 posts = 40 voices, 50% one text since it rose, 24 negative)",
             "volume",
             "all",
         ),
@@ -243,4 +251,9 @@ def test_what_an_ended_alert_saw_is_not_held_against_the_next() -> None:
 def test_a_summary_says_what_moved_from_what_to_what(
     expected: str, detector: str, key: str
 ) -> None:
-    assert expected == summarise(detector, reading(key))
+    assert expected == summarise(detector, reading(key), {"a": 30, "b": 12, "c": 18})
+
+
+def test_without_copies_there_is_nothing_to_say_of_posts() -> None:
+    assert "3 voices" == counted(3, {"a": 1, "b": 1, "c": 1})
+    assert "9 posts = 3 voices" == counted(3, {str(i): 1 for i in range(9)})

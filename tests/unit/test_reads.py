@@ -168,10 +168,10 @@ def test_mood_sums_buckets_to_the_resolution_asked(database: Database) -> None:
         Commit(
             buckets=[
                 Bucket("all", START - 300, 9, 9, 0, -9 * scale),
-                Bucket("all", START, 4, 3, 1, -2 * scale),
-                Bucket("all", START + 300, 6, 1, 2, scale),
-                Bucket("all", START + 3600, 2, 0, 1, scale),
-                Bucket("kind:news", START, 4, 0, 0, 0),
+                Bucket("all", START, 4, 3, 1, -2 * scale, posts=5),
+                Bucket("all", START + 300, 6, 1, 2, scale, posts=7),
+                Bucket("all", START + 3600, 2, 0, 1, scale, posts=2),
+                Bucket("kind:news", START, 4, 0, 0, 0, posts=4),
                 Bucket("kind:comment", START, 1, 0, 0, 0),
             ]
         )
@@ -188,6 +188,7 @@ def test_mood_sums_buckets_to_the_resolution_asked(database: Database) -> None:
             "negative": [4, 0, 0],
             "positive": [3, 1, 0],
             "neutral": [3, 1, 4],
+            "posts": [12, 2, 4],
             "negative_share": [0.4, 0.0, 0.0],
             "mean_score": [-0.1, 0.5, 0.0],
         }

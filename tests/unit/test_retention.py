@@ -14,6 +14,7 @@ from monitor.events import (
     DeadLetter,
     Document,
     Kind,
+    Mention,
     Origin,
     Reason,
     Scored,
@@ -46,7 +47,8 @@ def scored(name: str, published_at: datetime) -> Scored:
     document = Document(
         name, Kind.NEWS, "wire", published_at, "Title", "Text", None, None, None, (), origin, WALL
     )
-    return Scored(document, (0.0, 1.0, 0.0), 0, 1.0, "m1", WALL)
+    named = Mention("company:US:ABC", "Abc", "Abc", (0.0, 1.0, 0.0))
+    return Scored(document, (0.0, 1.0, 0.0), 0, 1.0, "m1", WALL, mentions=(named,))
 
 
 def letter(offset: int, at: datetime) -> DeadLetter:
@@ -81,7 +83,8 @@ def test_each_kind_of_row_ages_by_its_own_clock_and_keep(engine: Engine) -> None
 
     deleted = prune(engine, EVENT, WALL, KEEP)
 
-    expected = {"documents": 1, "buckets": 1, "alerts": 0, "dead_letters": 1, "notifications": 1}
+    expected = {"documents": 1, "mentions": 1, "buckets": 1, "alerts": 0}
+    expected |= {"dead_letters": 1, "notifications": 1}
     assert expected == deleted
     assert {"kept"} == store.known(["old", "kept"])
     assert [start - 3 * 86_400] == [bucket.start for bucket in store.load(0).buckets]
@@ -102,4 +105,4 @@ def test_a_large_deletion_goes_in_chunks(engine: Engine) -> None:
     with engine.connect() as connection:
         left = connection.scalar(select(func.count()).select_from(schema.dead_letters))
     assert 0 == left
-    assert 4 + 3 == len(commits)  # one look at each other table, three chunks of this one
+    assert 5 + 3 == len(commits)  # one look at each other table, three chunks of this one

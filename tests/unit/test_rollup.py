@@ -7,8 +7,15 @@ from harness.samples import MONDAY, scored
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.aggregate.rollup import bucket_start, deltas
-from monitor.events import SCORE_SCALE, TOPICS, Kind, Scored, Sums
+from monitor.aggregate import rollup
+from monitor.aggregate.rollup import Place, bucket_start
+from monitor.events import SCORE_SCALE, TOPICS, Kind, Mention, Scored, Sums, heard_of
+
+
+def deltas(batch: list[Scored]) -> dict[Place, Sums]:
+    """The sums where every document is a voice."""
+    heard = [heard_of(s) for s in batch]
+    return rollup.deltas(heard, heard)
 
 
 @pytest.mark.parametrize(
@@ -31,8 +38,23 @@ def test_sentiments_are_counted_and_scores_summed_as_integers() -> None:
         scored(2, sentiment=(0.1, 0.8, 0.1)),
         scored(3, sentiment=(0.0, 0.25, 0.75)),
     ]
-    expected = Sums(3, 1, 1, round((-0.75 + 0.0 + 0.75) * SCORE_SCALE))
+    expected = Sums(3, 1, 1, round((-0.75 + 0.0 + 0.75) * SCORE_SCALE), 3)
     assert expected == deltas(batch)["all", MONDAY]
+
+
+def test_a_document_counts_for_whom_it_names_with_what_it_says_of_them() -> None:
+    good = Mention("company:US:ABC", "Abc", "Abc", (0.1, 0.2, 0.7))
+    bad = Mention("name:northgate", "Northgate", "Northgate", (0.9, 0.1, 0.0))
+    found = deltas([scored(sentiment=(0.8, 0.15, 0.05))._replace(mentions=(good, bad))])
+    assert Sums(1, 0, 1, 6000, 1) == found["company:US:ABC", MONDAY]
+    assert Sums(1, 1, 0, -9000, 1) == found["name:northgate", MONDAY]
+    assert Sums(1, 1, 0, -7500, 1) == found["all", MONDAY]
+
+
+def test_a_copy_is_a_post_and_no_voice() -> None:
+    heard = [heard_of(scored(1)), heard_of(scored(2)._replace(copy_of="d1"))]
+    found = rollup.deltas(heard, (h for h in heard if not h.copy))
+    assert (1, 2) == (found["all", MONDAY].n, found["all", MONDAY].posts)
 
 
 def test_the_same_delta_is_not_shared_between_keys() -> None:

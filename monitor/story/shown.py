@@ -36,39 +36,45 @@ def story(title: str, text: str) -> str:
     return " ".join(words) or shown
 
 
-def stories(candidates: Iterable[tuple[str, str, str]], limit: int) -> list[str]:
-    """Ids of the first ``limit`` of (id, title, text) that each tell another story."""
+def stories(candidates: Iterable[tuple[str, str, str, str]], limit: int) -> list[str]:
+    """Ids of the first ``limit`` of (id, story, title, text) that each tell another story."""
     seen: set[str] = set()
     chosen: list[str] = []
     if limit > 0:
-        for identifier, title, text in candidates:
-            told = story(title, text)
-            if told not in seen:
-                seen.add(told)
+        for identifier, known, title, text in candidates:
+            told = {known, story(title, text)}
+            if not told & seen:
+                seen |= told
                 chosen.append(identifier)
                 if len(chosen) == limit:
                     break
     return chosen
 
 
-def evidence_of(scored: Scored) -> Evidence:
-    """What an alert shows of a document."""
+def evidence_of(scored: Scored, key: str = "") -> Evidence:
+    """What an alert shows of a document; its negativity is that towards ``key``, if it names it."""
     document = scored.document
+    towards = next((m.sentiment for m in scored.mentions if m.key == key), scored.sentiment)
     return Evidence(
         document_id=document.id,
         published_at=document.published_at,
         source=document.source,
         title=document.title,
         url=document.url,
-        negative=scored.sentiment[0],
+        negative=towards[0],
         topic=scored.topic_name,
         excerpt=excerpt(document.text),
+        story=scored.story or document.id,
     )
 
 
 def most_negative(evidence: Iterable[Evidence], limit: int) -> list[Evidence]:
     """The ``limit`` most negative of them, one for each story."""
-    best: dict[str, Evidence] = {}
+    chosen: list[Evidence] = []
+    seen: set[str] = set()
     for piece in sorted(evidence, key=lambda e: (-e.negative, e.document_id)):
-        best.setdefault(story(piece.title, piece.excerpt), piece)
-    return list(best.values())[:limit]
+        told = {piece.story or piece.document_id, story(piece.title, piece.excerpt)}
+        if not told & seen:
+            seen |= told
+            chosen.append(piece)
+    return chosen[:limit]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.events import Evidence
-from monitor.story import EXCERPT, excerpt, most_negative, stories, story
+from monitor.story.shown import EXCERPT, excerpt, most_negative, stories, story
 
 
 @given(st.text(max_size=2_000))
@@ -38,7 +39,12 @@ def test_without_a_title_the_beginning_of_the_text_tells() -> None:
 
 
 def test_stories_are_the_first_of_each() -> None:
-    told = [("a", "Orders fell", ""), ("b", "orders fell!", ""), ("c", "Rates rose", "")]
+    told = [
+        ("a", "s1", "Orders fell", ""),
+        ("b", "s2", "orders fell!", ""),
+        ("c", "s3", "Rates rose", ""),
+        ("d", "s3", "Rates were raised", ""),
+    ]
     assert ["a", "c"] == stories(told, 5)
     assert ["a"] == stories(told, 1)
     assert [] == stories(told, 0)
@@ -60,3 +66,11 @@ def test_the_most_negative_of_each_story_comes_first_and_no_story_twice() -> Non
         2,
     )
     assert ["b", "c"] == [e.document_id for e in found]
+
+
+def test_a_story_that_was_told_is_no_further_evidence_under_another_title() -> None:
+    told = [
+        replace(piece("a", "Orders fell", 0.9), story="s"),
+        replace(piece("b", "Fewer orders", 0.8), story="s"),
+    ]
+    assert ["a"] == [e.document_id for e in most_negative(told, 5)]

@@ -1,0 +1,112 @@
+"""Which documents are independent voices: copies add nothing, an author speaks once an hour.
+
+A document is a voice for a key unless it repeats an earlier document (`Heard.copy`), or its author
+has spoken for this key before it within the same hour of event time. "Before" is by event time, and
+by id where that is the same, never by arrival: in whatever order documents come, the counts end up
+alike. One that comes in before another takes its place, and the other is taken back.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Callable, Iterable, Sequence
+
+from monitor.aggregate.rollup import Place, add, bucket_start, deltas, views_of
+from monitor.events import Flip, Heard, Sums, View
+
+HOUR = 3600
+
+_Turn = tuple[float, str, View]  # event time, id, what was said for the key
+
+
+class Voices:
+    """What has been heard of late: as far back as a bucket can still be corrected."""
+
+    def __init__(self, is_late: Callable[[int], bool]) -> None:
+        """``is_late(start)``: whether the bucket that starts there takes no more corrections."""
+        self._is_late = is_late
+        self._heard: dict[str, Heard] = {}
+        self._by_bucket: dict[int, list[str]] = {}
+        # By hour, then by author and key: all that was said, in order, copies left out.
+        self._turns: dict[int, dict[tuple[str, str], list[_Turn]]] = {}
+
+    def restore(self, recent: Iterable[Heard]) -> None:
+        """Forget everything and go on from what the store has counted."""
+        self._heard.clear()
+        self._by_bucket.clear()
+        self._turns.clear()
+        for heard in recent:
+            self._remember(heard)
+            if heard.author is not None and not heard.copy:
+                for view in views_of(heard):
+                    insort(self._turns_of(heard, view.key), (heard.at, heard.id, view))
+
+    def count(self, batch: Sequence[Heard], flips: Iterable[Flip] = ()) -> dict[Place, Sums]:
+        """What these documents change, by (key, bucket start). None of them may be late.
+
+        ``flips``: documents of earlier batches that are copies now.
+        """
+        sums = deltas(batch, (h for h in batch if h.author is None and not h.copy))
+        for flip in flips:
+            self._silence(flip.id, sums)
+        for heard in batch:
+            self._remember(heard)
+            if heard.author is not None and not heard.copy:
+                self._speak(heard, sums)
+        return sums
+
+    def prune(self, horizon: int) -> None:
+        """Forget what no bucket from ``horizon`` (seconds since the epoch) on can depend on."""
+        for start in [s for s in self._by_bucket if s < horizon]:
+            for identifier in self._by_bucket.pop(start):
+                self._heard.pop(identifier, None)
+        for hour in [h for h in self._turns if h + HOUR <= horizon]:
+            del self._turns[hour]
+
+    @property
+    def remembered(self) -> int:
+        """Documents held in memory."""
+        return len(self._heard)
+
+    def _remember(self, heard: Heard) -> None:
+        self._heard[heard.id] = heard
+        self._by_bucket.setdefault(bucket_start(heard.at), []).append(heard.id)
+
+    def _turns_of(self, heard: Heard, key: str) -> list[_Turn]:
+        hour = self._turns.setdefault(hour_of(heard.at), {})
+        return hour.setdefault((heard.author or "", key), [])
+
+    def _speak(self, heard: Heard, sums: dict[Place, Sums]) -> None:
+        for view in views_of(heard):
+            turns = self._turns_of(heard, view.key)
+            first = turns[0] if turns else None
+            insort(turns, (heard.at, heard.id, view))
+            self._replace(first, turns[0], sums)
+
+    def _silence(self, identifier: str, sums: dict[Place, Sums]) -> None:
+        heard = self._heard.get(identifier)
+        if heard is None or heard.copy:
+            return
+        self._heard[identifier] = heard._replace(copy=True)
+        for view in views_of(heard):
+            said = (heard.at, heard.id, view)
+            if heard.author is None:
+                self._replace(said, None, sums)
+                continue
+            turns = self._turns_of(heard, view.key)
+            first = turns[0] if turns else None
+            if said in turns:
+                turns.remove(said)
+            self._replace(first, turns[0] if turns else None, sums)
+
+    def _replace(self, old: _Turn | None, new: _Turn | None, sums: dict[Place, Sums]) -> None:
+        if old == new:
+            return
+        for turn, sign in ((old, -1), (new, 1)):
+            if turn is not None and not self._is_late(start := bucket_start(turn[0])):
+                add(sums, turn[2], start, sign)
+
+
+def hour_of(event_time: float) -> int:
+    """Start of the hour of an event time; both in seconds since the epoch."""
+    return int(event_time // HOUR) * HOUR
