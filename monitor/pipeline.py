@@ -35,7 +35,7 @@ from monitor.score.base import Scorer
 from monitor.source.base import Batch, Source
 from monitor.source.pace import Pace
 from monitor.store.base import Commit, Move, Position, Store
-from monitor.story import evidence_of, most_negative
+from monitor.story.shown import evidence_of, most_negative
 
 log = logging.getLogger(__name__)
 

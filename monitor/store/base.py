@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from monitor.events import Alert, Bucket, DeadLetter, Evidence, Gap, Partition, Scored
+from monitor.story.base import ToldRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,10 @@ class Commit:
     alerts: Sequence[Alert] = ()
     outgoing: Sequence[Outgoing] = ()
     gaps: Sequence[Gap] = ()
+    told: Sequence[ToldRow] = ()
+    """Wordings of stories, new or changed: they replace the row of the same number …"""
+    forget_stories_before: datetime | None = None
+    """… after those have been deleted whose last document was published before this."""
     now: datetime | None = None
     """Wall time written beside the rows."""
 
@@ -82,6 +87,8 @@ class Snapshot:
     key_states: Sequence[KeyState] = ()
     alerts: Sequence[Alert] = ()
     """Those pending or firing."""
+    told: Sequence[ToldRow] = ()
+    """All wordings of stories, by number."""
 
 
 class Store(Protocol):

@@ -34,7 +34,8 @@ from monitor.store.base import (
     Position,
     Snapshot,
 )
-from monitor.story import evidence_of, stories
+from monitor.story.base import ToldRow
+from monitor.story.shown import evidence_of, stories
 
 Operation = Literal["load", "known", "evidence", "apply", "rows", "groups", "due", "save"]
 
@@ -51,6 +52,7 @@ class MemoryDatabase:
         self.key_states: dict[tuple[str, str], KeyState] = {}
         self.alerts: dict[str, Alert] = {}
         self.gaps: dict[tuple[Partition, int], Gap] = {}
+        self.told: dict[int, ToldRow] = {}
         self.outbox: dict[int, OutboxRow] = {}
         self.groups: dict[tuple[str, str], GroupState] = {}
         self.notifications: dict[str, Notification] = {}
@@ -116,6 +118,7 @@ class MemoryStore:
                     (a for a in db.alerts.values() if a.status is not AlertStatus.RESOLVED),
                     key=lambda alert: (alert.started_at, alert.id),
                 ),
+                told=[row for _, row in sorted(db.told.items())],
             )
 
     def known(self, ids: Collection[str]) -> set[str]:
@@ -169,6 +172,10 @@ class MemoryStore:
             db.buckets.update(((bucket.key, bucket.start), bucket) for bucket in commit.buckets)
             db.key_states.update(((s.detector, s.key), s) for s in commit.key_states)
             db.alerts.update((alert.id, alert) for alert in commit.alerts)
+            if commit.forget_stories_before is not None:
+                before = rows.milliseconds(commit.forget_stories_before)
+                db.told = {n: row for n, row in db.told.items() if row.last_ms >= before}
+            db.told.update((row.number, row) for row in commit.told)
             for outgoing in commit.outgoing:
                 db.append(outgoing.destination, outgoing.payload, now)
 

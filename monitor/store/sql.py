@@ -14,7 +14,8 @@ from monitor.store.base import Commit, Move, Snapshot
 from monitor.store.engine import writing
 from monitor.store.faults import connected, place
 from monitor.store.statements import Bulk, Dialect
-from monitor.story import HEAD, excerpt, stories
+from monitor.store.told import ToldTable
+from monitor.story.shown import HEAD, excerpt, stories
 
 _CLOSED_UNTIL = "closed_until"
 _EPOCH = "epoch"
@@ -62,6 +63,7 @@ class SqlStore:
         self._put_dead_letter = dialect.insert_or_ignore(schema.dead_letters)
         self._put_gap = dialect.insert_or_ignore(schema.gaps)
         self._put_buckets = Bulk(dialect.upsert(schema.buckets), schema.buckets, engine)
+        self._told = ToldTable(engine)
         self._put_key_state = dialect.upsert(schema.key_states)
         self._put_alert = dialect.upsert(schema.alerts)
         self._put_outgoing = schema.outbox.insert().inline()
@@ -142,6 +144,7 @@ class SqlStore:
                 )
             self._put_documents.execute(connection, rows.document_rows(commit.documents))
             self._put_buckets.execute(connection, rows.bucket_rows(commit.buckets))
+            self._told.write(connection, commit.told, commit.forget_stories_before)
             work: tuple[tuple[Insert, list[rows.Values]], ...] = (
                 (self._put_dead_letter, [rows.dead_letter_values(d) for d in commit.dead_letters]),
                 (self._put_key_state, [rows.key_state_values(s) for s in commit.key_states]),
@@ -231,4 +234,5 @@ class SqlStore:
             buckets=[rows.bucket_of(row) for row in connection.execute(recent)],
             key_states=[rows.key_state_of(row) for row in connection.execute(states)],
             alerts=[rows.alert_of(row) for row in connection.execute(live)],
+            told=self._told.read(connection),
         )

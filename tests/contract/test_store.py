@@ -37,6 +37,7 @@ from monitor.store.base import (
     Snapshot,
     Store,
 )
+from monitor.story.base import ToldRow
 
 T0 = datetime(2023, 3, 9, 12, 0, tzinfo=UTC)
 NEWS_0 = Partition("news", 0)
@@ -117,6 +118,22 @@ def move(partition: Partition, expected: int | None, to: int, minutes: int = 0) 
     return Move(partition, expected, Position(to, T0 + timedelta(minutes=minutes)))
 
 
+def wording(number: int, last_ms: int, **other: object) -> ToldRow:
+    row = ToldRow(
+        number=number,
+        words=b"\x00\xff\x80",
+        first_id=f"d{number}",
+        first_ms=last_ms - 60_000,
+        last_ms=last_ms,
+        origin_id=None,
+        origin_ms=None,
+        story=number,
+        story_id=f"d{number}",
+        story_ms=last_ms - 60_000,
+    )
+    return row._replace(**other)
+
+
 def full(expected: int | None = None, to: int = 3) -> Commit:
     """A commit with something of everything."""
     return Commit(
@@ -129,12 +146,13 @@ def full(expected: int | None = None, to: int = 3) -> Commit:
         alerts=[alert("a1", AlertStatus.FIRING)],
         outgoing=[Outgoing(RECEIVERS, b"{}"), Outgoing("scored", b"{}\n{}\n")],
         gaps=[Gap(NEWS_1, 5, 9)],
+        told=[wording(3, 1_000), wording(4, 2_000, story=3, origin_id="d0", origin_ms=1)],
         now=T0,
     )
 
 
 def test_a_new_database_is_empty(backend: Backend) -> None:
-    assert Snapshot(buckets=[], key_states=[], alerts=[]) == backend.store().load(DAY)
+    assert Snapshot(buckets=[], key_states=[], alerts=[], told=[]) == backend.store().load(DAY)
 
 
 def test_what_was_applied_is_found_by_the_next_daemon(backend: Backend) -> None:
@@ -150,6 +168,7 @@ def test_what_was_applied_is_found_by_the_next_daemon(backend: Backend) -> None:
     assert expected.buckets == found.buckets
     assert expected.key_states == found.key_states
     assert expected.alerts == found.alerts
+    assert expected.told == found.told
     sent = [(row.destination, row.payload, row.created_at) for row in backend.outbox().rows(10)]
     assert [(o.destination, o.payload, T0) for o in expected.outgoing] == sent
 
@@ -195,6 +214,29 @@ def test_later_values_replace_buckets_key_states_alerts_and_the_closed_time(
         found.key_states,
         found.alerts,
     )
+
+
+def test_a_wording_is_replaced_by_its_number(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    store.apply(full())
+    later = wording(4, 5_000, story=4, words=b"")
+    store.apply(Commit(told=[later, wording(2, 3_000)]))
+
+    assert [wording(2, 3_000), wording(3, 1_000), later] == store.load(DAY).told
+
+
+def test_wordings_older_than_what_is_to_be_forgotten_are_gone_but_for_those_just_told(
+    backend: Backend,
+) -> None:
+    store = backend.store()
+    store.load(DAY)
+    at = int(T0.timestamp()) * 1_000
+    store.apply(Commit(told=[wording(1, at - 1), wording(2, at), wording(3, at + 1)]))
+    late = wording(4, at - 5)
+    store.apply(Commit(told=[late], forget_stories_before=T0))
+
+    assert [wording(2, at), wording(3, at + 1), late] == store.load(DAY).told
 
 
 def test_an_empty_commit_changes_nothing(backend: Backend) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.events import Evidence
-from monitor.story import EXCERPT, excerpt, most_negative, stories, story
+from monitor.story.shown import EXCERPT, excerpt, most_negative, stories, story
 
 
 @given(st.text(max_size=2_000))
