@@ -87,8 +87,7 @@ def _selected(order: Keys, grams: Rows, window: int) -> Keys:
 
 
 class Index:
-    """Buckets of rows by key. A row that is gone is not taken out: newer ones take its place, and
-    until then it is a candidate that its likeness refuses."""
+    """Buckets of rows by key, each a ring of `DEPTH` places."""
 
     def __init__(self, rows: int) -> None:
         """For up to ``rows`` rows, at most `MOST`; takes 128 bytes for each, once they are used."""
@@ -114,13 +113,21 @@ class Index:
         self._places[bucket[last], turn[last]] = entry[last]
         self._turn[bucket[begins]] = (self._turn[bucket[begins]] + sizes) % DEPTH
 
+    def remove(self, keys: Keys, rows: Rows) -> None:
+        """Take out rows [n] that were entered under these keys [n, KEYS]."""
+        owner, place = np.nonzero(keys)
+        bucket, tag = self._split(keys[owner, place])
+        entry = (rows[owner] + 1).astype(np.uint32) << np.uint32(_TAG_BITS) | tag
+        held, turn = np.nonzero(self._places[bucket] == entry[:, None])
+        self._places[bucket[held], turn] = 0
+
     def near(self, keys: Keys) -> tuple[Rows, Rows]:
         """Candidates for n rows of keys: the row of keys and the row entered, each pair once."""
         owner, place = np.nonzero(keys)
         bucket, tag = self._split(keys[owner, place])
         held = self._places[bucket]  # [keys, DEPTH]
         hit, turn = np.nonzero((held & np.uint32((1 << _TAG_BITS) - 1)) == tag[:, None])
-        row = (held[hit, turn] >> np.uint32(_TAG_BITS)).astype(np.int64) - 1
+        row = (held[hit, turn] >> np.uint32(_TAG_BITS)).astype(np.int64) - 1  # -1: a free place
         some = row >= 0
         pair = np.unique(owner[hit[some]].astype(np.int64) << 32 | row[some])
         return pair >> 32, pair & 0xFFFFFFFF

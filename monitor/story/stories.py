@@ -290,7 +290,7 @@ class Stories:
         apart = np.maximum(self._first[left], self._first[right]) - np.minimum(
             self._last[left], self._last[right]
         )
-        keep = (left != right) & self._live[right] & (apart <= self._window)
+        keep = (left != right) & (apart <= self._window)
         left, right = left[keep], right[keep]
         pairs = np.unique(np.minimum(left, right) << 32 | np.maximum(left, right))
         left, right = pairs >> 32, pairs & 0xFFFFFFFF
@@ -415,6 +415,8 @@ class Stories:
         self._forgotten = True
         old = np.flatnonzero(self._live[: self._used] & (self._last[: self._used] < horizon))
         self._live[old] = False
+        gone = Prints(self._words[old], self._sizes[old])
+        self._index.remove(keys_of(gone), old)
         for row, form in zip(old.tolist(), self._forms[old].tolist(), strict=True):
             if self._rows.get(form) == row:
                 del self._rows[form]
