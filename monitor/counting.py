@@ -9,8 +9,9 @@ from datetime import datetime
 from monitor.aggregate.rollup import bucket_start, deltas
 from monitor.aggregate.voices import HOUR, Voices
 from monitor.aggregate.window import Closed, Window
-from monitor.events import Bucket, Flip, Scored, heard_of
+from monitor.events import Bucket, Scored, heard_of
 from monitor.store.base import Snapshot
+from monitor.story.base import Flip
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,6 @@ __all__ = [
     "DeadLetter",
     "Document",
     "Evidence",
-    "Flip",
     "Gap",
     "Heard",
     "Kind",
@@ -240,14 +239,6 @@ class Heard(NamedTuple):
     """It repeats an earlier document."""
     views: tuple[View, ...]
     """Of the keys that it names; what it says as a whole is not among them."""
-
-
-class Flip(NamedTuple):
-    """A document that was told as its own has turned out to repeat one that arrived after it."""
-
-    id: str
-    story: str
-    copy_of: str | None
 
 
 def most_probable(sentiment: tuple[float, float, float]) -> int:

@@ -206,3 +206,19 @@ notifications = Table(
     Column("last_error", Text),
     Index("notifications_due", "status", "next_attempt_ms"),
 )
+
+stories = Table(
+    "stories",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_id", Text, nullable=False),
+    Column("first_ms", BigInteger, nullable=False),
+    Column("last_ms", BigInteger, nullable=False),
+    Column("origin_id", Text),
+    Column("origin_ms", BigInteger),
+    Column("story", BigInteger, nullable=False),  # the same number in all rows of one story
+    Column("story_id", Text, nullable=False),
+    Column("story_ms", BigInteger, nullable=False),
+    Column("words", LargeBinary, nullable=False),
+    Index("stories_by_last", "last_ms"),
+)
