@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from models.text import normalise
 from monitor.events import Document, Mention, Scored
 from monitor.score.base import Verdicts
-from monitor.store.base import Snapshot
+from monitor.store.base import NO_CHANGES, Snapshot
 from monitor.story.base import Changes, Told, ToldRow
 
 
@@ -60,7 +60,7 @@ class Annotator:
         self, scored: Sequence[Scored], verdicts: Verdicts, rows: Sequence[int]
     ) -> Annotated:
         """``rows``: the place of each scored document in ``verdicts``."""
-        found, changes = list(scored), Changes([], [])
+        found, changes = list(scored), NO_CHANGES
         if not found:
             return Annotated(found, changes)
         documents = [s.document for s in found]
@@ -83,5 +83,5 @@ class Annotator:
             self._stories.restore(snapshot.told)
 
     def drain(self) -> tuple[list[ToldRow], datetime | None]:
-        """What of the stories has changed since the last drain, and before when they are forgotten."""
+        """What of the stories has changed, and before when they are forgotten."""
         return self._stories.drain() if self._stories is not None else ([], None)

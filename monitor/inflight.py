@@ -14,6 +14,7 @@ from datetime import datetime
 from monitor.events import Alert, DeadLetter, Document, Origin, Partition, Reason, Scored
 from monitor.score.base import Scorer, Ticket
 from monitor.source.base import Batch
+from monitor.store.base import NO_CHANGES
 from monitor.story.base import Changes
 
 
@@ -38,7 +39,7 @@ class Flight:
     ticket: Ticket | None = None
     submitted_at: float = 0.0
     scored: list[Scored] = field(default_factory=list)
-    changes: Changes = Changes([], [])
+    changes: Changes = NO_CHANGES
     """What documents of earlier batches have turned out to be."""
     alerts: list[Alert] = field(default_factory=list)
     _values: dict[Origin, bytes | None] = field(default_factory=dict)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from monitor.events import (
     Alert,
@@ -19,6 +19,10 @@ from monitor.events import (
     Scored,
 )
 from monitor.story.base import Changes, ToldRow
+
+
+NO_CHANGES: Final = Changes([], [])
+"""No document has turned out to be anything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ class Commit:
     closed_until: int | None = None
     """Buckets that start before this (seconds since the epoch) are closed; None: as before."""
     documents: Sequence[Scored] = ()
-    changes: Changes = Changes([], [])
+    changes: Changes = NO_CHANGES
     """What stored documents have turned out to be."""
     dead_letters: Sequence[DeadLetter] = ()
     buckets: Sequence[Bucket] = ()

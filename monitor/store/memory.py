@@ -207,7 +207,10 @@ class MemoryStore:
                         story=flip.told.story, copy_of=flip.told.copy_of
                     )
             for rename in commit.changes.renamed:
-                for known in [s for s in db.documents.values() if s.story == rename.old]:
+                told = [
+                    s for s in db.documents.values() if (s.story or s.document.id) == rename.old
+                ]
+                for known in told:
                     db.documents[known.document.id] = known._replace(story=rename.new)
             db.key_states.update(((s.detector, s.key), s) for s in commit.key_states)
             db.alerts.update((alert.id, alert) for alert in commit.alerts)

@@ -546,12 +546,8 @@ def test_a_stored_document_may_turn_out_to_be_a_copy(backend: Backend) -> None:
     store = backend.store()
     store.load(DAY)
     store.apply(Commit(documents=[scored(2), scored(3)]))
-    store.apply(
-        Commit(
-            documents=[scored(1)],
-            changes=Changes([Flip("d2", Told("d1", "d1")), Flip("no", Told("x", "x"))], []),
-        )
-    )
+    flips = [Flip("d2", Told("d1", "d1")), Flip("no", Told("x", "x"))]
+    store.apply(Commit(documents=[scored(1)], changes=Changes(flips, [])))
 
     assert {"d1": 2, "d3": 1} == store.stories("all", T0, T0 + timedelta(hours=1))
     assert [False, True, False] == [h.copy for h in store.load(DAY).recent]

@@ -91,9 +91,8 @@ def test_a_document_that_turns_out_to_be_a_copy_is_taken_back() -> None:
     assert (1, 0) == counts(both, start=MONDAY + 300)
     assert (1, 0) == counts(both, "name:x", MONDAY + 300)
     assert (1, 1) == counts(both)
-    assert {} == total(
-        of.count([], [Flip("d2", Told("d1", "d1")), Flip("unknown", Told("d1", "d1"))])
-    )
+    again = [Flip(identifier, Told("d1", "d1")) for identifier in ("d2", "unknown")]
+    assert {} == total(of.count([], again))
 
 
 def test_when_an_authors_first_word_was_a_copy_the_next_one_counts() -> None:
