@@ -37,6 +37,7 @@ from monitor.alert.guard import Guard
 from monitor.alert.signing import Signer
 from monitor.alert.webhook import Limits as WebhookLimits
 from monitor.alert.webhook import WebhookNotifier
+from monitor.annotate import Annotator
 from monitor.clock import Clock, ScaledClock, SystemClock
 from monitor.delivery import DeliveryLoop
 from monitor.detect.share import ShareDetector, ShareSettings
@@ -66,6 +67,7 @@ from monitor.store.migrations import migrate
 from monitor.store.outbox import SqlOutbox
 from monitor.store.retention import Keep, prune
 from monitor.store.sql import SqlStore
+from monitor.story.stories import Stories, StoriesSettings
 
 log = logging.getLogger(__name__)
 
@@ -424,10 +426,17 @@ def _pipeline(
         accept_after=int(d.accept_after),
     )
 
+    stories = Stories(
+        StoriesSettings(
+            window=timedelta(hours=settings.stories.window_hours),
+            capacity=settings.stories.capacity,
+        )
+    )
     return Pipeline(
         source=source,
         decode=decoder.decode_batch,
         scorer=scorer,
+        annotate=Annotator(stories),
         watermarks=Watermarks(settings.aggregate.out_of_orderness, settings.aggregate.idle_after),
         window=Window(settings.aggregate.allowed_lateness),
         watch=lambda evidence: Watch(detectors, evidence, lifecycle),

@@ -143,6 +143,15 @@ class Aggregate(_Section):
     allowed_lateness: Annotated[int, Field(ge=0)] = 600
 
 
+class Stories(_Section):
+    """Which documents are copies of one another."""
+
+    window_hours: Annotated[float, Field(gt=0, le=24 * 30)] = 72.0
+    """Documents further apart in event time are never copies of one another."""
+    capacity: Annotated[int, Field(ge=1_024, le=4_000_000)] = 262_144
+    """Wordings remembered, about 0.6 KB each; with more in the window the oldest go early."""
+
+
 class Detect(_Section):
     """When an alert fires."""
 
@@ -264,6 +273,7 @@ class Settings(_Section):
     intake: Intake = Intake()
     model: Model = Model()
     aggregate: Aggregate = Aggregate()
+    stories: Stories = Stories()
     detect: Detect = Detect()
     store: StoreSection = StoreSection()
     delivery: Delivery = Delivery()
