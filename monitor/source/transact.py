@@ -16,8 +16,8 @@ from confluent_kafka import (
     KafkaException,
     Producer,
     TopicPartition,
+    admin,
 )
-from confluent_kafka import admin
 
 from monitor.errors import SourceError
 from monitor.events import Partition
