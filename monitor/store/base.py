@@ -20,7 +20,6 @@ from monitor.events import (
 )
 from monitor.story.base import Changes, ToldRow
 
-
 NO_CHANGES: Final = Changes([], [])
 """No document has turned out to be anything else."""
 

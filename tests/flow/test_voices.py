@@ -11,38 +11,14 @@ import pytest
 from harness.flow import START, Flow, Message, judge, make_flow
 
 from monitor.annotate import Annotator
+from monitor.errors import FencedError
 from monitor.events import Alert, AlertStatus, Mention, Scored
 from monitor.score.base import Verdicts
 from monitor.score.memory import MemoryScorer
-from monitor.store.base import StoreError
 from monitor.story.stories import Stories
 
-WORDS = [
-    "harbour",
-    "crane",
-    "ledger",
-    "copper",
-    "orchard",
-    "satellite",
-    "bakery",
-    "tunnel",
-    "violin",
-    "glacier",
-    "pepper",
-    "canvas",
-    "lantern",
-    "meadow",
-    "turbine",
-    "saddle",
-    "ferry",
-    "walnut",
-    "compass",
-    "quarry",
-    "marble",
-    "button",
-    "ribbon",
-    "kettle",
-]
+WORDS = """harbour crane ledger copper orchard satellite bakery tunnel violin glacier pepper canvas
+lantern meadow turbine saddle ferry walnut compass quarry marble button ribbon kettle""".split()  # noqa: SIM905
 
 
 def own_words(number: int, sign: str = "0") -> str:
@@ -138,6 +114,12 @@ def buckets(flow: Flow) -> dict[tuple[str, int], tuple[int, ...]]:
     }
 
 
+def stories(flow: Flow) -> dict[str, tuple[str, bool]]:
+    """The story of each document, and whether it is a copy."""
+    stored = flow.database.documents.values()
+    return {s.document.id: (s.story, s.copy_of is not None) for s in stored}
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_any_order_within_the_lateness_and_restarts_count_the_same(seed: int) -> None:
     rng = random.Random(seed)
@@ -165,17 +147,13 @@ def test_any_order_within_the_lateness_and_restarts_count_the_same(seed: int) ->
     shuffled.drain()
 
     assert buckets(straight) == buckets(shuffled)
-    copies = {d.document.id: (d.story, d.copy_of) for d in straight.database.documents.values()}
-    assert copies == {
-        d.document.id: (d.story, d.copy_of) for d in shuffled.database.documents.values()
-    }
+    assert stories(straight) == stories(shuffled)
 
 
-def test_a_refused_transaction_tells_nothing_twice() -> None:
+def test_what_a_fence_throws_away_is_told_anew_and_once() -> None:
     flow = telling(poll_records=5)
     flow.put([post(f"c{i}", i, own_words(i % 3)) for i in range(20)])
-    flow.database.fail("apply", None, StoreError("busy", retryable=True), None)
-    flow.database.fail("load", StoreError("busy", retryable=True))
+    flow.database.fail("apply", None, FencedError("another was here"), None)
     flow.drain()
     assert (20, 3, 0) == sums(flow)
 
@@ -199,6 +177,10 @@ def test_history_fills_the_past_and_pages_nobody() -> None:
 
 def spike(copied: bool) -> list[Alert]:
     """The alerts of ten calm days and two hours of bad news, in one text or in many."""
+
+    def text(number: int) -> str:
+        return own_words(7777 if copied else 5000 + number, "-")
+
     flow = telling()
     rng = random.Random(5)
     calm = [
@@ -228,3 +210,11 @@ def test_many_voices_are_and_the_alert_says_how_many() -> None:
     assert share
     assert all(a.posts >= a.documents >= 10 and a.stories >= 10 for a in share)
     assert all(a.largest_story <= 2 for a in share)
+
+
+def test_what_has_no_date_is_shown_and_counted_nowhere() -> None:
+    flow = telling()
+    flow.put([post("a", 0, own_words(1)), post("b", 1, own_words(2), undated=True)])
+    flow.drain()
+    assert (1, 1, 0) == sums(flow)
+    assert {"a", "b"} == set(flow.database.documents)
