@@ -74,6 +74,18 @@ _CN_EVERYDAY: Final = frozenset(
 """Short names that are everyday words of Chinese as well."""
 
 
+_FUNCTION_WORDS: Final = frozenset(
+    "about after again all also always and any are back because been before being best better both but "
+    "can could does done down each else even ever every few first for from full get give good had has "
+    "have her here hers high his how into its just keep key last later least less let life like list "
+    "live long look main make many may me more most much must my near need never new next not now off "
+    "old once one only open other our out over own plus put right same see she should show since so "
+    "some soon still such sure take than that the their them then there these they this those three "
+    "through time to today together too top two under until up upon us use very view was way we well "
+    "were what when where which while who why will with within without word work would yes yet you your "
+    "zero home city town park world here great real big china america american national global general first".split()
+)
+"""Never a company's name by themselves."""
 _MONEY: Final = frozenset(
     "USD EUR GBP JPY CNY CHF CAD AUD NZD HKD BTC ETH XRP DOGE SOL ADA BNB LTC USDT USDC SHIB DOT AVAX "
     "DXY SPX NDX DJIA VIX RUT COMP TNX OIL GOLD WTI ES NQ YM CL GC US UK EU".split()
@@ -200,6 +212,8 @@ def _marked(row: Row, shared: Counter[str], everyday: frozenset[str]) -> tuple[s
     for name in _names(row.legal):
         words = folded(name).split()
         if shared[name.lower()] > 1 or not words or len("".join(words)) < 3:
+            continue
+        if "".join(words).isdigit() or (len(words) == 1 and words[0] in _FUNCTION_WORDS):
             continue
         plain = all(word in everyday or len(word) < 3 for word in words)
         short = len(words) <= 2 and name != row.legal

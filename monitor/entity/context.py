@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from models.text import CASHTAG
+
 REACH: Final = 56
 """Characters on each side that are read as the neighbourhood."""
 
@@ -34,6 +36,12 @@ TRADING: Final = frozenset(
     "dd ceo squeeze tank tanking tanked dump pump green red".split()
 )
 """Words near a bare ticker or a name in lower case."""
+SECURITY: Final = frozenset(
+    "stock stocks share shares calls puts shorts bullish bearish yolo tendies bags squeeze ticker eps "
+    "premarket bagholder bagholders holders itm otm fds leaps short shorting shorted dip mooning moon "
+    "pump dump earnings rallies bulls bears".split()
+)
+"""Words near a bare symbol."""
 VERBS: Final = frozenset(
     "says said reports reported posts posted sues sued unveils unveiled launches launched announces "
     "announced plans planned cuts cut lays raises raised beats beat misses missed agrees agreed buys "
@@ -106,7 +114,7 @@ PRODUCTS: Final = frozenset(
 NOT_LOWER: Final = frozenset(
     "hertz peloton chipotle crocs uber swatch jeep heinz lazard hershey hershey's nordstrom "
     "greensill sears avis exxon santander intesa mercedes continental bumble chewy workday shein "
-    "roche adecco engie accor reckitt entain experian serco centrica drax airtel paytm".split()
+    "indigo roche adecco engie accor reckitt entain experian serco centrica drax airtel paytm".split()
 )
 """Names of companies that are too often something else when written in lower case."""
 _NO_PART: Final = (
@@ -153,8 +161,11 @@ class Context:
         head = self.text[: self.start].rstrip()
         return not head or head[-1] in _ENDS
 
-    def written_out(self) -> bool:
-        """Whether the words around are written as in a sentence, so that capitals say something."""
+    def written_out(self, share: int = 3) -> bool:
+        """Whether the words around are written as in a sentence, so that capitals say something.
+
+        In a title every long word has its capital; names do in a sentence as well.
+        """
         small = large = 0
         for word in (*self.before, *self.after):
             if len(word) > 3 and word.lower() not in _STOP:
@@ -162,7 +173,7 @@ class Context:
                     small += 1
                 else:
                     large += 1
-        return small >= 2 and small * 3 >= large
+        return small >= 2 and small * share >= large
 
     def shouted(self) -> bool:
         """Whether the words around are in capitals, so that capitals say nothing."""
@@ -198,6 +209,17 @@ class Context:
         low = last.lower()
         return low not in _NO_PART and not last.isupper() and self.written_out()
 
+    def goes_on(self) -> bool:
+        """Whether a capitalised word behind it makes a longer name of it: Chase Doak."""
+        if not self.after or self.text[self.end : self.end + 1] != " ":
+            return False
+        word = self.after[0]
+        if not word[0].isupper() or not self.text[self.end + 1].isupper():
+            return False
+        low = word.lower()
+        known = low in PRODUCTS or low in VERBS or low in MARKET or low in _STOP
+        return not known and word[1:].islower() and self.written_out()
+
     def points(self, unless: frozenset[str]) -> int:
         """Evidence for the company; negative where something else is meant."""
         before = [word.lower() for word in self.before]
@@ -206,7 +228,7 @@ class Context:
         total = 0
         if unless and not unless.isdisjoint(near):
             total -= 4
-        if self.is_part():
+        if self.is_part() or self.goes_on():
             total -= 3
         if self.is_someone():
             total -= 5
@@ -240,10 +262,11 @@ class Context:
         return total
 
     def trades(self) -> bool:
-        """Whether the neighbourhood speaks of trading."""
-        if "$" in self.text[max(0, self.start - REACH) : self.end + REACH]:
+        """Whether the neighbourhood speaks of a security, or names another by its symbol."""
+        around = self.text[max(0, self.start - REACH) : self.end + REACH]
+        if "$" in around and CASHTAG.search(around):
             return True
-        return any(word.lower() in TRADING for word in (*self.before[-5:], *self.after[:5]))
+        return any(word.lower() in SECURITY for word in (*self.before[-5:], *self.after[:5]))
 
 
 def well_cased(written: str, surface: str) -> bool:

@@ -45,9 +45,8 @@ IDEOGRAM: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _ASCII: Final = {code: " " for code in range(128) if not chr(code).isalnum()}
 CUES: Final = frozenset(
     "bank bancorp bankshares bancshares group holdings inc corp corporation ltd limited llc plc "
-    "capital partners technologies pharmaceuticals therapeutics airlines airways motors insurance "
-    "securities ventures industries brands labs systems financial software petroleum logistics "
-    "shipping biotech semiconductor robotics foods steel telecom".split()
+    "partners technologies pharmaceuticals therapeutics airlines airways motors insurance "
+    "securities ventures petroleum logistics shipping biotech robotics".split()
 )
 """Last words of the names of companies."""
 

@@ -29,7 +29,7 @@ from monitor.entity.names import COMPANY, company_key, name_key, normalised
 
 SPAN_FLOOR: Final = 0.5
 """Score below which a span of the model says nothing."""
-NEEDED: Final = {COMMON: 3, WEAK: 5}
+NEEDED: Final = {COMMON: 3, WEAK: 6}
 """Points of evidence that an everyday word needs."""
 CONFIDENCE: Final = {
     SURE: 0.97, CASED: 0.9, COMMON: 0.85, WEAK: 0.7, PRODUCT: 0.6, ORGANISATION: 0.9, TICKER: 0.9,
@@ -61,6 +61,17 @@ _UNLISTED: Final = re.compile(r"\$[A-Z]{2,5}")
 _CODE: Final = re.compile(r"(?<!\d)([036849]\d{5})(?!\d)")
 _SHORT_FORM: Final = re.compile(r"\s?\(\"?([A-Z][A-Za-z&]{1,7})\"?\)")
 _NAME_BEFORE: Final = re.compile(r"(?:(?:[A-Z][\w'.&-]*|of|and|&|de|the)\s+){0,5}$")
+_BASED: Final = re.compile("-(?:based|owned|backed|listed|led|run|born)$")
+_NO_COMPANY: Final = frozenset(
+    "working research contact parliamentary advisory action task support focus user study control "
+    "pressure age ethnic peer interest lobby militant terror terrorist mercenary rebel campaign "
+    "rights minority community trade national food blood left right sand general".split()
+)
+"""Before Group, Bank or Insurance: the name of no company."""
+_DEFINED: Final = re.compile(
+    r"((?:[A-Z][\w'-]*\s+|of\s+|and\s+|for\s+|the\s+|&\s+){2,8})\(([A-Z]{2,6})\)"
+)
+"""A name and its short form: Enforcement Conduct Board (ECB)."""
 _BANK_OF: Final = re.compile(r"Bank of (?:the )?[A-Z]\w+(?: [A-Z]\w+){0,2}")
 _MORE: Final = re.compile(
     r",?\s+(?:Inc|Corp|Corporation|Ltd|Limited|LLC|plc|PLC|Group|Holdings|Company|Co|AG|SA|NV)\b\.?"
@@ -160,6 +171,7 @@ class _Reading:
         self.letters: list[tuple[int, int, Meaning]] = []
         self.unlisted: list[tuple[int, int]] = []
         self.tags = 0
+        self.redefined: set[str] = set()
         self.pending: list[tuple[Meaning, Context, int]] = []
         for ticker in tickers:
             meaning = self._symbol_of_message(ticker)
@@ -171,6 +183,8 @@ class _Reading:
             self._cashtags()
         if ":" in self.text or "." in self.text or not self.text.isascii():
             self._listed()
+        if "(" in self.text:
+            self._definitions()
         self._words()
         if not self.text.isascii() and IDEOGRAM.search(self.text):
             self._ideograms()
@@ -228,7 +242,11 @@ class _Reading:
         known = self.tags - len(self.letters) - len(self.unlisted)
         for start, end, meaning in self.letters:
             if self.text[start + 1].isupper() and self.text[end : end + 1] not in ("$", "'", "*"):
-                if meaning.key in self.keys or known + len(self.unlisted) or self._traded(start, end):
+                if (
+                    meaning.key in self.keys
+                    or known + len(self.unlisted)
+                    or self._traded(start, end)
+                ):
                     self._add(meaning.key, start, end, CONFIDENCE[CASED])
         for start, end in self.unlisted:
             if known or len(self.unlisted) > 2 or self._traded(start, end):
@@ -289,6 +307,18 @@ class _Reading:
             elif self._consider(meaning, start, end):
                 reached = end
 
+    def _definitions(self) -> None:
+        """Note the short forms that this text gives to names of its own."""
+        for match in _DEFINED.finditer(self.text):
+            name, short = match.groups()
+            words = [w for w in name.split() if w[0].isupper()][-len(short) :]
+            if "".join(w[0] for w in words) == short:
+                known = self.linker.gazetteer.meanings(short)
+                full = {m.key for m in self.linker.gazetteer.meanings(" ".join(words))}
+                full |= {m.key for m in self.linker.gazetteer.meanings(name.strip())}
+                if known and not full & {m.key for m in known}:
+                    self.redefined.add(short)
+
     def _valid(self, meanings: tuple[Meaning, ...]) -> Meaning | None:
         day = self.day
         for meaning in meanings:
@@ -304,14 +334,22 @@ class _Reading:
             self.taken.append((start, end))
             return True
         surface = text[start:end]
+        if surface in self.redefined:
+            return False
         if kind in (TICKER, RARE):
             if not surface.isupper() or not self._free(start, end) or text[end : end + 1] == "$":
                 return False
             context = Context(text, start, end)
-            if context.shouted() or (kind == RARE and not context.trades()):
+            known = kind == TICKER and end - start > 3
+            if context.shouted() or not (known or context.trades()):
                 return False
             self._add(meaning.key, start, end, CONFIDENCE[kind])
             return True
+        if meaning.written[-1] == "+":
+            if text[end : end + 1] != "+":
+                return False
+            end += 1
+            surface = text[start:end]
         if kind == PRODUCT and not self.linker.products:
             return False
         if not self._free(start, end):
@@ -436,18 +474,20 @@ class _Reading:
         lead = _NAME_BEFORE.search(text, max(0, start - 64), start)
         begin = lead.start() if lead else start
         words = text[begin:start].split()
-        while words and (words[0].lower() in _OPENERS or words[0] in ("and", "&")):
+        while words and (
+            words[0].lower() in _OPENERS or words[0] in ("and", "&") or _BASED.search(words[0])
+        ):
             begin = text.index(words[0], begin) + len(words[0]) + 1
             words = words[1:]
         if tail := _BANK_OF.match(text, start):
             end = tail.end()
-        elif not words:
+        elif not words or words[-1].lower() in _NO_COMPANY:
             return
         while more := _MORE.match(text, end):
             end = more.end()
         if _GOES_ON.match(text, end) or not self._free(begin, end):
             return
-        if Context(text, begin, end).written_out():
+        if Context(text, begin, end).written_out(share=1):
             self._add_name(begin, end, _BY_RULE)
 
     def _add_name(self, start: int, end: int, confidence: float) -> None:

@@ -43,7 +43,9 @@ def main() -> None:
     links = whole.right + whole.wrong
     print(f"precision: {whole.precision:.3f} ({low:.3f} to {high:.3f}), n = {links}")
     # A wrong link that was sure is worse than one that was not; both are worse than a missed name.
-    worst = sorted(whole.faults, key=lambda f: (f.what == "missed", f.kind != "company", -f.confidence))
+    worst = sorted(
+        whole.faults, key=lambda f: (f.what == "missed", f.kind != "company", -f.confidence)
+    )
     for fault in worst[: options.errors]:
         place = fault.text.find(fault.surface)
         around = fault.text[max(0, place - 45) : place + len(fault.surface) + 45]
