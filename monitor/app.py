@@ -22,7 +22,7 @@ from pathlib import Path
 from types import FrameType
 
 from prometheus_client import CollectorRegistry
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Engine
 
 from models.errors import ModelError
 from models.predict import Predictor
@@ -50,6 +50,7 @@ from monitor.http import Answer, Checks, HttpServer, application
 from monitor.jobs import Jobs
 from monitor.keys import universe
 from monitor.metrics import DeliveryCounters, Metrics, ScoringCounters
+from monitor.opening import database_file, every_topic, kafka_settings, open_database
 from monitor.outgoing import OutTopics
 from monitor.pipeline import Pipeline, PipelineSettings
 from monitor.score.base import Scorer
@@ -61,9 +62,6 @@ from monitor.source.contract import Limits
 from monitor.source.decode import Decoder, pseudonymiser
 from monitor.source.kafka import KafkaSource
 from monitor.source.publish import KafkaPublisher
-from monitor.source.settings import KafkaSettings
-from monitor.store.engine import open_engine
-from monitor.store.migrations import migrate
 from monitor.store.outbox import SqlOutbox
 from monitor.store.retention import Keep, prune
 from monitor.store.sql import SqlStore
@@ -279,23 +277,6 @@ def make_clock(settings: config.Settings) -> Clock:
     return ScaledClock(r.event_origin, r.wall_origin, r.speed)
 
 
-def open_database(settings: config.Settings, stack: ExitStack) -> Engine:
-    """The engine, with the tables brought up to date."""
-    path = database_file(settings.store.url)
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    migrate(settings.store.url)
-    engine = open_engine(settings.store.url)
-    stack.callback(engine.dispose)
-    return engine
-
-
-def database_file(url: str) -> Path | None:
-    """The file of an SQLite database, None for others."""
-    parsed = make_url(url)
-    return Path(parsed.database) if url.startswith("sqlite") and parsed.database else None
-
-
 def author_key(settings: config.Settings) -> bytes:
     """Key of the authors' hashes: configured, or made once and kept beside the database."""
     if settings.intake.author_key is not None:
@@ -315,34 +296,6 @@ def author_key(settings: config.Settings) -> bytes:
     with os.fdopen(descriptor, "wb") as file:
         file.write(key)
     return key
-
-
-def kafka_settings(kafka: config.Kafka) -> KafkaSettings:
-    """The source's settings, with the secrets opened."""
-    return KafkaSettings(
-        bootstrap_servers=kafka.bootstrap_servers,
-        group_id=kafka.group_id,
-        client_id=kafka.client_id,
-        group_instance_id=kafka.group_instance_id,
-        session_timeout=kafka.session_timeout,
-        fetch_max_wait=kafka.fetch_max_wait,
-        api_version=kafka.api_version,
-        security_protocol=kafka.security_protocol,
-        ssl_cafile=kafka.ssl_cafile,
-        ssl_certfile=kafka.ssl_certfile,
-        ssl_keyfile=kafka.ssl_keyfile,
-        ssl_password=kafka.ssl_password.get_secret_value() if kafka.ssl_password else None,
-        ssl_check_hostname=kafka.ssl_check_hostname,
-        sasl_mechanism=kafka.sasl_mechanism,
-        sasl_username=kafka.sasl_username,
-        sasl_password=kafka.sasl_password.get_secret_value() if kafka.sasl_password else None,
-        sasl_token_file=kafka.sasl_token_file,
-    )
-
-
-def every_topic(kafka: config.Kafka) -> list[str]:
-    """Topics that are read and written."""
-    return [*kafka.topics, kafka.scored_topic, kafka.alerts_topic, kafka.dead_letters_topic]
 
 
 def current_release(model: config.Model) -> Release:

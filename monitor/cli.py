@@ -116,6 +116,62 @@ def migrate(config: Config = None) -> None:
     typer.echo(f"tables: {found or 'none'} → {now}")
 
 
+feeds = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app.add_typer(
+    feeds,
+    name="feed",
+    epilog="Examples: monitor feed --config monitor.toml | "
+    "monitor feed check https://www.example.com/rss.xml",
+)
+
+
+@feeds.callback()
+def feed(
+    context: typer.Context,
+    config: Config = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Poll each feed once; status 1 if one failed.")
+    ] = False,
+) -> None:
+    """Read the configured RSS and Atom feeds into Kafka. SIGTERM ends it cleanly."""
+    from monitor import log
+    from monitor.config import load_settings
+    from monitor.feeding import run_feeds
+
+    if context.invoked_subcommand is None:
+        settings = load_settings(config)
+        log.configure(settings.logs.level, settings.logs.style)
+        raise typer.Exit(run_feeds(settings, once=once))
+
+
+@feeds.command("check", epilog="Example: monitor feed check https://www.example.com/rss.xml")
+def check_feed(
+    feed: Annotated[str, typer.Argument(help="A URL, or the name of a configured feed.")],
+    config: Config = None,
+) -> None:
+    """Show what a feed would give: its items, their dates, what is wrong. Stores nothing."""
+    from rich.console import Console
+
+    from monitor import feeding
+    from monitor.clock import SystemClock
+    from monitor.config import load_settings
+
+    console = Console(markup=False, highlight=False)
+    feeding.check_feed(load_settings(config), feed, console, SystemClock().now())
+
+
+@feeds.command("status", epilog="Example: monitor feed status --config monitor.toml")
+def feed_status(config: Config = None) -> None:
+    """Show how each configured feed does; status 1 if one fails or was never read."""
+    from rich.console import Console
+
+    from monitor.config import load_settings
+    from monitor.feeding import show_states
+
+    bad = show_states(load_settings(config), Console(markup=False, highlight=False))
+    raise typer.Exit(1 if bad else 0)
+
+
 app.command(epilog=EXAMPLES)(bench)
 
 

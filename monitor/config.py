@@ -27,6 +27,7 @@ from pydantic import (
 from monitor.alert.signing import Signer
 from monitor.errors import ConfigError
 from monitor.guard import Guard
+from monitor.source.contract import LANG
 
 Positive = Annotated[float, Field(gt=0)]
 Seconds = Annotated[float, Field(ge=0)]
@@ -244,6 +245,87 @@ class Delivery(_Section):
         return self
 
 
+class Feed(_Section):
+    """One RSS or Atom feed."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+    """Its identity: what is known of its items outlives a change of its address."""
+    url: str = Field(repr=False)
+    kind: Literal["news", "comment"] = "news"
+    topic: str | None = None
+    """None: the first topic of that kind that the daemon reads."""
+    interval: Annotated[float, Field(ge=60, le=86_400)] = 600.0
+    source: str | None = None
+    """Who publishes it; None: the host."""
+    language: Annotated[str, Field(pattern=f"^(?:{LANG})$", max_length=35)] | None = None
+    """Wins over what the feed says."""
+    headers: dict[str, SecretStr] = Field(default={}, repr=False)
+    """Sent to the feed's own origin alone, never to where it redirects."""
+    allow_networks: tuple[str, ...] = ()
+    """CIDR blocks inside the house that this feed may lie in."""
+    updates: Literal["ignore", "publish"] = "ignore"
+    """Whether an item whose text has changed is published again."""
+    undated: Literal["history", "news"] = "history"
+    """What an item without a usable date is, if the poll before did not show it."""
+
+    @field_validator("headers")
+    @classmethod
+    def _sendable(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name, value in headers.items():
+            if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or name.lower() == "host":
+                raise ValueError(f"{name!r:.40} is not a header that can be set")
+            if not re.fullmatch(r"[\t -~]*", value.get_secret_value()):
+                raise ValueError(f"{name} must be printable ASCII")
+        return headers
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Feed:
+        try:
+            self.guard().target(self.url)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        if self.source is not None and not 0 < len(self.source) <= 256:
+            raise ValueError("source must have 1 to 256 characters")
+        return self
+
+    def guard(self) -> Guard:
+        """What may be reached: feeds may be read without TLS. Raises ``ConfigError``."""
+        return Guard(self.allow_networks, ("0.0.0.0/0", "::/0"), what="feed")
+
+
+class Feeding(_Section):
+    """How the feeds are read (`monitor feed`). Durations in seconds."""
+
+    contact: Annotated[str, Field(pattern=r"^[ -~]*$", max_length=200)] = ""
+    """A mail address or page for the publishers; part of the User-Agent."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 8
+    """Feeds that are polled at once."""
+    host_at_once: Annotated[int, Field(ge=1)] = 1
+    """Of them, on one host."""
+    host_spacing: Seconds = 2.0
+    """Between two polls of one host."""
+    connect_timeout: Positive = 10.0
+    read_timeout: Positive = 15.0
+    total_timeout: Positive = 60.0
+    """For a poll with all of its redirects."""
+    max_bytes: Annotated[int, Field(ge=1024, le=64 << 20)] = 8 << 20
+    """Of a feed, unpacked."""
+    max_items: Annotated[int, Field(ge=1, le=100_000)] = 10_000
+    old_after: Positive = 86_400.0
+    """An item that is older than this when it is first seen is history …"""
+    back_dated: Seconds = 3_600.0
+    """… and so is one dated longer than this before the previous poll, which did not show it."""
+    max_backoff: Positive = 21_600.0
+    """Longest interval of a feed that fails."""
+    keep_items_days: Positive = 90.0
+    """How long items that a feed shows no more are remembered …"""
+    keep_items: Annotated[int, Field(ge=100)] = 20_000
+    """… and how many of a feed at most."""
+    host: str = "127.0.0.1"
+    port: Port | None = None
+    """Of the metrics and health of `monitor feed`; None: none."""
+
+
 class Http(_Section):
     """Metrics and health."""
 
@@ -277,11 +359,46 @@ class Settings(_Section):
     detect: Detect = Detect()
     store: StoreSection = StoreSection()
     delivery: Delivery = Delivery()
+    feeding: Feeding = Feeding()
+    feeds: tuple[Feed, ...] = ()
     http: Http = Http()
     replay: Replay | None = None
     logs: Logs = Logs()
     watchdog: Positive = 120.0
     """Seconds without progress of the main loop after which the process ends itself."""
+
+    @model_validator(mode="after")
+    def _feeds_are_told_apart_and_read(self) -> Settings:
+        faults = []
+        names = [feed.name for feed in self.feeds]
+        if twice := sorted({n for n in names if names.count(n) > 1}):
+            faults.append(f"feeds: the names must be unique; twice here: {', '.join(twice)}")
+        for feed in self.feeds:
+            try:
+                self.feed_topic(feed)
+            except ConfigError as error:
+                faults.append(str(error))
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def feed_topic(self, feed: Feed) -> str:
+        """The topic that a feed's messages go to. Raises ``ConfigError`` if nobody reads it."""
+        topics = self.kafka.topics
+        if feed.topic is not None:
+            if feed.topic not in topics:
+                raise ConfigError(
+                    f"feeds: the topic {feed.topic} of {feed.name} is not among kafka.topics, "
+                    "so nobody would read it"
+                )
+            return feed.topic
+        fitting = (topic for topic, kind in topics.items() if kind == feed.kind)
+        topic = next(fitting, None)
+        if topic is None:
+            raise ConfigError(
+                f"feeds: {feed.name} needs a topic: none of kafka.topics has the kind {feed.kind}"
+            )
+        return topic
 
 
 _TOP_LEVEL = frozenset({"watchdog"})
@@ -345,7 +462,7 @@ def _explain(error: Any) -> str:
 
 def _shown(value: object, place: str) -> str:
     """The value at fault, unless it may hold a secret: by its name, its shape or its kind."""
-    if any(word in place for word in ("secret", "password", "key")):
+    if any(word in place for word in ("secret", "password", "key", "headers")):
         return " (found a secret)"
     if not isinstance(value, str | int | float) or str(value)[:1] in ("[", "{"):
         return ""

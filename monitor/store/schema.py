@@ -246,3 +246,31 @@ publish_ends = Table(
     Column("partition", Integer, primary_key=True),
     Column("end", BigInteger, nullable=False),  # of the log, before the attempt
 )
+
+feeds = Table(
+    "feeds",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("etag", Text),
+    Column("last_modified", Text),
+    Column("failures", Integer, nullable=False),
+    Column("polled_ms", BigInteger),
+    Column("succeeded_ms", BigInteger),
+    Column("next_poll_ms", BigInteger),
+    Column("fault", Text),
+    Column("gone", SmallInteger, nullable=False),
+)
+
+feed_items = Table(
+    "feed_items",
+    metadata,
+    Column("feed", String(64), primary_key=True),
+    Column("key", String(64), primary_key=True),
+    Column("fingerprints", Text, nullable=False),  # JSON list
+    Column("published_ms", BigInteger, nullable=False),
+    Column("history", SmallInteger, nullable=False),
+    Column("first_seen_ms", BigInteger, nullable=False),
+    Column("last_seen_ms", BigInteger, nullable=False),
+    Index("feed_items_by_age", "feed", "last_seen_ms"),
+)
