@@ -123,6 +123,10 @@ class Document(NamedTuple):
     tickers: tuple[str, ...]
     origin: Origin
     appended_at: datetime
+    history: bool = False
+    """Known to be old when it was found: it fills baselines and pages nobody."""
+    undated: bool = False
+    """Its source gave no usable date: ``published_at`` is when it was first seen."""
 
     @property
     def content(self) -> str:
