@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from monitor.clock import Clock
 from monitor.errors import ConfigError
 from monitor.source.base import Publisher
-from monitor.source.contract import FIELDS
+from monitor.source.contract import FIELDS, FLAGS
 from monitor.source.decode import document_id
 from monitor.source.table import BadRow, Row, read_rows
 
@@ -30,6 +30,7 @@ CHUNK = 2_000
 LONGEST_SLEEP = 0.5
 """Seconds; a slow replay still shows that it lives."""
 _MOST_FAULTS_KEPT = 100
+_FLAGS = {"true": True, "True": True, "false": False, "False": False}
 _MILLISECONDS_FROM = 1e11  # as seconds that would be the year 5138
 
 
@@ -138,14 +139,30 @@ def message_of(row: Row, mapping: FieldMap) -> tuple[datetime, dict[str, Any]]:
             value = row.fields.get(mapping.columns.get(name, name))
         if value is None or (isinstance(value, str) and value in mapping.blanks):
             continue
-        # An id is a text, whatever a table thinks of its column.
-        message[name] = str(value) if name == "id" and type(value) is int else value
-    moment = normalised_time(message.get("published_at", ""), assume_utc=mapping.assume_utc)
+        message[name] = _identifier(value) if name == "id" else value
+    for name in FLAGS:
+        value = row.fields.get(name)
+        if value is not None and value != "":
+            message[name] = _FLAGS.get(value, value) if isinstance(value, str) else value
+    if "published_at" not in message:
+        column = mapping.columns.get("published_at", "published_at")
+        raise ValueError(f"no time: nothing in {column}, from which published_at is taken")
+    moment = normalised_time(message["published_at"], assume_utc=mapping.assume_utc)
     message["published_at"] = moment.isoformat().replace("+00:00", "Z")
     tickers = message.get("tickers")
     if isinstance(tickers, str):
         message["tickers"] = [part for part in re.split(r"[\s,;|]+", tickers) if part]
     return moment, message
+
+
+def encoded(message: Mapping[str, Any]) -> bytes:
+    """A message as JSON. Raises ``ValueError`` for what JSON has no word for."""
+    try:
+        return json.dumps(message, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # a lone surrogate: escaped it reaches the daemon, which rejects it
+        return json.dumps(message).encode()
+    except TypeError as error:
+        raise ValueError(f"a column that is no text: {error}") from None
 
 
 def load(paths: Sequence[Path], mapping: FieldMap) -> tuple[list[Timed], int, list[BadRow]]:
@@ -266,15 +283,20 @@ def progress_bar(console: Console | None = None) -> Iterator[Callable[[ReplayPro
         yield show
 
 
+def _identifier(value: Any) -> Any:
+    """A number becomes a text, which an id is, whatever a table thinks of its column."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def _timed(row: Row, mapping: FieldMap, place: int) -> Timed | BadRow:
     try:
         moment, message = message_of(row, mapping)
     except ValueError as error:
         return BadRow(row.path, row.line, str(error))
     try:
-        value = json.dumps(message, ensure_ascii=False).encode()
-    except UnicodeEncodeError:  # a lone surrogate: escaped it reaches the daemon, which rejects it
-        value = json.dumps(message).encode()
+        value = encoded(message)
+    except ValueError as error:
+        return BadRow(row.path, row.line, str(error))
     return Timed(moment, place, _key(message, moment), value)
 
 

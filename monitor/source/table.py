@@ -10,6 +10,7 @@ import csv
 import gzip
 import io
 import json
+import math
 import re
 import sys
 import zlib
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import zstandard
 
@@ -95,8 +96,8 @@ def read_rows(path: Path) -> Iterator[Row | BadRow]:
 def rows_in(file: BinaryIO, path: Path) -> Iterator[Row | BadRow]:
     """The rows of an open file; ``path`` names it. UTF-8; CSV with a header line.
 
-    Raises ``ConfigError`` where the kind is unknown, the compression or the Parquet file is damaged,
-    or Parquet can't be read here.
+    Raises ``ConfigError`` where the kind is unknown, the compression or the Parquet file is
+    damaged, or Parquet can't be read here.
     """
     kind, packed = suffix_of(path)
     try:
@@ -114,7 +115,7 @@ def rows_in(file: BinaryIO, path: Path) -> Iterator[Row | BadRow]:
         ) from error
 
 
-def _unpacked(file: BinaryIO, packed: str) -> IO[bytes]:
+def _unpacked(file: BinaryIO, packed: str) -> _Lines:
     if packed == ".gz":
         return gzip.GzipFile(fileobj=file, mode="rb")
     # Neither may close the file, which is the caller's.
@@ -178,7 +179,10 @@ class _Zstandard(io.RawIOBase):
         self._plain = b"".join(parts)
 
 
-def _lines(file: IO[bytes], path: Path) -> Iterator[bytes]:
+_Lines = gzip.GzipFile | io.BufferedReader
+
+
+def _lines(file: _Lines, path: Path) -> Iterator[bytes]:
     while line := file.readline(_LONGEST_LINE):
         if len(line) == _LONGEST_LINE and not line.endswith(b"\n"):
             raise ConfigError(
@@ -188,7 +192,7 @@ def _lines(file: IO[bytes], path: Path) -> Iterator[bytes]:
         yield line
 
 
-def _json_rows(file: IO[bytes], path: Path) -> Iterator[Row | BadRow]:
+def _json_rows(file: _Lines, path: Path) -> Iterator[Row | BadRow]:
     for number, line in enumerate(_lines(file, path), 1):
         if not line.strip():
             continue
@@ -228,7 +232,7 @@ class _Heard:
         return whole.encode("utf-8", "surrogateescape")[:_KEPT]
 
 
-def _csv_rows(file: IO[bytes], path: Path, delimiter: str) -> Iterator[Row | BadRow]:
+def _csv_rows(file: _Lines, path: Path, delimiter: str) -> Iterator[Row | BadRow]:
     csv.field_size_limit(min(_LARGEST_FIELD, sys.maxsize))
     # A byte that is not UTF-8 must cost its row, not the file: it comes through as a surrogate.
     texts = (line.decode("utf-8", "surrogateescape") for line in _lines(file, path))
@@ -267,15 +271,15 @@ def _without_mark(lines: Iterator[str]) -> Iterator[str]:
 
 def _parquet_rows(file: BinaryIO, path: Path) -> Iterator[Row | BadRow]:
     try:
-        import pyarrow
-        import pyarrow.parquet
+        import pyarrow as pa
+        import pyarrow.parquet as pq
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"{path}: Parquet needs pyarrow; run `pip install pyarrow`, or write JSON lines"
         ) from error
     number = 0
     try:
-        table = pyarrow.parquet.ParquetFile(file)
+        table = pq.ParquetFile(file)
         for batch in table.iter_batches(batch_size=_PARQUET_ROWS):
             for fields in batch.to_pylist():
                 number += 1
@@ -285,7 +289,7 @@ def _parquet_rows(file: BinaryIO, path: Path) -> Iterator[Row | BadRow]:
                     yield BadRow(path, number, str(error))
                 else:
                     yield Row(path, number, plain)
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(
             f"{path} is not a Parquet file that can be read ({said}); make it anew"
@@ -303,7 +307,7 @@ def _plain(value: Any) -> Any:
 
 
 def _not_nan(value: float) -> float | None:
-    return value if value == value else None  # noqa: PLR0124 - pandas writes NaN for nothing
+    return value if not math.isnan(value) else None  # pandas writes NaN for nothing
 
 
 def _text(value: bytes) -> str:
