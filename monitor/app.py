@@ -53,6 +53,7 @@ from monitor.metrics import DeliveryCounters, Metrics, ScoringCounters
 from monitor.opening import database_file, every_topic, kafka_settings, open_database
 from monitor.outgoing import OutTopics
 from monitor.pipeline import Pipeline, PipelineSettings
+from monitor.reception import Reception
 from monitor.score.base import Scorer
 from monitor.score.engine import BatchScorer
 from monitor.score.reload import Reloader
@@ -118,6 +119,8 @@ class Daemon:
     clock: Clock
     stop: threading.Event
     reloader: Reloader | None
+    reception: Reception | None
+    """None: nothing is handed in."""
 
     def run(self) -> None:
         """Run until ``stop`` is set. Raises what neither loop can mend."""
@@ -127,6 +130,8 @@ class Daemon:
             self._thread("delivery", lambda: self.delivery.run(self.stop), failures),
             self._thread("watchdog", self._watch, failures),
         ]
+        if self.reception is not None:
+            threads.append(self._thread("reception", self.reception.run, failures))
         try:
             self.pipeline.run(self.stop)
         finally:
@@ -182,12 +187,15 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
     store = SqlStore(engine)
     stack.callback(store.close)
     health = Health(settings.watchdog)
+    kafka = kafka_settings(settings.kafka)
+    decoder = make_decoder(settings)
+    reception = Reception(settings, kafka, engine, decoder.decode, clock, metrics, stop)
+    stack.callback(reception.close)
     # The port is taken before the model is loaded: that it is in use must be told at once.
-    web = application(metrics.registry, health.alive, health.ready, health.reload)
+    web = application(metrics.registry, health.alive, health.ready, health.reload, reception.routes)
     server = HttpServer(web, settings.http.host, settings.http.port)
     stack.callback(server.close)
     server.start()
-    kafka = kafka_settings(settings.kafka)
     ensure_topics(kafka, dict.fromkeys(every_topic(settings.kafka), settings.kafka.partitions))
     reloader = None
     if scorer is None:
@@ -203,16 +211,11 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
     stack.callback(source.close)
     publisher = KafkaPublisher(kafka)
     stack.callback(publisher.close)
-    limits = Limits(
-        message_bytes=settings.intake.max_message_bytes,
-        future=timedelta(seconds=settings.intake.future_tolerance),
-    )
-    kinds = {topic: Kind(kind) for topic, kind in settings.kafka.topics.items()}
-    decoder = Decoder(limits, kinds, pseudonymiser(author_key(settings)))
     successor = reloader.take if reloader else lambda: None
     pipeline = _pipeline(settings, source, decoder, scorer, successor, store, metrics, clock)
     stack.callback(pipeline.close)
     pipeline.load()
+    handed_in = reception.open()
     outbox = SqlOutbox(engine)
     stack.callback(outbox.close)
     delivery = DeliveryLoop(
@@ -233,8 +236,20 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
     jobs.hourly("retention", lambda: _prune(engine, settings.store, clock))
     if reloader is not None:
         jobs.every("reload", settings.model.reload_every, reloader.look)
+    reception.schedule(jobs)
     health.pipeline, health.reloader = pipeline, reloader
-    return Daemon(settings, pipeline, delivery, server, jobs, metrics, clock, stop, reloader)
+    return Daemon(
+        settings,
+        pipeline,
+        delivery,
+        server,
+        jobs,
+        metrics,
+        clock,
+        stop,
+        reloader,
+        reception if handed_in else None,
+    )
 
 
 def run_daemon(settings: config.Settings, scorer: Scorer | None = None) -> None:
@@ -267,6 +282,16 @@ def run_daemon(settings: config.Settings, scorer: Scorer | None = None) -> None:
         gc.freeze()
         daemon.run()
         log.info("stopped; every offset and alert is in the database")
+
+
+def make_decoder(settings: config.Settings) -> Decoder:
+    """The message contract with this configuration's limits."""
+    limits = Limits(
+        message_bytes=settings.intake.max_message_bytes,
+        future=timedelta(seconds=settings.intake.future_tolerance),
+    )
+    kinds = {topic: Kind(kind) for topic, kind in settings.kafka.topics.items()}
+    return Decoder(limits, kinds, pseudonymiser(author_key(settings)))
 
 
 def make_clock(settings: config.Settings) -> Clock:

@@ -10,6 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,12 +28,14 @@ from pydantic import (
 from monitor.alert.signing import Signer
 from monitor.errors import ConfigError
 from monitor.guard import Guard
-from monitor.source.contract import LANG
+from monitor.source.contract import FIELDS, LANG
+from monitor.source.files import FieldMap
 
 Positive = Annotated[float, Field(gt=0)]
 Seconds = Annotated[float, Field(ge=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 PREFIX = "MONITOR_"
+_SECRET_LENGTH = 24
 
 
 class _Section(BaseModel):
@@ -326,11 +329,112 @@ class Feeding(_Section):
     """Of the metrics and health of `monitor feed`; None: none."""
 
 
+class ApiKey(_Section):
+    """A caller that may hand in documents."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+    secret: SecretStr
+    sources: tuple[str, ...] = ()
+    """What its documents may name as their source; none: anything."""
+    rate: Seconds = 0.0
+    """Documents a second in the long run; 0: no limit."""
+
+    @field_validator("secret")
+    @classmethod
+    def _not_to_be_guessed(cls, secret: SecretStr) -> SecretStr:
+        value = secret.get_secret_value()
+        if len(value) < _SECRET_LENGTH or not value.isascii() or any(c.isspace() for c in value):
+            raise ValueError(
+                f"must have at least {_SECRET_LENGTH} characters of ASCII and no spaces; "
+                "`openssl rand -hex 32` makes one"
+            )
+        return secret
+
+
 class Http(_Section):
-    """Metrics and health."""
+    """Metrics, health, and the documents that callers hand in."""
 
     host: str = "127.0.0.1"
     port: Port = 9108
+    max_body_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 8 << 20
+    """Of a request with documents, packed and unpacked."""
+    max_documents: Annotated[int, Field(ge=1, le=100_000)] = 1_000
+    """Of one request."""
+    max_waiting: Annotated[int, Field(ge=1)] = 10_000
+    """Documents that may wait for Kafka, those of watched folders included (for which one half is
+    the limit); then callers are told to come again."""
+    keys: tuple[ApiKey, ...] = ()
+    """Without one nobody can hand in documents."""
+
+    @model_validator(mode="after")
+    def _usable(self) -> Http:
+        faults = []
+        names = [key.name for key in self.keys]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            faults.append(f"the names of the keys must be unique; twice here: {', '.join(twice)}")
+        if len({key.secret.get_secret_value() for key in self.keys}) < len(names):
+            faults.append("two keys have one secret: each caller needs its own")
+        if self.max_waiting < self.max_documents:
+            faults.append("max_waiting must be at least max_documents")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+
+class WatchFolder(_Section):
+    """A folder whose files are read once."""
+
+    path: Path
+    pattern: str = "*"
+    """Of the names, as in a shell. Hidden and temporary names are never meant."""
+    kind: Literal["news", "comment"] = "news"
+    """Of the rows that name none."""
+    columns: dict[str, str] = {}
+    """Field of a message = column of the files; fields that are not named keep their names."""
+    literals: dict[str, str] = {}
+    """Field = the same text for each row."""
+    blanks: tuple[str, ...] = ()
+    """Values that count as absent."""
+    assume_utc: bool = False
+    """Times without a zone are UTC, not an error."""
+    poll_interval: Positive = 5.0
+    settle: Seconds = 5.0
+    """Seconds that a file must have been left alone."""
+    history_after: Seconds = 86_400.0
+    """Documents that were published more than so many seconds before their file came are history:
+    they are scored and stored, and page nobody."""
+    done: str = "done"
+    failed: str = "failed"
+    """Subfolders for the files that were read, and for those that can't be."""
+
+    @property
+    def mapping(self) -> FieldMap:
+        """Which column is which field."""
+        return FieldMap(self.columns, self.literals, frozenset(self.blanks), self.assume_utc)
+
+    @property
+    def history(self) -> timedelta:
+        """``history_after``, without bounds where it is larger than a duration can be."""
+        return timedelta(seconds=min(self.history_after, timedelta.max.total_seconds() - 1))
+
+    @model_validator(mode="after")
+    def _usable(self) -> WatchFolder:
+        faults = []
+        unknown = sorted({*self.columns, *self.literals} - set(FIELDS))
+        if unknown:
+            faults.append(
+                f"{', '.join(unknown)} is no field of a message; known are {', '.join(FIELDS)}"
+            )
+        faults += [
+            f"{name!r} is not the name of a subfolder"
+            for name in (self.done, self.failed)
+            if not name or name in (".", "..") or "/" in name
+        ]
+        if self.done == self.failed:
+            faults.append("done and failed must differ")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
 
 
 class Replay(_Section):
@@ -362,6 +466,7 @@ class Settings(_Section):
     feeding: Feeding = Feeding()
     feeds: tuple[Feed, ...] = ()
     http: Http = Http()
+    watch_folders: tuple[WatchFolder, ...] = ()
     replay: Replay | None = None
     logs: Logs = Logs()
     watchdog: Positive = 120.0
@@ -399,6 +504,19 @@ class Settings(_Section):
                 f"feeds: {feed.name} needs a topic: none of kafka.topics has the kind {feed.kind}"
             )
         return topic
+
+    @model_validator(mode="after")
+    def _folders_have_topics(self) -> Settings:
+        kinds = set(self.kafka.topics.values())
+        lost = sorted({folder.kind for folder in self.watch_folders} - kinds)
+        if lost:
+            raise ValueError(
+                f"watch_folders: no topic of kafka.topics has the kind {', '.join(lost)}"
+            )
+        places = [(folder.path, folder.pattern) for folder in self.watch_folders]
+        if len(set(places)) < len(places):
+            raise ValueError("watch_folders: two have the same path and pattern")
+        return self
 
 
 _TOP_LEVEL = frozenset({"watchdog"})

@@ -73,6 +73,7 @@ class Reason(StrEnum):
     FUTURE = "future"
     DUPLICATE = "duplicate"
     UNSCORABLE = "unscorable"
+    BAD_ROW = "bad_row"
 
 
 class Partition(NamedTuple):

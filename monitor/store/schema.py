@@ -274,3 +274,40 @@ feed_items = Table(
     Column("last_seen_ms", BigInteger, nullable=False),
     Index("feed_items_by_age", "feed", "last_seen_ms"),
 )
+
+handed_in = Table(  # documents that came over HTTP or in a file
+    "handed_in",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("digest", String(32), nullable=False),  # of what the document says
+    Column("received_ms", BigInteger, nullable=False),
+    Index("handed_in_by_time", "received_ms"),
+)
+
+push_requests = Table(  # those with an Idempotency-Key, and what they were told
+    "push_requests",
+    metadata,
+    Column("caller", String(64), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("status", SmallInteger, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index("push_requests_by_time", "received_ms"),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("rows", BigInteger, nullable=False),  # that are dealt with
+    Column("accepted", BigInteger, nullable=False),
+    Column("repeated", BigInteger, nullable=False),
+    Column("rejected", BigInteger, nullable=False),
+    Column("found_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+    Column("fault", Text),
+)

@@ -19,7 +19,7 @@ from monitor.config import Kafka
 from monitor.demo.broker import EmbeddedBroker
 from monitor.source.settings import KafkaSettings
 
-COMMANDS = ("bench", "run", "demo", "feed", "replay", "check", "migrate")
+COMMANDS = ("bench", "run", "demo", "feed", "replay", "import", "check", "migrate")
 
 
 @dataclass(frozen=True)
