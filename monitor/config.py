@@ -26,6 +26,7 @@ from pydantic import (
 
 from monitor.alert.guard import Guard
 from monitor.alert.signing import Signer
+from monitor.entity.watch import WatchItem
 from monitor.errors import ConfigError
 
 Positive = Annotated[float, Field(gt=0)]
@@ -156,6 +157,28 @@ class Detect(_Section):
     accept_after: Positive = 86_400.0
 
 
+class Entities(_Section):
+    """What texts are linked to, and what is watched (docs/entities.md)."""
+
+    gazetteer: Path | None = None
+    """A file written by ``monitor gazetteer build``, in place of the one of this package."""
+    aliases: Path | None = None
+    """Names of your own; they win over those of this package."""
+    products: bool = True
+    """Whether what a company sells counts for the company."""
+    watch_file: Path | None = None
+    """``[[watch]]`` tables, beside those of this section."""
+    watch: tuple[WatchItem, ...] = ()
+
+    @field_validator("watch")
+    @classmethod
+    def _unique_ids(cls, watch: tuple[WatchItem, ...]) -> tuple[WatchItem, ...]:
+        ids = [item.id for item in watch]
+        if twice := sorted({i for i in ids if ids.count(i) > 1}):
+            raise ValueError(f"the ids must be unique; twice here: {', '.join(twice)}")
+        return watch
+
+
 class StoreSection(_Section):
     """The database and how long it keeps what."""
 
@@ -265,6 +288,7 @@ class Settings(_Section):
     model: Model = Model()
     aggregate: Aggregate = Aggregate()
     detect: Detect = Detect()
+    entities: Entities = Entities()
     store: StoreSection = StoreSection()
     delivery: Delivery = Delivery()
     http: Http = Http()

@@ -1,4 +1,4 @@
-"""Alias files: what people call organisations, with validity dates. The format: docs/entities.md."""
+"""Alias files: what people call organisations, with dates. The format: docs/entities.md."""
 
 from __future__ import annotations
 

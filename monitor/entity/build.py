@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 from models.backbone import find
 from monitor.entity.gazetteer import OTHERS, WEAK_MARK, Row, folded, write_rows
 from monitor.entity.names import company_key, core, without_legal_form, words_of
+from monitor.entity.words import word_list
 from monitor.errors import ConfigError
 
 NASDAQ: Final = "nasdaq-listed-symbols.csv"
@@ -35,18 +36,19 @@ _MIC: Final = {
 }
 _SHARE: Final = re.compile(
     r"""\s*[-–,]?\s*(?:\(The\)\s*)?\b(?:new\s+)?(?:
-    class\s+[a-c]\b|series\s+[a-c]\s+(?:common|ordinary)|common\s+(?:stock|shares?|units?)|ordinary\s+shares?
-    |american\s+depositar?y|sponsored\s+ad|ads\b|adrs?\b|adss?\b|depositar?y\s+(?:shares|receipts)
-    |registered\s+(?:ordinary|shares)|subordinate\s+voting|voting\s+(?:common|shares)|limited\s+partner
-    |capital\s+stock|shares?\s+of\s+beneficial|new\s+york\s+registry|registry\s+shares|units?\s+representing
+    class\s+[a-c]\b|series\s+[a-c]\s+(?:common|ordinary)|common\s+(?:stock|shares?|units?)
+    |ordinary\s+shares?|american\s+depositar?y|sponsored\s+ad|ads\b|adrs?\b|adss?\b
+    |depositar?y\s+(?:shares|receipts)|registered\s+(?:ordinary|shares)|subordinate\s+voting
+    |voting\s+(?:common|shares)|limited\s+partner|capital\s+stock|shares?\s+of\s+beneficial
+    |new\s+york\s+registry|registry\s+shares|units?\s+representing
     ).*$""",
     re.IGNORECASE | re.VERBOSE,
-)  # fmt: skip
+)
 """From where on a security's name says which class of shares it is."""
 _NO_SHARE: Final = re.compile(
-    r"%|\b(?:notes?\b.*\bdue|debentures?|warrants?|rights?\b|(?<!common )units?(?:,|$)|preferred|preference|"
-    r"subordinated|bonds?\b|etns?\b|etracs|trust preferred|tangible equity|perpetual|depositary shares,?"
-    r"\s+each\s+representing\s+a\s+1/)",
+    r"%|\b(?:notes?\b.*\bdue|debentures?|warrants?|rights?\b|(?<!common )units?(?:,|$)|preferred|"
+    r"preference|subordinated|bonds?\b|etns?\b|etracs|trust preferred|tangible equity|perpetual|"
+    r"depositary shares,?\s+each\s+representing\s+a\s+1/)",
     re.IGNORECASE,
 )
 _FUND: Final = re.compile(
@@ -60,36 +62,17 @@ _CLASS: Final = re.compile(r"class\s+([a-c])\b", re.IGNORECASE)
 _STATE: Final = re.compile(
     r"\((?:The|[A-Z]{2}|New|Canada|Israel|Spain|Bermuda|Cayman Islands)\)", re.IGNORECASE
 )
-# Marks of the exchange before and behind an A-share's name: special treatment, ex-dividend, leaving.
+# Special treatment, ex-dividend, new: marks of the exchange before an A-share's name.
 _CN_MARK: Final = re.compile(
-    r"^(?:\*?S?T|S\*?ST|\*ST|SST|ST|PT|XD|XR|DR|NST|N|C|U|W)(?=[\u3400-\u9fff])|^(?:S\*ST|\*ST|SST|ST|PT)"
+    r"^(?:S?\*?ST|SST|PT|NST|XD|XR|DR|[NCUW])(?=[\u3400-\u9fff])|^(?:S?\*ST|SST|ST|PT)"
 )
-_CN_EVERYDAY: Final = frozenset(
-    "机器人 太阳能 老百姓 新产业 三人行 好想你 我爱我家 好太太 天下秀 大东方 新华网 人民网 中国电影 国际医学 "
-    "新经典 大胜达 同花顺 百合花 新天地 大连友谊 中央商场 东方明珠 第一医药 西部矿业 国际实业 中国科传 中国出版 "
-    "数据港 新媒股份 金种子酒 新世界 大连圣亚 海南机场 白云机场 上海机场 深圳机场 厦门空港 皖通高速 四川成渝 "
-    "山东高速 宁沪高速 城市传媒 全新好 和平鸟 太平鸟 好利来 金鹰股份 健康元 大北农 新希望 新城市 新农开发 明星电力 "
-    "美好医疗 幸福蓝海 华谊兄弟 家家悦 爱施德 元祖股份 九州通 国际复材 中国医药 中国国贸 中国高科 东方集团".split()
-)
+_CN_EVERYDAY: Final = word_list("everyday_chinese")
 """Short names that are everyday words of Chinese as well."""
 
 
-_FUNCTION_WORDS: Final = frozenset(
-    "about after again all also always and any are back because been before being best better both but "
-    "can could does done down each else even ever every few first for from full get give good had has "
-    "have her here hers high his how into its just keep key last later least less let life like list "
-    "live long look main make many may me more most much must my near need never new next not now off "
-    "old once one only open other our out over own plus put right same see she should show since so "
-    "some soon still such sure take than that the their them then there these they this those three "
-    "through time to today together too top two under until up upon us use very view was way we well "
-    "were what when where which while who why will with within without word work would yes yet you your "
-    "zero home city town park world here great real big china america american national global general first".split()
-)
+_FUNCTION_WORDS: Final = word_list("function_words")
 """Never a company's name by themselves."""
-_MONEY: Final = frozenset(
-    "USD EUR GBP JPY CNY CHF CAD AUD NZD HKD BTC ETH XRP DOGE SOL ADA BNB LTC USDT USDC SHIB DOT AVAX "
-    "DXY SPX NDX DJIA VIX RUT COMP TNX OIL GOLD WTI ES NQ YM CL GC US UK EU".split()
-)
+_MONEY: Final = word_list("money")
 """Currencies, indices and futures that are written like shares. A listed symbol wins over them."""
 
 

@@ -10,126 +10,33 @@ import re
 from typing import Final
 
 from models.text import CASHTAG
+from monitor.entity.words import word_list
 
 REACH: Final = 56
 """Characters on each side that are read as the neighbourhood."""
 
-MARKET: Final = frozenset(
-    "share shares stock stocks shareholder shareholders investor investors ceo cfo coo chief executive "
-    "executives chairman earnings revenue revenues profit profits profitable loss losses sales quarter "
-    "quarterly guidance dividend buyback analyst analysts upgrade upgraded downgrade downgraded rating "
-    "outperform underperform overweight valuation merger acquisition takeover ipo antitrust bankruptcy "
-    "calls puts call put options bullish bearish trading traders nasdaq nyse dow rally rallied layoffs "
-    "workforce employees employee workers staff jobs retailer automaker carmaker chipmaker "
-    "maker giant giants conglomerate lender insurer airline airlines startup company's company firm "
-    "brand subsidiary supplier suppliers smartphone smartphones app apps devices device headset "
-    "headquarters warehouse warehouses store stores cloud chip chips tech billion ads advertisers "
-    "spokesperson spokesman spokeswoman customers boss co-founder founder platform platforms lawsuit "
-    "antitrust billionaire software plant factory suv suvs evs ev pickup truck trucks flight flights "
-    "pilots".split()
-)
+MARKET: Final = word_list("market")
 """Words near a company's name."""
-TRADING: Final = frozenset(
-    "stock stocks share shares calls puts call put earnings eps options price long short buy buying "
-    "bought sell selling sold hold holding bullish bearish position chart dip gap squeeze moon "
-    "tendies bags yolo rally strike premarket bagholder pt trading trade traded shorts otm itm er "
-    "dd ceo squeeze tank tanking tanked dump pump green red".split()
-)
+TRADING: Final = word_list("trading")
 """Words near a bare ticker or a name in lower case."""
-SECURITY: Final = frozenset(
-    "stock stocks share shares calls puts shorts bullish bearish yolo tendies bags squeeze ticker eps "
-    "premarket bagholder bagholders holders itm otm fds leaps short shorting shorted dip mooning moon "
-    "pump dump earnings rallies bulls bears".split()
-)
+SECURITY: Final = word_list("security")
 """Words near a bare symbol."""
-VERBS: Final = frozenset(
-    "says said reports reported posts posted sues sued unveils unveiled launches launched announces "
-    "announced plans planned cuts cut lays raises raised beats beat misses missed agrees agreed buys "
-    "bought acquires acquired hires hired fires fired faces faced files filed warns warned expects "
-    "expected wants has had will is was hit hits recalls recalled settles settled scraps slashes "
-    "sells sold seeks reveals bans banned blocks pulls halts pauses ends joins opens closes adds drops "
-    "fell rose jumped slumped surged falls jumps slumps surges soars soared tumbles tumbled sinks climbs "
-    "gains slides slid pays paid gets got makes made offers offered tells told won lost loses wins owns "
-    "could may would should can shuts admits accused fined under using".split()
-)
+VERBS: Final = word_list("verbs")
 """What a company does, in the word that follows its name."""
-BEFORE: Final = frozenset(
-    "at by from against via sue sues suing buy sell acquire acquires acquired buys like versus vs "
-    "including fines fined owner owns owned joining joins left leaves for to with of and giants giant "
-    "maker rival rivals parent retailer automaker carmaker company tech bank airline".split()
-)
+BEFORE: Final = word_list("before")
 """Words before a company's name."""
-NOT_BEFORE: Final = frozenset(
-    "the a an this that these those our your their its his her my no any every each some new "
-    "annual first second last price next key main closest long-time longtime strongest".split()
-)
+NOT_BEFORE: Final = word_list("determiners")
 """Determiners and the like: before an everyday word they say that it is one."""
-_STOP: Final = frozenset(
-    "a an the and or but of in on at to for with by from as is are was were be it its that this not "
-    "if so no up out over into after before than via vs per off".split()
-)
-TITLES: Final = frozenset(
-    "mr mrs ms dr sir lord lady president governor gov sen senator judge justice prof professor "
-    "captain coach detective officer king queen prince princess".split()
-)
-FIRST_NAMES: Final = frozenset(
-    "aaron adam alan albert alec alex alexander alice amanda amy andrea andrew andy angela ann anna "
-    "anne anthony antonio arthur barbara ben benjamin bernard beth betty bill billy blake bob bobby "
-    "boris brad brandon brian bruce bryan carl carol caroline catherine charles charlie charlotte chris "
-    "christian christine christopher claire clark craig dan daniel dave david dean deborah dennis "
-    "derek diana diane dick don donald donna doug douglas dylan ed eddie edward eleanor elizabeth "
-    "ellen emily emma eric erica ernest ethan eugene evan eva fiona frances francis frank fred gary gavin "
-    "geoff george gerald glenn gordon grace graham grant greg gregory hannah harold harrison harry "
-    "harvey heather helen henry howard hugh ian isabel jack jacob jake james jamie jane janet jason jay "
-    "jean jeff jeffrey jennifer jenny jeremy jerry jesse jessica jill jim jimmy joan joanna joe joel "
-    "john johnny jon jonathan jordan jose joseph josh joshua juan judith judy julia julian julie justin "
-    "karen kate katherine kathy katie keith kelly ken kenneth kevin kim kyle larry laura lauren "
-    "lawrence lee leo leon leonard leslie lewis liam linda lisa liz logan louis lucas lucy luke lynn "
-    "marc marcus margaret maria marie mark martha martin mary matt matthew max megan melissa michael "
-    "michelle miguel mike molly monica nancy natalie nathan neil nicholas nick nicole nigel noah oliver "
-    "olivia oscar owen pam pamela pat patricia patrick paul paula peter phil philip pierre piers rachel "
-    "ralph ray raymond rebecca richard rick rob robert roberta robin rod roger ron ronald rose rosie ross roy russell "
-    "ruth ryan sally sam samantha samuel sandra sara sarah scott sean sharon sheila simon sophia sophie "
-    "stan stanley stephanie stephen steve steven stewart stuart sue susan suzanne ted teresa terry "
-    "theo theresa thomas tim timothy tina todd tom tommy tony tracy trevor valerie vanessa victor "
-    "victoria vince vincent walter wayne wendy will william zach zoe mohamed muhammad ahmed ali kumar "
-    "nikola hunter cody carlos luis jesus cathy shannon brett travis chase courtney dana".split()
-)
-NOT_AFTER: Final = frozenset(
-    "foundation university college school street road avenue lane park county church island river "
-    "valley award awards prize stadium arena museum library hall cathedral jr junior senior bridge "
-    "airport hospital championship cup trophy bowl theatre theater festival memorial family".split()
-)
+_STOP: Final = word_list("small")
+TITLES: Final = word_list("titles")
+FIRST_NAMES: Final = word_list("first_names")
+NOT_AFTER: Final = word_list("places_and_institutions")
 """Capitalised words behind a name that make another name of it."""
-PRODUCTS: Final = frozenset(
-    "store stores watch pay music tv card prime web cloud maps pixel drive stores' spokesperson "
-    "spokesman spokeswoman executive executives employee employees worker workers warehouse warehouses "
-    "shares stock app apps device devices account ceo boss founder co-founder car cars truck trucks "
-    "suv suvs ev evs plant plants vehicle vehicles flight flights plane planes pilot pilots product "
-    "products service services user users deal platform platforms ad ads logo shareholder "
-    "shareholders customer customers engineer engineers event headset chip chips dealership dealer "
-    "dealers driver drivers airlines motors motor inc corp co plc ltd".split()
-)
+PRODUCTS: Final = word_list("things_of_companies")
 """Nouns behind a name that stands for a company as an adjective: "a Target store"."""
-NOT_LOWER: Final = frozenset(
-    "hertz peloton chipotle crocs uber swatch jeep heinz lazard hershey hershey's nordstrom "
-    "greensill sears avis exxon santander intesa mercedes continental bumble chewy workday shein "
-    "indigo roche adecco engie accor reckitt entain experian serco centrica drax airtel paytm".split()
-)
+NOT_LOWER: Final = word_list("not_in_lower_case")
 """Names of companies that are too often something else when written in lower case."""
-_NO_PART: Final = (
-    _STOP
-    | NOT_BEFORE
-    | BEFORE
-    | frozenset(
-        "monday tuesday wednesday thursday friday saturday sunday when while why how what who where "
-        "is are was were do does did has have had can could should will would may might must former "
-        "ex more most many some if though although because since until during about and or but us "
-        "uk american british german french chinese japanese indian european swiss korean italian "
-        "canadian big today yesterday meanwhile however after watch report opinion exclusive "
-        "breaking update analysis review".split()
-    )
-)
+_NO_PART: Final = _STOP | NOT_BEFORE | BEFORE | word_list("apart")
 """Capitalised words that may stand before a name without being part of it."""
 _LEGAL: Final = re.compile(
     r",?\s+(?:inc|corp|corporation|ltd|limited|plc|llc|co|company|ag|nv|sa|se|holdings|group)\b",

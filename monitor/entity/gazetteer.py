@@ -1,14 +1,12 @@
 """The gazetteer: which names and symbols mean which company, and when.
 
 Two files make it: the companies of the exchanges' lists (`data/gazetteer.tsv.xz`, written by
-``monitor gazetteer build``) and what people call them (`data/aliases.toml`, written by hand). A user's
-own alias file is read after both and wins over them.
+``monitor gazetteer build``) and what people call them (`data/aliases.toml`, written by hand). A
+user's own alias file wins over both.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import lzma
 import re
 import unicodedata
@@ -22,6 +20,7 @@ from ahocorasick_rs import AhoCorasick, Implementation
 
 from monitor.entity.aliases import Alias, AliasFile, Listing, load_aliases
 from monitor.entity.names import COMPANY, NAME, company_key, name_key
+from monitor.entity.words import word_list
 from monitor.errors import ConfigError
 
 COLUMNS: Final = ("key", "mic", "tickers", "legal", "names")
@@ -42,12 +41,10 @@ _ALWAYS: Final = (date.min.toordinal(), date.max.toordinal())
 _BREAK: Final = re.compile(r"[^\w]|[_\u2e80-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 """What stands between two words of an alphabet."""
 IDEOGRAM: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
-_ASCII: Final = {code: " " for code in range(128) if not chr(code).isalnum()}
-CUES: Final = frozenset(
-    "bank bancorp bankshares bancshares group holdings inc corp corporation ltd limited llc plc "
-    "partners technologies pharmaceuticals therapeutics airlines airways motors insurance "
-    "securities ventures petroleum logistics shipping biotech robotics".split()
+_ASCII: Final = bytes(
+    ord(chr(c).lower()) if c < 128 and chr(c).isalnum() else 32 for c in range(256)
 )
+CUES: Final = word_list("organisation_ends")
 """Last words of the names of companies."""
 
 
@@ -95,7 +92,7 @@ def folded(text: str) -> str:
     Ideograms and kana are spaces here: `Gazetteer.ideograms` searches them in the text itself.
     """
     if text.isascii():
-        return text.lower().translate(_ASCII)
+        return text.encode("ascii").translate(_ASCII).decode("ascii")
     plain = _BREAK.sub(" ", text)
     low = plain.lower()
     if len(low) == len(plain):
@@ -167,29 +164,27 @@ def read_rows(path: Path) -> list[Row]:
 
     Raises ``ConfigError`` where the file is missing or is none.
     """
+    mend = "write one with `monitor gazetteer build`"
     try:
-        body = lzma.decompress(path.read_bytes()).decode("utf-8")
-        lines = csv.reader(io.StringIO(body), delimiter="\t", quoting=csv.QUOTE_NONE)
-        if tuple(next(lines, ())) != COLUMNS:
-            raise ValueError("its columns are others")
-        return [
-            Row(key, mic, tuple(filter(None, tickers.split("|"))), legal, tuple(names.split("|")))
-            for key, mic, tickers, legal, names in lines
-        ]
-    except (OSError, lzma.LZMAError, UnicodeDecodeError, ValueError) as error:
-        raise ConfigError(
-            f"{path}: is no gazetteer ({error}); write one with `monitor gazetteer build`"
-        ) from error
+        lines = lzma.decompress(path.read_bytes()).decode("utf-8").splitlines()
+    except (OSError, lzma.LZMAError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is no gazetteer ({error}); {mend}") from error
+    cells = [line.split("\t") for line in lines]
+    if not cells or tuple(cells[0]) != COLUMNS or any(len(c) != len(COLUMNS) for c in cells):
+        raise ConfigError(f"{path}: is no gazetteer (its columns are others); {mend}")
+    return [
+        Row(key, mic, tuple(filter(None, tickers.split("|"))), legal, tuple(names.split("|")))
+        for key, mic, tickers, legal, names in cells[1:]
+    ]
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Write a gazetteer; the same rows give the same bytes."""
-    lines = ["\t".join(COLUMNS)]
-    for row in rows:
-        lines.append(
-            "\t".join([row.key, row.mic, "|".join(row.tickers), row.legal, "|".join(row.names)])
-        )
-    body = ("\n".join(lines) + "\n").encode()
+    lines = [
+        "\t".join([row.key, row.mic, "|".join(row.tickers), row.legal, "|".join(row.names)])
+        for row in rows
+    ]
+    body = ("\n".join(["\t".join(COLUMNS), *lines]) + "\n").encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(lzma.compress(body, preset=9 | lzma.PRESET_EXTREME))
 
@@ -352,7 +347,29 @@ def _once(meanings: list[Meaning]) -> Iterator[Meaning]:
 
 
 __all__ = [
-    "CASED", "COLUMNS", "COMMON", "CUE", "IDEOGRAM", "IGNORE", "OTHERS", "ORGANISATION", "PRODUCT", "RARE", "SURE",
-    "TICKER", "WEAK", "WEAK_MARK", "Company", "Gazetteer", "Meaning", "Row", "company_key",
-    "compiled", "folded", "load", "patterns_of", "read_rows", "write_rows",
+    "CASED",
+    "COLUMNS",
+    "COMMON",
+    "CUE",
+    "IDEOGRAM",
+    "IGNORE",
+    "ORGANISATION",
+    "OTHERS",
+    "PRODUCT",
+    "RARE",
+    "SURE",
+    "TICKER",
+    "WEAK",
+    "WEAK_MARK",
+    "Company",
+    "Gazetteer",
+    "Meaning",
+    "Row",
+    "company_key",
+    "compiled",
+    "folded",
+    "load",
+    "patterns_of",
+    "read_rows",
+    "write_rows",
 ]  # fmt: skip

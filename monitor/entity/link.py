@@ -26,6 +26,7 @@ from monitor.entity.gazetteer import (
     folded,
 )
 from monitor.entity.names import COMPANY, company_key, name_key, normalised
+from monitor.entity.words import word_list
 
 SPAN_FLOOR: Final = 0.5
 """Score below which a span of the model says nothing."""
@@ -40,18 +41,22 @@ _BY_SPAN: Final = 0.8
 _BY_RULE: Final = 0.65
 
 _EXCHANGES: Final = {
-    "NYSE": "US", "NASDAQ": "US", "NASDAQGS": "US", "NASDAQGM": "US", "NASDAQCM": "US", "AMEX": "US",
-    "NYSEAMERICAN": "US", "NYSEARCA": "US", "OTC": "US", "LSE": "GB", "LON": "GB", "SIX": "CH", "SWX": "CH",
-    "XETRA": "DE", "FRA": "DE", "ETR": "DE", "EPA": "FR", "AMS": "NL", "BME": "ES", "BIT": "IT", "NSE": "IN",
-    "BSE": "IN", "TYO": "JP", "TSE": "JP", "HKG": "HK", "HKEX": "HK", "SEHK": "HK", "SSE": "CN", "SHA": "CN",
-    "SHE": "CN", "SZSE": "CN", "KRX": "KR", "ASX": "AU", "TSX": "CA", "SGX": "SG",
+    exchange: country
+    for country, exchanges in {
+        "US": "NYSE NASDAQ NASDAQGS NASDAQGM NASDAQCM AMEX NYSEAMERICAN NYSEARCA OTC",
+        "GB": "LSE LON", "CH": "SIX SWX", "DE": "XETRA FRA ETR", "FR": "EPA", "NL": "AMS",
+        "ES": "BME", "IT": "BIT", "IN": "NSE BSE", "JP": "TYO TSE", "HK": "HKG HKEX SEHK",
+        "CN": "SSE SHA SHE SZSE", "KR": "KRX", "AU": "ASX", "CA": "TSX", "SG": "SGX",
+    }.items()
+    for exchange in exchanges.split()
 }  # fmt: skip
 """How exchanges are written before a symbol, and the country of the key."""
 _SUFFIXES: Final = {
-    "L": "GB", "S": "CH", "DE": "DE", "PA": "FR", "AS": "NL", "MC": "ES", "MI": "IT", "NS": "IN", "T": "JP",
-    "HK": "HK", "SS": "CN", "SH": "CN", "SZ": "CN", "KS": "KR", "AX": "AU", "TO": "CA", "O": "US", "N": "US",
-    "OQ": "US", "TW": "TW",
+    "L": "GB", "S": "CH", "DE": "DE", "PA": "FR", "AS": "NL", "MC": "ES", "MI": "IT", "NS": "IN",
+    "T": "JP", "HK": "HK", "SS": "CN", "SH": "CN", "SZ": "CN", "KS": "KR", "AX": "AU", "TO": "CA",
+    "O": "US", "N": "US", "OQ": "US", "TW": "TW",
 }  # fmt: skip
+"""How exchanges are written behind a symbol."""
 _LISTED: Final = re.compile(
     r"\b(NYSE American|NYSE Arca|[A-Za-z]{3,8})\s?:\s?([A-Z0-9&]{1,10}(?:[.\-][A-Z])?)\b"
     r"|\b([A-Z0-9&]{1,10})\.([A-Z]{1,2})\b"
@@ -62,11 +67,7 @@ _CODE: Final = re.compile(r"(?<!\d)([036849]\d{5})(?!\d)")
 _SHORT_FORM: Final = re.compile(r"\s?\(\"?([A-Z][A-Za-z&]{1,7})\"?\)")
 _NAME_BEFORE: Final = re.compile(r"(?:(?:[A-Z][\w'.&-]*|of|and|&|de|the)\s+){0,5}$")
 _BASED: Final = re.compile("-(?:based|owned|backed|listed|led|run|born)$")
-_NO_COMPANY: Final = frozenset(
-    "working research contact parliamentary advisory action task support focus user study control "
-    "pressure age ethnic peer interest lobby militant terror terrorist mercenary rebel campaign "
-    "rights minority community trade national food blood left right sand general".split()
-)
+_NO_COMPANY: Final = word_list("no_company")
 """Before Group, Bank or Insurance: the name of no company."""
 _DEFINED: Final = re.compile(
     r"((?:[A-Z][\w'-]*\s+|of\s+|and\s+|for\s+|the\s+|&\s+){2,8})\(([A-Z]{2,6})\)"
@@ -77,17 +78,36 @@ _MORE: Final = re.compile(
     r",?\s+(?:Inc|Corp|Corporation|Ltd|Limited|LLC|plc|PLC|Group|Holdings|Company|Co|AG|SA|NV)\b\.?"
 )
 _GOES_ON: Final = re.compile(r"\s+[A-Z]|[/@]")
-_OPENERS: Final = frozenset(
-    "the a an this that these those his her its their our my if when while but and or as at in on for "
-    "from with by after before since although because some many most all both no every another other "
-    "what why how who where is are was were has have will can could should may might would do does did "
-    "former new big us uk british american chinese european indian german french swiss japanese "
-    "regional local state private central investment commercial monday tuesday wednesday thursday "
-    "friday saturday sunday of de".split()
-)
+_OPENERS: Final = word_list("openers")
 """Words that are not part of a name when they come first in it."""
 _SHARE_WORDS: Final = TRADING | MARKET
 _CHINESE_SUPPORT: Final = re.compile("股|公司|集团|涨|跌|板|财报|业绩|市值|证券|上市|募资")
+
+
+def _may_list(text: str) -> bool:
+    """Whether something may stand here that `_LISTED` or `_CODE` finds; much cheaper than they."""
+    if not text.isascii() and IDEOGRAM.search(text):
+        return True
+    place = text.find(":")
+    while place > 0:
+        if text[place - 1].isupper() or text[place - 2].isupper():
+            return True
+        place = text.find(":", place + 1)
+    place = text.find(".")
+    while place > 0:
+        if text[place + 1 : place + 2].isupper() and not text[place - 1].islower():
+            return True
+        place = text.find(".", place + 1)
+    return "sh6" in text or "sz0" in text or "sz3" in text or "SH6" in text or "SZ0" in text
+
+
+def _beside_trading(text: str, start: int, end: int) -> bool:
+    """Whether the word before or behind is one of trading, as in "apple calls"."""
+    after = text[end : end + 20].split(maxsplit=1)
+    if after and after[0].strip(".,!?").lower() in TRADING:
+        return True
+    before = text[max(0, start - 20) : start].split()
+    return bool(before) and before[-1].lower() in TRADING
 
 
 class Span(NamedTuple):
@@ -181,16 +201,19 @@ class _Reading:
     def links(self) -> list[Link]:
         if "$" in self.text:
             self._cashtags()
-        if ":" in self.text or "." in self.text or not self.text.isascii():
+        if _may_list(self.text):
             self._listed()
         if "(" in self.text:
             self._definitions()
         self._words()
         if not self.text.isascii() and IDEOGRAM.search(self.text):
             self._ideograms()
-        self._decide()
-        self._decide_symbols()
-        self._organisations()
+        if self.pending:
+            self._decide()
+        if self.tags:
+            self._decide_symbols()
+        if self.spans or self.cues:
+            self._organisations()
         if "(" in self.text and self.found:
             self._short_forms()
         self.found.sort(key=lambda link: (link.start, link.end))
@@ -241,13 +264,11 @@ class _Reading:
         """
         known = self.tags - len(self.letters) - len(self.unlisted)
         for start, end, meaning in self.letters:
-            if self.text[start + 1].isupper() and self.text[end : end + 1] not in ("$", "'", "*"):
-                if (
-                    meaning.key in self.keys
-                    or known + len(self.unlisted)
-                    or self._traded(start, end)
-                ):
-                    self._add(meaning.key, start, end, CONFIDENCE[CASED])
+            if self.text[start + 1].islower() or self.text[end : end + 1] in ("$", "'", "*"):
+                continue
+            others = known + len(self.unlisted)
+            if others or meaning.key in self.keys or self._traded(start, end):
+                self._add(meaning.key, start, end, CONFIDENCE[CASED])
         for start, end in self.unlisted:
             if known or len(self.unlisted) > 2 or self._traded(start, end):
                 key = company_key("US", self.text[start + 1 : end])
@@ -359,6 +380,8 @@ class _Reading:
         if kind in NEEDED:
             if kind == WEAK and meaning.written.isupper() and not surface.isupper():
                 return False
+            if surface[0].islower() and not _beside_trading(text, start, end):
+                return False
             self._keep(meaning, start, end)
             return True
         if not well_cased(meaning.written, surface):
@@ -369,9 +392,9 @@ class _Reading:
                 self._keep(meaning, start, end)
                 return True
         context = Context(text, start, end)
-        if surface.isupper() and not meaning.written.isupper() and len(surface) < 5:
-            if not context.shouted():
-                return False
+        acronym = surface.isupper() and not meaning.written.isupper() and len(surface) < 5
+        if acronym and not context.shouted():
+            return False
         if kind != ORGANISATION and context.is_someone():
             return False
         if kind == SURE and meaning.unless and context.contradicts(meaning.unless):

@@ -7,14 +7,12 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
+from monitor.entity.words import word_list
+
 NAME: Final = "name:"
 COMPANY: Final = "company:"
 
-LEGAL: Final = frozenset(
-    "inc incorporated corp corporation co company companies ltd limited llc llp lp plc ag se sa sas "
-    "spa nv bv ab asa oyj oy kk kgaa gmbh pte pty tbk bhd berhad jsc pjsc ooo sarl srl sab "
-    "de cv publ hldgs".split()
-)
+LEGAL: Final = word_list("legal_forms")
 """Legal forms that end a name, in lower case and without dots."""
 _LOOSE: Final = frozenset({"holdings", "holding", "group", "the"})
 """What a company is called with or without."""
