@@ -43,6 +43,7 @@ from monitor.detect.state import LifecycleSettings
 from monitor.detect.volume import VolumeDetector, VolumeSettings
 from monitor.detect.watch import Watch
 from monitor.dial import Limits as DialLimits
+from monitor.entity.entities import open_entities
 from monitor.errors import ConfigError, MonitorError
 from monitor.events import Kind
 from monitor.guard import Guard
@@ -50,6 +51,7 @@ from monitor.http import Answer, Checks, HttpServer, application
 from monitor.jobs import Jobs
 from monitor.keys import universe
 from monitor.metrics import DeliveryCounters, Metrics, ScoringCounters
+from monitor.naming import EntityNaming
 from monitor.opening import database_file, every_topic, kafka_settings, open_database
 from monitor.outgoing import OutTopics
 from monitor.pipeline import Pipeline, PipelineSettings
@@ -404,6 +406,7 @@ def _pipeline(
         accept_after=int(d.accept_after),
     )
 
+    entities = open_entities(**dict(settings.entities))
     stories = Stories(
         StoriesSettings(
             window=timedelta(hours=settings.stories.window_hours),
@@ -414,7 +417,7 @@ def _pipeline(
         source=source,
         decode=decoder.decode_batch,
         scorer=scorer,
-        annotate=Annotator(stories),
+        annotate=Annotator(stories, EntityNaming(entities)),
         watermarks=Watermarks(settings.aggregate.out_of_orderness, settings.aggregate.idle_after),
         window=Window(settings.aggregate.allowed_lateness),
         watch=lambda evidence: Watch(detectors, evidence, lifecycle),

@@ -16,6 +16,7 @@ from monitor.app import (
     make_notifiers,
 )
 from monitor.config import Settings, load_settings
+from monitor.entity.entities import open_entities
 from monitor.errors import MonitorError
 from monitor.metrics import Metrics
 from monitor.opening import every_topic, kafka_settings, open_database
@@ -32,6 +33,7 @@ def run_check(path: Path | None) -> int:
         parts: dict[str, Callable[[], str]] = {
             "database": lambda: _database(settings, stack),
             "kafka": lambda: _kafka(settings),
+            "entities": lambda: _entities(settings),
             "model": lambda: _model(settings, stack),
             "receivers": lambda: _receivers(settings, stack),
         }
@@ -56,6 +58,12 @@ def _kafka(settings: Settings) -> str:
     require_reachable(kafka_settings(settings.kafka))
     topics = ", ".join(every_topic(settings.kafka))
     return f"{settings.kafka.bootstrap_servers} answers; topics {topics}"
+
+
+def _entities(settings: Settings) -> str:
+    entities = open_entities(**dict(settings.entities))
+    companies = len(entities.linker.gazetteer.companies)
+    return f"{companies} companies; {len(entities.watch.ids)} watched"
 
 
 def _model(settings: Settings, stack: ExitStack) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from monitor.bench.command import EXAMPLES, bench
+from monitor.entity.command import gazetteer
 from monitor.errors import MonitorError
 
 app = typer.Typer(
@@ -208,6 +209,7 @@ def feed_status(config: Config = None) -> None:
 
 
 app.command(epilog=EXAMPLES)(bench)
+app.add_typer(gazetteer, name="gazetteer")
 
 
 def main() -> None:
