@@ -37,7 +37,7 @@ from models.text import normalise
 from models.tokens.decode import ALLOWED, viterbi
 from models.tokens.tags import TAGS, TYPES
 from models.windows import Reader
-from tests.harness.weights import edited, tokens_told, variant
+from harness.weights import edited, tokens_told, variant
 
 TOLERANCE = 1e-4
 
