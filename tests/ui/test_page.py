@@ -15,10 +15,12 @@ from streamlit.testing.v1 import AppTest
 
 from monitor.events import TOPICS
 
+_COLUMN = {"documents": "p_negative", "companies": "interval", "stories": "lasted"}
 
-def table(test: AppTest, key: str) -> pd.DataFrame:
-    """What a table of the page holds."""
-    (found,) = [d.value for d in test.dataframe if d.key == key]
+
+def table(test: AppTest, name: str) -> pd.DataFrame:
+    """What a table of the page holds; it is known by a column that no other has."""
+    (found,) = [d.value for d in test.dataframe if _COLUMN[name] in d.value]
     return found
 
 
