@@ -90,14 +90,10 @@ def page() -> None:
         left, right = st.columns([1.75, 1], gap="medium")
         with left:
             section(60 if slow else 15, _mood, at, colours)
+            section(60 if slow else 15, _companies, at, colours)
             section(60 if slow else 30, _heat, at, colours)
         with right:
             section(8, _alerts, at)
-    with st.container(key="m_named"):
-        left, right = st.columns([1.35, 1], gap="medium")
-        with left:
-            section(60 if slow else 15, _companies, at, colours)
-        with right:
             section(60 if slow else 30, _stories, at)
     section(10, _pipeline, at, colours)
     section(15, _documents, at)

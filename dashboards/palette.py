@@ -138,8 +138,6 @@ def style_sheet(palette: Palette) -> str:
 .m-words {{ margin: .6rem 0 .5rem; font-size: 1rem; line-height: 1.9; }}
 .m-words span {{ padding: .12rem .18rem; border-radius: 3px; }}
 .m-scroll {{ overflow-x: auto; }}
-.st-key-m_named > div > [data-testid="stHorizontalBlock"],
-.st-key-m_named > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"],
 .st-key-m_main > div > [data-testid="stHorizontalBlock"],
 .st-key-m_main > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"]
   {{ flex-wrap: wrap; }}
