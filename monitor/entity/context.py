@@ -34,6 +34,8 @@ NOT_AFTER: Final = word_list("places_and_institutions")
 """Capitalised words behind a name that make another name of it."""
 PRODUCTS: Final = word_list("things_of_companies")
 """Nouns behind a name that stands for a company as an adjective: "a Target store"."""
+OWN: Final = word_list("only_of_companies")
+"""Nouns behind a name that hardly anything but a company has."""
 NOT_LOWER: Final = word_list("not_in_lower_case")
 """Names of companies that are too often something else when written in lower case."""
 _NO_PART: Final = _STOP | NOT_BEFORE | BEFORE | word_list("apart")
@@ -149,7 +151,7 @@ class Context:
         elif not capital:
             total -= 2
             if follows in TRADING or (before and before[-1] in TRADING):
-                total += 3
+                total += 4 if follows in SECURITY else 3
         total += min(2, sum(word in MARKET for word in near))
         possessive = self.text.startswith("'s", self.end)
         if capital and (possessive or follows in VERBS):
@@ -158,9 +160,15 @@ class Context:
                 total += 1
         if capital and self.opens() and follows == "to":
             total += 1
+        if capital and close == " " and follows in OWN:
+            total += 2
         if before and close != "-":
             last = before[-1]
-            if last in NOT_BEFORE and self.text[self.start - 1 : self.start] == " ":
+            if (
+                last in NOT_BEFORE
+                and follows not in SECURITY
+                and self.text[self.start - 1 : self.start] == " "
+            ):
                 total += 1 if follows in PRODUCTS else -2
             elif capital and last in BEFORE and not self.opens():
                 total += 1

@@ -69,6 +69,7 @@ _NAME_BEFORE: Final = re.compile(r"(?:(?:[A-Z][\w'.&-]*|of|and|&|de|the)\s+){0,5
 _BASED: Final = re.compile("-(?:based|owned|backed|listed|led|run|born)$")
 _NO_COMPANY: Final = word_list("no_company")
 """Before Group, Bank or Insurance: the name of no company."""
+_JOINTS: Final = frozenset((" and ", ", ", " & ", " or ", "/", ", and "))
 _DEFINED: Final = re.compile(
     r"((?:[A-Z][\w'-]*\s+|of\s+|and\s+|for\s+|the\s+|&\s+){2,8})\(([A-Z]{2,6})\)"
 )
@@ -287,6 +288,8 @@ class _Reading:
                 country = _EXCHANGES.get(exchange.replace(" ", "").upper())
                 meaning = self.linker.symbol(symbol, self.day, country) if country else None
                 start, end = match.start(2), match.end(2)
+                if meaning is not None:
+                    self.taken.append(match.span(1))
             elif suffix:
                 country = _SUFFIXES.get(suffix)
                 meaning = self.linker.symbol(head, self.day, country) if country else None
@@ -400,12 +403,19 @@ class _Reading:
         if kind == SURE and meaning.unless and context.contradicts(meaning.unless):
             self._keep(meaning, start, end)
             return True
-        if kind == CASED and " " not in surface and context.is_part():
+        if kind == CASED and " " not in surface and self._is_longer(meaning, context):
             return False
         if self._contradicted(start, end, firm=kind in (SURE, ORGANISATION)):
             return False
         self._add(meaning.key, start, end, CONFIDENCE[kind])
         return True
+
+    def _is_longer(self, meaning: Meaning, context: Context) -> bool:
+        """Whether a little-known company's one word is part of a name that is not its own."""
+        if context.is_part():
+            return True
+        company = self.linker.gazetteer.companies[meaning.key]
+        return context.goes_on() and context.after[0] not in company.legal
 
     def _keep(self, meaning: Meaning, start: int, end: int) -> None:
         context = Context(self.text, start, end)
@@ -455,10 +465,13 @@ class _Reading:
             waiting = left
 
     def _company(self, start: int, end: int) -> int:
-        """A company in the same breath: "Apple, Google and Meta"."""
-        return int(
-            any(-24 < link.start - end < 24 or -24 < start - link.end < 24 for link in self.found)
-        )
+        """Points for a company in the same breath: "Apple, Google and Meta"."""
+        near = 0
+        for link in self.found:
+            if -24 < link.start - end < 24 or -24 < start - link.end < 24:
+                between = self.text[min(end, link.end) : max(start, link.start)]
+                near = max(near, 2 if between in _JOINTS else 1)
+        return near
 
     def _ideograms(self) -> None:
         automaton = self.linker.gazetteer.ideograms
