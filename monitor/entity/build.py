@@ -72,6 +72,7 @@ _CN_EVERYDAY: Final = word_list("everyday_chinese")
 
 _FUNCTION_WORDS: Final = word_list("function_words")
 """Never a company's name by themselves."""
+_NO_SYMBOL: Final = word_list("no_bare_symbol")
 _MONEY: Final = word_list("money")
 """Currencies, indices and futures that are written like shares. A listed symbol wins over them."""
 
@@ -108,7 +109,7 @@ def _american(folder: Path, everyday: frozenset[str]) -> list[Row]:
         first = min(group, key=_rank)
         legal = _legal(first.name)
         tickers = tuple(
-            WEAK_MARK + s.symbol if s.symbol.lower() in everyday else s.symbol
+            WEAK_MARK + s.symbol if s.symbol.lower() in (everyday | _NO_SYMBOL) else s.symbol
             for s in sorted(group, key=_rank)
         )
         drafts.append(Row(company_key("US", first.symbol), first.mic, tickers, legal, (legal,)))
