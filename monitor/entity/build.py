@@ -202,7 +202,7 @@ def _marked(row: Row, shared: Counter[str], everyday: frozenset[str]) -> tuple[s
         plain = all(word in everyday or len(word) < 3 for word in words)
         short = len(words) <= 2 and name != row.legal
         found.append(WEAK_MARK + name if plain and short else name)
-    return tuple(found) or (row.legal,)
+    return tuple(found) or (WEAK_MARK + row.legal,)
 
 
 def _chinese(folder: Path) -> list[Row]:

@@ -511,7 +511,10 @@ class _Reading:
         begin = lead.start() if lead else start
         words = text[begin:start].split()
         while words and (
-            words[0].lower() in _OPENERS or words[0] in ("and", "&") or _BASED.search(words[0])
+            words[0].lower() in _OPENERS
+            or words[0] in ("and", "&")
+            or _BASED.search(words[0])
+            or (words[1:2] == ["of"] and words[0] != "Bank")  # Depositors of Halden Bank
         ):
             begin = text.index(words[0], begin) + len(words[0]) + 1
             words = words[1:]

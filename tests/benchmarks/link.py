@@ -1,4 +1,4 @@
-"""CPU time of linking a text, beside a regular expression over the same names and a dictionary of tokens.
+"""CPU time of linking a text, beside a regular expression and a dictionary of tokens.
 
 Run: python tests/benchmarks/link.py [--texts 400] [--rounds 7]
 
@@ -31,7 +31,8 @@ WORD = re.compile(r"\w+")
 def texts_of(length: int, count: int) -> list[str]:
     """Texts of about so many characters, joined from the labelled English sentences."""
     sentences = [t.text for t in read(DATA) if t.text.isascii()]
-    texts, i = [], 0
+    texts: list[str] = []
+    i = 0
     while len(texts) < count:
         text = sentences[i % len(sentences)]
         while len(text) < length:
