@@ -24,6 +24,7 @@ from monitor.entity.gazetteer import (
     Gazetteer,
     Meaning,
     folded,
+    spaced,
 )
 from monitor.entity.names import COMPANY, company_key, name_key, normalised
 from monitor.entity.words import word_list
@@ -69,6 +70,7 @@ _NAME_BEFORE: Final = re.compile(r"(?:(?:[A-Z][\w'.&-]*|of|and|&|de|the)\s+){0,5
 _BASED: Final = re.compile("-(?:based|owned|backed|listed|led|run|born)$")
 _NO_COMPANY: Final = word_list("no_company")
 """Before Group, Bank or Insurance: the name of no company."""
+_LINKED, _PASSED = 1, 2
 _JOINTS: Final = frozenset((" and ", ", ", " & ", " or ", "/", ", and "))
 _DEFINED: Final = re.compile(
     r"((?:[A-Z][\w'-]*\s+|of\s+|and\s+|for\s+|the\s+|&\s+){2,8})\(([A-Z]{2,6})\)"
@@ -186,7 +188,11 @@ class _Reading:
             s for s in spans if s.score >= SPAN_FLOOR and 0 <= s.start < s.end <= len(text)
         ]
         self.found: list[Link] = []
-        self.taken: list[tuple[int, int]] = []
+        self.marks = bytearray(len(text))
+        """For each character: part of a link, of what is no link, or of neither."""
+        self.plain = spaced(text)
+        low = self.plain.lower()
+        self.low = low if len(low) == len(text) else folded(text)
         self.keys: set[str] = set()
         self.cues: list[tuple[int, int]] = []
         self.letters: list[tuple[int, int, Meaning]] = []
@@ -276,9 +282,8 @@ class _Reading:
                 self._add(key, start, end, CONFIDENCE[PRODUCT])
 
     def _traded(self, start: int, end: int) -> bool:
-        context = Context(self.text, start, end)
-        words = {w.lower() for w in (*context.before, *context.after)}
-        return not words.isdisjoint(_SHARE_WORDS)
+        context = self._context(start, end)
+        return not _SHARE_WORDS.isdisjoint((*context.before()[1], *context.after()[1]))
 
     def _listed(self) -> None:
         for match in _LISTED.finditer(self.text):
@@ -289,7 +294,7 @@ class _Reading:
                 meaning = self.linker.symbol(symbol, self.day, country) if country else None
                 start, end = match.start(2), match.end(2)
                 if meaning is not None:
-                    self.taken.append(match.span(1))
+                    self._mark(*match.span(1), _PASSED)
             elif suffix:
                 country = _SUFFIXES.get(suffix)
                 meaning = self.linker.symbol(head, self.day, country) if country else None
@@ -313,7 +318,7 @@ class _Reading:
         automaton = self.linker.gazetteer.words
         if automaton is None:
             return
-        hits = automaton.find_matches_as_indexes(f" {folded(self.text)} ", overlapping=True)
+        hits = automaton.find_matches_as_indexes(f" {self.low} ", overlapping=True)
         if len(hits) > 1:
             hits.sort(key=lambda hit: (hit[1], -hit[2]))
         meanings = self.linker.gazetteer.word_meanings
@@ -355,7 +360,7 @@ class _Reading:
         looked at."""
         kind, text = meaning.kind, self.text
         if kind == IGNORE:
-            self.taken.append((start, end))
+            self._mark(start, end, _PASSED)
             return True
         surface = text[start:end]
         if surface in self.redefined:
@@ -363,7 +368,7 @@ class _Reading:
         if kind in (TICKER, RARE):
             if not surface.isupper() or not self._free(start, end) or text[end : end + 1] == "$":
                 return False
-            context = Context(text, start, end)
+            context = self._context(start, end)
             known = kind == TICKER and end - start > 3
             if context.shouted() or not (known or context.trades()):
                 return False
@@ -394,7 +399,7 @@ class _Reading:
             if " " in surface or meaning.unless:
                 self._keep(meaning, start, end)
                 return True
-        context = Context(text, start, end)
+        context = self._context(start, end)
         acronym = surface.isupper() and not meaning.written.isupper() and len(surface) < 5
         if acronym and not context.shouted():
             return False
@@ -415,10 +420,10 @@ class _Reading:
         if context.is_part():
             return True
         company = self.linker.gazetteer.companies[meaning.key]
-        return context.goes_on() and context.after[0] not in company.legal
+        return context.goes_on() and context.following() not in company.legal
 
     def _keep(self, meaning: Meaning, start: int, end: int) -> None:
-        context = Context(self.text, start, end)
+        context = self._context(start, end)
         points = context.points(meaning.unless) + self._span_points(start, end)
         self.pending.append((meaning, context, points))
 
@@ -466,12 +471,13 @@ class _Reading:
 
     def _company(self, start: int, end: int) -> int:
         """Points for a company in the same breath: "Apple, Google and Meta"."""
-        near = 0
-        for link in self.found:
-            if -24 < link.start - end < 24 or -24 < start - link.end < 24:
-                between = self.text[min(end, link.end) : max(start, link.start)]
-                near = max(near, 2 if between in _JOINTS else 1)
-        return near
+        marks, text = self.marks, self.text
+        left = marks.rfind(_LINKED, max(0, start - 24), start)
+        right = marks.find(_LINKED, end, end + 24)
+        if left < 0 and right < 0:
+            return 0
+        joined = text[left + 1 : start] in _JOINTS or text[end:right] in _JOINTS
+        return 2 if joined else 1
 
     def _ideograms(self) -> None:
         automaton = self.linker.gazetteer.ideograms
@@ -526,7 +532,7 @@ class _Reading:
             end = more.end()
         if _GOES_ON.match(text, end) or not self._free(begin, end):
             return
-        if Context(text, begin, end).written_out(share=1):
+        if self._context(begin, end).written_out(share=1):
             self._add_name(begin, end, _BY_RULE)
 
     def _add_name(self, start: int, end: int, confidence: float) -> None:
@@ -534,16 +540,17 @@ class _Reading:
         if len(normal) < 2 or not any(c.isalpha() for c in normal):
             return
         # "Norvane" after "Norvane Shipping" is the same organisation.
-        longer = (k for k in self.keys if k.startswith(name_key(normal) + " "))
-        self._add(next(longer, name_key(normal)), start, end, confidence)
+        key = name_key(normal)
+        longer = [known for known in self.keys if known.startswith(key + " ")]
+        self._add(min(longer, default=key), start, end, confidence)
 
     def _short_forms(self) -> None:
         """Link the short form that a text gives a name in brackets, wherever it stands."""
-        for link in [link for link in self.found if link.end]:
-            match = _SHORT_FORM.match(self.text, link.end)
-            if match is None:
-                continue
-            short = match.group(1)
+        forms: dict[str, Link] = {}
+        for link in self.found:
+            if link.end and (match := _SHORT_FORM.match(self.text, link.end)):
+                forms.setdefault(match.group(1), link)
+        for short, link in forms.items():
             for place in re.finditer(rf"\b{re.escape(short)}\b", self.text):
                 if self._free(*place.span()):
                     self._add(link.key, *place.span(), min(link.confidence, 0.85))
@@ -551,10 +558,17 @@ class _Reading:
     # -- books
 
     def _free(self, start: int, end: int) -> bool:
-        return all(end <= first or last <= start for first, last in self.taken)
+        marks = self.marks
+        return marks.find(_LINKED, start, end) < 0 and marks.find(_PASSED, start, end) < 0
+
+    def _mark(self, start: int, end: int, mark: int) -> None:
+        self.marks[start:end] = bytes((mark,)) * (end - start)
+
+    def _context(self, start: int, end: int) -> Context:
+        return Context(self.text, self.plain, self.low, start, end)
 
     def _add(self, key: str, start: int, end: int, confidence: float, surface: str = "") -> None:
-        self.taken.append((start, end))
+        self._mark(start, end, _LINKED)
         self.keys.add(key)
         name = self.linker.name_of(key)
         surface = surface or self.text[start:end]
