@@ -241,6 +241,7 @@ def _read(path: Path, columns: set[str]) -> Iterator[dict[str, str]]:
                 raise ConfigError(f"{path}: lacks the columns {', '.join(sorted(missing))}")
             yield from reader
     except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(
-            f"{path}: cannot be read ({error}); docs/entities.md says where the lists come from"
+            f"{path}: cannot be read ({why}); docs/entities.md says where the lists come from"
         ) from error

@@ -141,7 +141,7 @@ class Context:
             low = last.lower()
             if low in FIRST_NAMES and last[0].isupper():
                 return True
-        elif self.before_title():
+        elif self.text.startswith(". ", self.start - 2) and self.before_title():
             return True
         if last and last.lower() in TITLES:
             return True
@@ -152,8 +152,8 @@ class Context:
 
     def before_title(self) -> bool:
         """Whether a title with its dot stands before it: Mr. Ford."""
-        head = self.text[max(0, self.start - 8) : self.start]
-        return head.endswith(". ") and head[:-2].rpartition(" ")[2].lower() in TITLES
+        head = self.low[max(0, self.start - 8) : self.start].split()
+        return bool(head) and head[-1] in TITLES
 
     def contradicts(self, unless: frozenset[str]) -> bool:
         """Whether one of these words stands nearby."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Final, Literal, NamedTuple
 
 from models.text import CASHTAG
@@ -85,6 +86,14 @@ _OPENERS: Final = word_list("openers")
 """Words that are not part of a name when they come first in it."""
 _SHARE_WORDS: Final = TRADING | MARKET
 _CHINESE_SUPPORT: Final = re.compile("股|公司|集团|涨|跌|板|财报|业绩|市值|证券|上市|募资")
+
+
+_PLACE: Final = itemgetter(2, 3)
+"""Of a link."""
+
+
+def _leftmost_longest(hit: tuple[int, int, int]) -> tuple[int, int]:
+    return hit[1], -hit[2]
 
 
 def _may_list(text: str) -> bool:
@@ -174,7 +183,7 @@ class Linker:
         company = self.gazetteer.companies.get(key)
         if company is not None:
             return company.name
-        return self.gazetteer.organisations.get(key, key.partition(":")[2])
+        return self.gazetteer.organisations.get(key, key.rpartition(":")[2])
 
 
 class _Reading:
@@ -223,7 +232,8 @@ class _Reading:
             self._organisations()
         if "(" in self.text and self.found:
             self._short_forms()
-        self.found.sort(key=lambda link: (link.start, link.end))
+        if len(self.found) > 1:
+            self.found.sort(key=_PLACE)
         return self.found
 
     # -- what is written as a symbol
@@ -320,7 +330,7 @@ class _Reading:
             return
         hits = automaton.find_matches_as_indexes(f" {self.low} ", overlapping=True)
         if len(hits) > 1:
-            hits.sort(key=lambda hit: (hit[1], -hit[2]))
+            hits.sort(key=_leftmost_longest)
         meanings = self.linker.gazetteer.word_meanings
         reached = 0
         for index, start, end in hits:
@@ -410,7 +420,7 @@ class _Reading:
             return True
         if kind == CASED and " " not in surface and self._is_longer(meaning, context):
             return False
-        if self._contradicted(start, end, firm=kind in (SURE, ORGANISATION)):
+        if self.spans and self._contradicted(start, end, firm=kind in (SURE, ORGANISATION)):
             return False
         self._add(meaning.key, start, end, CONFIDENCE[kind])
         return True
@@ -484,7 +494,7 @@ class _Reading:
         if automaton is None:
             return
         hits = automaton.find_matches_as_indexes(self.text, overlapping=True)
-        hits.sort(key=lambda hit: (hit[1], -hit[2]))
+        hits.sort(key=_leftmost_longest)
         meanings = self.linker.gazetteer.ideogram_meanings
         reached = 0
         for index, start, end in hits:

@@ -144,6 +144,12 @@ def test_a_cashtag_of_no_list_has_a_key_among_others_and_a_fund_has_none() -> No
     assert [] == keys("we want $MONEY tonight")
 
 
+def test_what_is_linked_has_a_name_that_a_person_would_say() -> None:
+    text = "$GOOG and $WXYQ rose while depositors of Halden Marine Bank and of the Fed waited."
+    names = ["Alphabet", "WXYQ", "halden marine bank", "Federal Reserve"]
+    assert names == [link.name for link in links(text)]
+
+
 def test_a_cashtag_that_was_cut_off_is_no_symbol() -> None:
     assert ["company:US:AAPL"] == keys("Stocks to watch today $AAPL $C...")
 
