@@ -121,10 +121,15 @@ class Context:
         return len(words) > 1 and sum(map(str.isupper, words)) * 2 > len(words)
 
     def previous(self) -> str:
-        """The word right before it, as written; empty where something else stands between."""
+        """The word right before it, as written; empty where something else stands between.
+
+        Of a genitive the word itself: Peter in "St. Peter's Square".
+        """
         start = self.start - 1
         if start < 1 or self.text[start] != " " or self.plain[start - 1] == " ":
             return ""
+        if self.text.startswith("'s", start - 2):
+            start -= 2
         return self.plain[self.plain.rfind(" ", 0, start) + 1 : start]
 
     def following(self) -> str:

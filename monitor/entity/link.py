@@ -531,6 +531,7 @@ class _Reading:
             or words[0] in ("and", "&")
             or _BASED.search(words[0])
             or (words[1:2] == ["of"] and words[0] != "Bank")  # Depositors of Halden Bank
+            or "The" in words  # the end of a title before it
         ):
             begin = text.index(words[0], begin) + len(words[0]) + 1
             words = words[1:]
