@@ -1,14 +1,17 @@
-"""CPU time of linking a text, beside a regular expression over the same names and a dictionary of tokens.
+"""CPU time of linking a text, beside a regular expression and a dictionary of tokens.
 
 Run: python tests/benchmarks/link.py [--texts 400] [--rounds 7]
 
-The peers only find names; the linker decides about them as well. All run in turn in one process;
-the best round of each counts.
+The peers only find names; the linker decides about them as well. Ordinary texts are those of
+models/data/corpus.jsonl (few names that anybody listed), dense ones the labelled sentences of
+tests/testdata/linking.jsonl (3 to 4 links and as many traps in 200 characters). All run in turn in
+one process; the best round of each counts.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 import time
@@ -20,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from harness.linking import read
 
+from models.text import normalise
 from monitor.entity.gazetteer import SHIPPED, load, read_rows
 from monitor.entity.link import Linker
 
@@ -28,10 +32,19 @@ AT = datetime(2023, 3, 10, tzinfo=UTC)
 WORD = re.compile(r"\w+")
 
 
-def texts_of(length: int, count: int) -> list[str]:
-    """Texts of about so many characters, joined from the labelled English sentences."""
-    sentences = [t.text for t in read(DATA) if t.text.isascii()]
-    texts, i = [], 0
+def sentences_of(kind: str) -> list[str]:
+    """The English texts of one kind."""
+    if kind == "dense":
+        return [t.text for t in read(DATA) if t.text.isascii()]
+    corpus = Path(__file__).parents[2] / "models" / "data" / "corpus.jsonl"
+    lines = corpus.read_text("utf-8").splitlines()[:2000]
+    return [text for line in lines if (text := normalise(json.loads(line)["text"])).isascii()]
+
+
+def texts_of(sentences: list[str], length: int, count: int) -> list[str]:
+    """Texts of so many characters, joined from sentences."""
+    texts: list[str] = []
+    i = 0
     while len(texts) < count:
         text = sentences[i % len(sentences)]
         while len(text) < length:
@@ -85,8 +98,8 @@ def main() -> None:
     pattern = re.compile(r"\b(?:" + "|".join(map(re.escape, names)) + r")\b")
     tokens = tokens_peer(names)
     print(f"{len(names)} names for the peers")
-    for length in (100, 200, 500):
-        texts = texts_of(length, options.texts)
+    for kind, length in (("ordinary", 200), ("ordinary", 500), ("dense", 200)):
+        texts = texts_of(sentences_of(kind), length, options.texts)
         best: dict[str, float] = {}
         for _ in range(options.rounds):
             for name, call, some in (
@@ -100,7 +113,7 @@ def main() -> None:
                 spent = (time.process_time() - begin) / len(some)
                 best[name] = min(best.get(name, spent), spent)
         links = sum(len(linker.link(t, (), (), AT)) for t in texts) / len(texts)
-        print(f"{length} characters, {links:.1f} links a text:")
+        print(f"{kind}, {length} characters, {links:.1f} links a text:")
         for name, spent in best.items():
             print(f"  {name:22} {spent * 1e6:10.1f} µs  {spent / best['linker']:8.1f} times")
 

@@ -19,7 +19,7 @@ from monitor.config import Kafka
 from monitor.demo.broker import EmbeddedBroker
 from monitor.source.settings import KafkaSettings
 
-COMMANDS = ("bench", "run", "demo", "feed", "replay", "import", "check", "migrate")
+COMMANDS = ("bench", "run", "demo", "feed", "replay", "import", "check", "migrate", "gazetteer")
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,14 @@ def test_check_lists_every_part(monitor: Call, site: Installation) -> None:
     said = monitor("check", "--config", site.write())
     assert 0 == said.status, said
     words = [line.split(maxsplit=1) for line in said.out.splitlines()]
-    assert ["configuration", "database", "kafka", "model", "receivers"] == [w[0] for w in words]
+    assert [
+        "configuration",
+        "database",
+        "kafka",
+        "entities",
+        "model",
+        "receivers",
+    ] == [w[0] for w in words]
     assert all(w[1].startswith("ok") for w in words)
     assert "c2VjcmV0" not in said.out
 
