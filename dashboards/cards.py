@@ -98,6 +98,16 @@ def heat_key(palette: Palette, step_words: str) -> str:
     )
 
 
+def _remark(alert: Alert) -> str:
+    """Why it is not sent, if it is not."""
+    setting = alert.setting
+    if alert.status is AlertStatus.PENDING:
+        return f": insufficient evidence, {setting.insufficient}" if setting.insufficient else ""
+    if setting.expected:
+        return f", expected: {setting.expected}; not sent"
+    return f", shown under {display_name(setting.under)}; not sent" if setting.under else ""
+
+
 def alert_card(alert: Alert, delivery: str) -> str:
     """One alert: what moved from what to what, since when, on which documents it rests."""
     firing = alert.status is AlertStatus.FIRING
@@ -105,7 +115,7 @@ def alert_card(alert: Alert, delivery: str) -> str:
         AlertStatus.FIRING: "Firing",
         AlertStatus.PENDING: "Pending, not sent yet",
         AlertStatus.RESOLVED: "Resolved",
-    }[alert.status]
+    }[alert.status] + _remark(alert)
     ended = f" – {moment(alert.resolved_at)}" if alert.resolved_at else ""
     shown, rest = alert.evidence[:EVIDENCE_SHOWN], alert.evidence[EVIDENCE_SHOWN:]
     pieces = listed(shown)
@@ -115,7 +125,7 @@ def alert_card(alert: Alert, delivery: str) -> str:
         f'<article class="m-card m-{alert.status.value}"><div class="m-top">'
         f'<span class="m-name">{escaped(display_name(alert.key))}</span>'
         f'<span class="m-chip m-{alert.severity.value}">{alert.severity.value}</span>'
-        f'<span class="m-chip {"m-fire" if firing else ""}">{status}</span>'
+        f'<span class="m-chip {"m-fire" if firing else ""}">{escaped(status)}</span>'
         f'<span class="m-when">{moment(alert.started_at)}{ended}</span></div>'
         f'<p class="m-move">{_movement(alert)}</p>{pieces}'
         '<div class="m-foot">'

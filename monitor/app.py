@@ -25,6 +25,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
 from models.errors import ModelError
+from models.manifest import Manifest
 from models.predict import Predictor
 from models.registry.folder import Registry, Release
 from models.registry.trial import judge
@@ -38,6 +39,10 @@ from monitor.alert.webhook import WebhookNotifier
 from monitor.annotate import Annotator
 from monitor.clock import Clock, ScaledClock, SystemClock
 from monitor.delivery import DeliveryLoop
+from monitor.detect.calendar import Calendar, read_calendar
+from monitor.detect.correction import Correction, Corrections
+from monitor.detect.gates import Gate, Gates
+from monitor.detect.roster import Roster
 from monitor.detect.share import ShareDetector, ShareSettings
 from monitor.detect.state import LifecycleSettings
 from monitor.detect.volume import VolumeDetector, VolumeSettings
@@ -49,7 +54,6 @@ from monitor.events import Kind
 from monitor.guard import Guard
 from monitor.http import Answer, Checks, HttpServer, application
 from monitor.jobs import Jobs
-from monitor.keys import universe
 from monitor.metrics import DeliveryCounters, Metrics, ScoringCounters
 from monitor.naming import EntityNaming
 from monitor.opening import database_file, every_topic, kafka_settings, open_database
@@ -200,11 +204,12 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
     server.start()
     ensure_topics(kafka, dict.fromkeys(every_topic(settings.kafka), settings.kafka.partitions))
     reloader = None
+    corrections = Corrections()
     if scorer is None:
         release = current_release(settings.model)
-        scorer = load_scorer(settings.model, metrics, release.path)
+        scorer = load_scorer(settings.model, metrics, release.path, corrections)
         if settings.model.path is None:
-            reloader = _reloader(settings.model, release, metrics)
+            reloader = _reloader(settings.model, release, metrics, corrections)
             stack.callback(reloader.close)
     stack.callback(scorer.close)
     scorer.warmup()
@@ -214,7 +219,9 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
     publisher = KafkaPublisher(kafka)
     stack.callback(publisher.close)
     successor = reloader.take if reloader else lambda: None
-    pipeline = _pipeline(settings, source, decoder, scorer, successor, store, metrics, clock)
+    pipeline = _pipeline(
+        settings, source, decoder, scorer, successor, store, metrics, clock, corrections
+    )
     stack.callback(pipeline.close)
     pipeline.load()
     handed_in = reception.open()
@@ -335,9 +342,11 @@ def current_release(model: config.Model) -> Release:
         raise MonitorError(f"the model cannot be loaded: {error}") from error
 
 
-def load_scorer(model: config.Model, metrics: Metrics, path: Path) -> BatchScorer:
+def load_scorer(
+    model: config.Model, metrics: Metrics, path: Path, corrections: Corrections | None = None
+) -> BatchScorer:
     """The model of a folder on every device that is asked for, once it has judged a few
-    sentences."""
+    sentences; what its manifest tells of its errors goes to ``corrections``."""
     begin = time.monotonic()
     predictors = []
     try:
@@ -350,7 +359,7 @@ def load_scorer(model: config.Model, metrics: Metrics, path: Path) -> BatchScore
     except ModelError as error:
         raise MonitorError(f"the model cannot be loaded: {error}") from error
     metrics.model_load.set(time.monotonic() - begin)
-    return engine_of(
+    scorer = engine_of(
         predictors,
         tokens=model.batch_tokens,
         look_ahead=model.look_ahead,
@@ -358,12 +367,30 @@ def load_scorer(model: config.Model, metrics: Metrics, path: Path) -> BatchScore
         minimum_fill=model.minimum_fill,
         metrics=ScoringCounters(metrics),
     )
+    if corrections is not None:
+        corrections.note(scorer.model_version, *_errors(predictors[0].manifest))
+    return scorer
 
 
-def _reloader(model: config.Model, running: Release, metrics: Metrics) -> Reloader:
+def _errors(manifest: Manifest) -> tuple[Correction | None, Correction | None]:
+    """What is known of a model's verdicts on texts, and of those towards what they name."""
+    texts = Correction.of(manifest.heads["sentiment"].best_report.confusion)
+    targets = None
+    reports = manifest.spans.targets.values() if manifest.spans else ()
+    for report in sorted(reports, key=lambda r: r.targets):  # the largest set has the last word
+        if (negative := report.classes.get("negative")) is not None:
+            targets = Correction.of_rates(
+                negative.precision, negative.recall, negative.support, report.targets
+            )
+    return texts, targets
+
+
+def _reloader(
+    model: config.Model, running: Release, metrics: Metrics, corrections: Corrections
+) -> Reloader:
     return Reloader(
         Registry(model.registry).current,
-        lambda path: load_scorer(model, metrics, path),
+        lambda path: load_scorer(model, metrics, path, corrections),
         running,
         metrics,
     )
@@ -393,15 +420,19 @@ def _pipeline(
     store: SqlStore,
     metrics: Metrics,
     clock: Clock,
+    corrections: Corrections,
 ) -> Pipeline:
     d = settings.detect
     detectors = (
-        ShareDetector(universe(), ShareSettings(budget=d.budget * (1 - d.volume_share))),
-        VolumeDetector(universe(), VolumeSettings(budget=d.budget * d.volume_share)),
+        ShareDetector(ShareSettings(budget=d.budget * (1 - d.volume_share))),
+        VolumeDetector(VolumeSettings(budget=d.budget * d.volume_share)),
     )
     lifecycle = LifecycleSettings(
-        min_documents=d.min_documents,
-        min_sources=d.min_sources,
+        gates=Gates(
+            busy=Gate(d.busy_documents, d.busy_authors, d.busy_sources),
+            sparse=Gate(d.min_documents, d.min_authors, d.min_sources),
+            busy_rate=d.busy_rate,
+        ),
         recovery=int(d.recovery),
         accept_after=int(d.accept_after),
     )
@@ -420,7 +451,14 @@ def _pipeline(
         annotate=Annotator(stories, EntityNaming(entities)),
         watermarks=Watermarks(settings.aggregate.out_of_orderness, settings.aggregate.idle_after),
         window=Window(settings.aggregate.allowed_lateness),
-        watch=lambda evidence: Watch(detectors, evidence, lifecycle),
+        watch=lambda evidence: Watch(
+            detectors,
+            evidence,
+            lifecycle,
+            roster=Roster(d.keys),
+            calendar=read_calendar(d.calendar) if d.calendar else Calendar(),
+            correction=corrections.of,
+        ),
         store=store,
         metrics=metrics,
         clock=clock,

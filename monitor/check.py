@@ -16,6 +16,7 @@ from monitor.app import (
     make_notifiers,
 )
 from monitor.config import Settings, load_settings
+from monitor.detect.calendar import read_calendar
 from monitor.entity.entities import open_entities
 from monitor.errors import MonitorError
 from monitor.metrics import Metrics
@@ -34,6 +35,7 @@ def run_check(path: Path | None) -> int:
             "database": lambda: _database(settings, stack),
             "kafka": lambda: _kafka(settings),
             "entities": lambda: _entities(settings),
+            "calendar": lambda: _calendar(settings),
             "model": lambda: _model(settings, stack),
             "receivers": lambda: _receivers(settings, stack),
         }
@@ -64,6 +66,11 @@ def _entities(settings: Settings) -> str:
     entities = open_entities(**dict(settings.entities))
     companies = len(entities.linker.gazetteer.companies)
     return f"{companies} companies; {len(entities.watch.ids)} watched"
+
+
+def _calendar(settings: Settings) -> str:
+    path = settings.detect.calendar
+    return f"{len(read_calendar(path))} events" if path else "none"
 
 
 def _model(settings: Settings, stack: ExitStack) -> str:

@@ -165,7 +165,18 @@ class Detect(_Section):
     volume_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Part of the budget that the volume detector may spend."""
     min_documents: Annotated[int, Field(ge=1)] = 10
+    """Independent voices in the window before anybody is paged …"""
+    min_authors: Annotated[int, Field(ge=1)] = 3
     min_sources: Annotated[int, Field(ge=1)] = 3
+    busy_rate: Positive = 10.0
+    """… and of a key with so many voices an hour, or more:"""
+    busy_documents: Annotated[int, Field(ge=1)] = 20
+    busy_authors: Annotated[int, Field(ge=1)] = 5
+    busy_sources: Annotated[int, Field(ge=1)] = 3
+    keys: Annotated[int, Field(ge=1)] = 100_000
+    """Companies, names and companies by topic that are followed one by one."""
+    calendar: Path | None = None
+    """A .toml or .csv file of what is expected to be loud."""
     recovery: Seconds = 1800.0
     accept_after: Positive = 86_400.0
 

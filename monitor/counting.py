@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from monitor.aggregate.rollup import bucket_start, deltas
 from monitor.aggregate.voices import HOUR, Voices
 from monitor.aggregate.window import Closed, Window
-from monitor.events import Bucket, Scored, heard_of
+from monitor.events import Bucket, Scored, Sums, heard_of
 from monitor.store.base import Snapshot
 from monitor.story.base import Flip
 
@@ -77,6 +77,11 @@ class Counting:
     def close(self, watermark: float | None) -> Iterator[Closed]:
         """Close, oldest first, every bucket whose end the watermark has passed."""
         yield from self._window.close(watermark)
+
+    def part(self, keys: Collection[str], start: int, until: int) -> dict[str, Sums]:
+        """The sums of these keys over the documents of the bucket at ``start`` that were published
+        before ``until``; both in seconds since the epoch."""
+        return self._voices.part(keys, start, until)
 
     def drain(self) -> list[Bucket]:
         """The buckets that changed since the last drain."""

@@ -27,6 +27,7 @@ __all__ = [
     "DeadLetter",
     "Document",
     "Evidence",
+    "Explained",
     "Gap",
     "Heard",
     "Kind",
@@ -36,6 +37,7 @@ __all__ = [
     "Reason",
     "Record",
     "Scored",
+    "Setting",
     "Severity",
     "Sums",
     "View",
@@ -329,6 +331,33 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
+class Explained(NamedTuple):
+    """What a more general key explains of an alert's excess."""
+
+    key: str
+    part: float
+    """0 to 1: of the excess, what the shift of that key, without this one, would have made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What surrounds an alert: why it is not sent, if it is not, and what explains it."""
+
+    insufficient: str = ""
+    """A pending alert: what the evidence lacks, or what forbids to trust it."""
+    expected: str = ""
+    """The calendar's label: it fires, is shown, and is not sent."""
+    under: str = ""
+    """The key whose alert explains this one, or is explained by it: it is shown there, and not
+    sent."""
+    explained: tuple[Explained, ...] = ()
+    """By the more general keys, the closest first; the rest is the key's own."""
+    corrected: tuple[float, float, float] | None = None
+    """The negative share corrected for the errors of the model, and its 95 % bounds …"""
+    corrected_baseline: float | None = None
+    """… and the baseline, corrected likewise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Alert:
     """One alert and its present state. ``id`` is uuid5(key, start bucket, detector version)."""
@@ -368,3 +397,9 @@ class Alert:
     stories: int = 0
     largest_story: int = 0
     """Documents of the window that tell its most repeated story."""
+    setting: Setting = Setting()
+
+    @property
+    def sent(self) -> bool:
+        """Whether people are told of it."""
+        return self.fired_at is not None and not (self.setting.expected or self.setting.under)

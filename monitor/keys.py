@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 
 from monitor.events import TOPICS, Kind, Scored
 
 ALL = "all"
 _NO_NAMES: Mapping[str, str] = MappingProxyType({})
+_OTHERS = {
+    "company": "Other companies",
+    "name": "Other names",
+    "pair": "Other companies by topic",
+}
 _KINDS = {"kind:news": "News", "kind:comment": "Comments"}
-_WHOLE_TEXT = frozenset({ALL, "kind", "topic"})
-_NAMED = frozenset({"company", "name", "watch"})
+NAMED = ("company", "name", "pair", "watch")
+"""Sorts of keys that documents count for because they name somebody."""
+CAPPED = ("company", "name", "pair")
+"""Sorts of which there may be any number: beyond a cap they are counted as ``other:<sort>``."""
 
 
 def kind_key(kind: str) -> str:
@@ -40,9 +47,22 @@ def watch_key(item: str) -> str:
     return f"watch:{item}"
 
 
-def universe() -> tuple[str, ...]:
-    """Every key that exists before the first document."""
-    return (ALL, *(kind_key(k) for k in Kind), *(topic_key(t) for t in TOPICS))
+@lru_cache(maxsize=65_536)
+def pair_key(topic: int, company: str) -> str:
+    """Key of what is said of a company on one topic (index into ``TOPICS``)."""
+    return f"pair:{TOPICS[topic]}|{company}"
+
+
+@lru_cache(maxsize=131_072)
+def pair_of(key: str) -> tuple[str, str]:
+    """The keys of the topic and the company of a pair."""
+    topic, _, company = key.removeprefix("pair:").partition("|")
+    return topic_key(topic), company
+
+
+def other_key(sort: str) -> str:
+    """Key of all that is not followed one by one of a sort."""
+    return f"other:{sort}"
 
 
 def keys_of(scored: Scored) -> tuple[str, ...]:
@@ -50,7 +70,20 @@ def keys_of(scored: Scored) -> tuple[str, ...]:
     return (
         *keys_for(scored.document.kind, scored.topic),
         *(mention.key for mention in scored.mentions),
+        *(
+            pair_key(scored.topic, mention.key)
+            for mention in scored.mentions
+            if is_company(mention.key)
+        ),
     )
+
+
+def is_of(scored: Scored, key: str) -> bool:
+    """Whether a document counts for a key, or, for ``other:<sort>``, for any of the sort."""
+    sort, _, rest = key.partition(":")
+    if sort == "other":
+        return any(k.partition(":")[0] == rest for k in keys_of(scored))
+    return key in keys_of(scored)
 
 
 @cache
@@ -60,30 +93,39 @@ def keys_for(kind: Kind, topic: int) -> tuple[str, ...]:
 
 
 def sort_of(key: str) -> str:
-    """What sort of key it is: all, kind, topic, company, name or watch.
+    """What sort of key it is: all, kind, topic, company, name, watch, pair or other.
 
     Raises ``ValueError`` for anything else.
     """
     sort, _, name = key.partition(":")
-    if key == ALL or (name and (sort in _NAMED or sort == "topic")):
+    if key == ALL or (name and sort in ("topic", "company", "name", "watch")):
         return sort
     if sort == "kind" and name in set(Kind):
         return sort
+    if sort == "pair" and is_company(name.partition("|")[2]):
+        return sort
+    if sort == "other" and name in CAPPED:
+        return sort
     raise ValueError(
         f"unknown key {key!r}: expected all, kind:<kind>, topic:<topic>, "
-        "company:<country>:<symbol>, name:<name> or watch:<item>"
+        "company:<country>:<symbol>, name:<name>, watch:<item>, pair:<topic>|<company key> "
+        "or other:<sort>"
     )
+
+
+def is_company(key: str) -> bool:
+    """Whether it is the key of a listed company."""
+    return key.startswith("company:")
+
+
+def is_capped(key: str) -> bool:
+    """Whether there may be any number of its sort."""
+    return key.partition(":")[0] in CAPPED
 
 
 def is_named(key: str) -> bool:
     """Whether documents count for it because they name it, and not for what they are."""
-    return key.partition(":")[0] in _NAMED
-
-
-def is_detected(key: str) -> bool:
-    """Whether the detectors follow it."""
-    sort = key.partition(":")[0]
-    return sort in _WHOLE_TEXT or sort == "watch"
+    return key.partition(":")[0] in (*NAMED, "other")
 
 
 def display_name(key: str, names: Mapping[str, str] = _NO_NAMES) -> str:
@@ -93,6 +135,11 @@ def display_name(key: str, names: Mapping[str, str] = _NO_NAMES) -> str:
     if (known := names.get(key)) is not None:
         return known
     sort, _, name = key.partition(":")
+    if sort == "pair":
+        topic, company = pair_of(key)
+        return f"{display_name(company, names)}, {display_name(topic)}"
+    if sort == "other":
+        return _OTHERS.get(name, name)
     if sort == "company":
         country, _, symbol = name.partition(":")
         return f"{symbol} ({country})"

@@ -48,7 +48,8 @@ def outgoing(
         # A pending alert has paged nobody, so its end is nobody's business either.
         if alert.fired_at is not None:
             payload = alert_to_json(alert)
-            yield Outgoing(RECEIVERS, payload)
+            if alert.sent:
+                yield Outgoing(RECEIVERS, payload)
             yield Outgoing(topics.alerts, _lines([(alert.id, json.loads(payload))]))
 
 

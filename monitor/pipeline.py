@@ -23,14 +23,15 @@ from monitor.aggregate.window import Window
 from monitor.annotate import Annotator
 from monitor.clock import Clock
 from monitor.counting import Counting
-from monitor.detect.state import Context, Exhibit, ExhibitOf
+from monitor.detect.gates import Exhibit
+from monitor.detect.state import Context, ExhibitOf
 from monitor.detect.watch import Watch
 from monitor.errors import FencedError, LeaseError, SourceError, StoreError
 from monitor.events import Partition, Scored
 from monitor.inflight import Flight, InFlight
 from monitor.intake import Decode, Intake
 from monitor.judging import Judging
-from monitor.keys import keys_of
+from monitor.keys import is_of
 from monitor.metrics import Metrics
 from monitor.outgoing import OutTopics, outgoing
 from monitor.score.base import Scorer
@@ -220,14 +221,16 @@ class Pipeline:
         """What a window of a key holds: in what is stored, and in the batch in hand."""
         begin, end = datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC)
         fresh = [
-            s for s in self._current if begin <= s.document.published_at < end and key in keys_of(s)
+            s for s in self._current if begin <= s.document.published_at < end and is_of(s, key)
         ]
         told = Counter(self._store.stories(key, begin, end))
         told.update(s.story or s.document.id for s in fresh)
         stored = self._store.evidence(key, begin, end, limit)
         pieces = most_negative((*stored, *(evidence_of(s, key) for s in fresh)), limit)
+        speakers = Counter(self._store.speakers(key, begin, end))
+        speakers.update((s.document.source, s.document.author) for s in fresh if s.copy_of is None)
         return Exhibit(
-            tuple(replace(piece, copies=told[piece.story] - 1) for piece in pieces), told
+            tuple(replace(piece, copies=told[piece.story] - 1) for piece in pieces), told, speakers
         )
 
     # ------------------------------------------------------------------ 0 to 2
@@ -272,8 +275,10 @@ class Pipeline:
             version = self._judging.current.model_version
             context = Context(flight.now, self._appended_at, version)
             self._watch.learn(counted.history, self._counting.closed_until)
+            self._look(flight, watermark, context)
             for closed in self._counting.close(watermark):
                 flight.alerts += self._watch.step(closed.start, closed.sums, context)
+                self._look(flight, watermark, context)
             if watermark is not None:
                 self._metrics.watermark.set(watermark)
             alerts = list({a.id: a for a in flight.alerts}.values())
@@ -298,6 +303,12 @@ class Pipeline:
                 gaps=flight.batch.gaps,
                 now=flight.now,
             )
+
+    def _look(self, flight: Flight, watermark: float | None, context: Context) -> None:
+        """Into the bucket that is open: what is beyond chance need not wait for its end."""
+        start = self._counting.closed_until
+        if watermark is not None and start is not None:
+            flight.alerts += self._watch.look(start, watermark, self._counting.part, context)
 
     def _observe(self, flight: Flight) -> None:
         """Event time moves here and not at the poll: until the verdicts of what was read before are

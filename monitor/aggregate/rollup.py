@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from monitor.events import (
     BUCKET_SECONDS,
@@ -12,7 +12,7 @@ from monitor.events import (
     Sums,
     View,
 )
-from monitor.keys import keys_for
+from monitor.keys import is_company, keys_for, pair_key
 
 NEGATIVE, POSITIVE = SENTIMENTS.index("negative"), SENTIMENTS.index("positive")
 
@@ -29,7 +29,15 @@ def views_of(heard: Heard) -> Iterable[View]:
     """What a document says for every key that it counts for."""
     for key in keys_for(heard.kind, heard.topic):
         yield View(key, heard.sentiment, heard.score)
-    yield from heard.views
+    yield from named(heard)
+
+
+def named(heard: Heard) -> Iterator[View]:
+    """What a document says for the keys that it names, and for its companies on its topic."""
+    for view in heard.views:
+        yield view
+        if is_company(view.key):
+            yield View(pair_key(heard.topic, view.key), view.sentiment, view.score)
 
 
 def add(sums: dict[Place, Sums], view: View, start: int, sign: int) -> None:
@@ -59,7 +67,7 @@ def posted(batch: Iterable[Heard]) -> dict[Place, Sums]:
         start = bucket_start(heard.at)
         cell = (start, heard.kind, heard.topic)
         cells[cell] = cells.get(cell, 0) + 1
-        for view in heard.views:
+        for view in named(heard):
             result.setdefault((view.key, start), Sums()).posts += 1
     for (start, kind, topic), posts in cells.items():
         for key in keys_for(kind, topic):
@@ -82,7 +90,7 @@ def spoken(batch: Iterable[Heard]) -> dict[Place, Sums]:
         sums.negative += heard.sentiment == NEGATIVE
         sums.positive += heard.sentiment == POSITIVE
         sums.score_sum += heard.score
-        for view in heard.views:
+        for view in named(heard):
             add(result, view, start, 1)
     for (start, kind, topic), sums in cells.items():
         for key in keys_for(kind, topic):

@@ -9,7 +9,7 @@ alike. One that comes in before another takes its place, and the other is taken 
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from monitor.aggregate.rollup import Place, add, bucket_start, deltas, views_of
 from monitor.events import Heard, Sums, View
@@ -56,6 +56,20 @@ class Voices:
                 self._speak(heard, sums)
         return sums
 
+    def part(self, keys: Collection[str], start: int, until: int) -> dict[str, Sums]:
+        """What the voices of the bucket at ``start`` that spoke before ``until`` (seconds since the
+        epoch) say for these keys."""
+        wanted = frozenset(keys)
+        sums: dict[Place, Sums] = {}
+        for identifier in self._by_bucket.get(start, ()):
+            heard = self._heard[identifier]
+            if heard.copy or heard.at >= until:
+                continue
+            for view in views_of(heard):
+                if view.key in wanted and self._speaks(heard, view.key):
+                    add(sums, view, start, 1)
+        return {key: of for (key, _), of in sums.items()}
+
     def prune(self, horizon: int) -> None:
         """Forget what no bucket from ``horizon`` (seconds since the epoch) on can depend on."""
         for start in [s for s in self._by_bucket if s < horizon]:
@@ -72,6 +86,13 @@ class Voices:
     def _remember(self, heard: Heard) -> None:
         self._heard[heard.id] = heard
         self._by_bucket.setdefault(bucket_start(heard.at), []).append(heard.id)
+
+    def _speaks(self, heard: Heard, key: str) -> bool:
+        """Whether it is its author's first word for this key within the hour."""
+        if heard.author is None:
+            return True
+        turns = self._turns_of(heard, key)
+        return bool(turns) and turns[0][1] == heard.id
 
     def _turns_of(self, heard: Heard, key: str) -> list[_Turn]:
         hour = self._turns.setdefault(hour_of(heard.at), {})

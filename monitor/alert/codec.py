@@ -10,13 +10,22 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from monitor.events import Alert, AlertStatus, Evidence, Severity
+from monitor.events import Alert, AlertStatus, Evidence, Explained, Setting, Severity
 
 _ALERT = frozenset(item.name for item in fields(Alert))
 _EVIDENCE = frozenset(item.name for item in fields(Evidence))
 # What an older version of this program did not write yet may still lie in the outbox.
 _EVIDENCE_DEFAULTS = {"topic": "", "excerpt": "", "story": "", "copies": 0}
-_ALERT_DEFAULTS = {"posts": 0, "stories": 0, "largest_story": 0}
+_ALERT_DEFAULTS = {"posts": 0, "stories": 0, "largest_story": 0, "setting": {}}
+_SETTING = frozenset(item.name for item in fields(Setting))
+_SETTING_DEFAULTS = {
+    "insufficient": "",
+    "expected": "",
+    "under": "",
+    "explained": [],
+    "corrected": None,
+    "corrected_baseline": None,
+}
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -82,6 +91,16 @@ def alert_to_object(alert: Alert) -> dict[str, Any]:
         "posts": alert.posts,
         "stories": alert.stories,
         "largest_story": alert.largest_story,
+        "setting": {
+            "insufficient": alert.setting.insufficient,
+            "expected": alert.setting.expected,
+            "under": alert.setting.under,
+            "explained": [
+                {"key": key, "part": _number(part)} for key, part in alert.setting.explained
+            ],
+            "corrected": alert.setting.corrected and list(alert.setting.corrected),
+            "corrected_baseline": alert.setting.corrected_baseline,
+        },
     }
 
 
@@ -114,6 +133,7 @@ def alert_from_object(value: object) -> Alert:
         posts=item.integer("posts"),
         stories=item.integer("stories"),
         largest_story=item.integer("largest_story"),
+        setting=_setting(item.value("setting")),
     )
 
 
@@ -149,12 +169,36 @@ def _evidence(value: object) -> Evidence:
     )
 
 
+def _setting(value: object) -> Setting:
+    item = _Reader("setting", value, _SETTING, _SETTING_DEFAULTS)
+    corrected = item.optional_numbers("corrected", 3)
+    return Setting(
+        insufficient=item.text("insufficient"),
+        expected=item.text("expected"),
+        under=item.text("under"),
+        explained=tuple(_explained(entry) for entry in item.items("explained")),
+        corrected=None if corrected is None else (corrected[0], corrected[1], corrected[2]),
+        corrected_baseline=None
+        if item.value("corrected_baseline") is None
+        else item.number("corrected_baseline"),
+    )
+
+
+def _explained(value: object) -> Explained:
+    item = _Reader("explained", value, frozenset(Explained._fields))
+    return Explained(item.text("key"), item.number("part"))
+
+
 def _optional_timestamp(value: datetime | None) -> str | None:
     return None if value is None else timestamp(value)
 
 
 def _number(value: float) -> float | str:
     return value if math.isfinite(value) else str(float(value))
+
+
+def _places(number: int) -> frozenset[str]:
+    return frozenset(map(str, range(number)))
 
 
 class _Reader:
@@ -208,6 +252,18 @@ class _Reader:
 
     def optional_moment(self, name: str) -> datetime | None:
         return None if self._value[name] is None else self.moment(name)
+
+    def value(self, name: str) -> object:
+        return self._value[name]
+
+    def optional_numbers(self, name: str, number: int) -> list[float] | None:
+        value = self._value[name]
+        if value is None:
+            return None
+        if isinstance(value, list) and len(value) == number:
+            reader = _Reader(name, {str(i): v for i, v in enumerate(value)}, _places(number))
+            return [reader.number(str(i)) for i in range(number)]
+        raise self._fault(name, f"a list of {number} numbers")
 
     def items(self, name: str) -> list[object]:
         value = self._value[name]

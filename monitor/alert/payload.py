@@ -12,6 +12,7 @@ from urllib.parse import quote
 from monitor.alert.codec import compact_json, evidence_to_object, timestamp
 from monitor.alert.group import group_labels
 from monitor.events import Alert, AlertStatus
+from monitor.keys import display_name
 
 VERSION = "4"
 NOT_ENDED = "0001-01-01T00:00:00Z"
@@ -105,6 +106,12 @@ def _annotations(alert: Alert) -> dict[str, str]:
         "detected_at": timestamp(alert.updated_at),
         "model_version": alert.model_version,
     }
+    setting = alert.setting
+    if setting.corrected is not None and setting.corrected_baseline is not None:
+        values["corrected"] = "/".join(_figure(share) for share in setting.corrected)
+        values["corrected_baseline"] = _figure(setting.corrected_baseline)
+    if setting.explained:
+        values["explained"] = "\n".join(f"{key} {part:.2f}" for key, part in setting.explained)
     if alert.fired_at is not None:
         values["fired_at"] = timestamp(alert.fired_at)
     if alert.resolved_at is not None:
@@ -119,11 +126,27 @@ def _description(alert: Alert) -> str:
         f"{alert.negative} of {alert.documents} independent voices negative, "
         f"in {alert.posts} posts that tell {alert.stories} stories.",
     ]
+    lines += _beyond(alert)
     if alert.fired_at is not None:
         lines.append(f"Fired at {timestamp(alert.fired_at)}.")
     if alert.resolved_at is not None:
         lines.append(f"Resolved at {timestamp(alert.resolved_at)}.")
     return "\n".join(lines)
+
+
+def _beyond(alert: Alert) -> list[str]:
+    """What the model's errors leave of the figures, and what the more general keys explain."""
+    setting, lines = alert.setting, []
+    if setting.corrected is not None and setting.corrected_baseline is not None:
+        value, low, high = setting.corrected
+        lines.append(
+            f"Corrected for the errors of the model: {value:.0%} ({low:.0%} to {high:.0%}), "
+            f"expected {setting.corrected_baseline:.0%}."
+        )
+    if setting.explained:
+        parts = ", ".join(f"{display_name(key)} {part:.0%}" for key, part in setting.explained)
+        lines.append(f"Of the excess the movement of more general keys explains: {parts}.")
+    return lines
 
 
 def _figure(value: float) -> str:

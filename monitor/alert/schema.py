@@ -28,10 +28,16 @@ _ANNOTATIONS: dict[str, tuple[str, str | None]] = {
     "appended_at": ("Wall time: the newest document read when it fired was published.", _TIME),
     "detected_at": ("Wall time: the alert reached this state.", _TIME),
     "model_version": ("The model that scored the documents.", None),
+    "corrected": (
+        "The share corrected for the model's errors, and its 95 % bounds: value/low/high.",
+        r"^[\d.e+-]+/[\d.e+-]+/[\d.e+-]+$",
+    ),
+    "corrected_baseline": ("The expected share, corrected likewise.", _FIGURE),
+    "explained": ("By line: a more general key, the part of the excess it explains.", None),
     "fired_at": ("Event time: end of the bucket that crossed the threshold.", _TIME),
     "resolved_at": ("Event time: the end of the alert; only when it has ended.", _TIME),
 }
-_OPTIONAL = frozenset({"fired_at", "resolved_at"})
+_OPTIONAL = frozenset({"corrected", "corrected_baseline", "explained", "fired_at", "resolved_at"})
 
 _STRINGS = {"type": "object", "additionalProperties": {"type": "string"}}
 
@@ -63,7 +69,10 @@ def _alert() -> dict[str, Any]:
     labels = {
         "alertname": {"type": "string"},
         "severity": {"enum": ["warning", "critical"]},
-        "key": {"type": "string", "description": "topic:…, kind:… or all."},
+        "key": {
+            "type": "string",
+            "description": "A key of the stream: all, or <sort>:<name>.",
+        },
         "detector": {"type": "string"},
         "alert_id": {"type": "string", "description": "The same over the alert's whole life."},
     }
@@ -76,7 +85,7 @@ def _alert() -> dict[str, Any]:
                 "properties": labels,
                 "additionalProperties": {
                     "type": "string",
-                    "description": "The group's label: topic, kind or scope.",
+                    "description": "The group's label: the sort of its key, or scope.",
                 },
             },
             "annotations": _object(

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from monitor.events import Bucket, Sums
+from monitor.detect.table import Spoken
+from monitor.events import BUCKET_SECONDS, Bucket
+
+DAY_BUCKETS = 86_400 // BUCKET_SECONDS
+HOUR_BUCKETS = 3600 // BUCKET_SECONDS
+LAG = HOUR_BUCKETS
+"""Buckets by which a baseline follows, so that it does not learn the beginning of a spike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,19 @@ class Reading:
     negative: int
     since: int
     """Start (seconds since the epoch) of the first bucket of the window."""
+    rate: float = 0.0
+    """Voices an hour that are usual for this key: whether it is a busy one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """The last hour of a key, or the part of it since some moment, against its baseline."""
+
+    documents: int
+    observed: float
+    """Negative documents, or documents."""
+    expected: float
+    """Of the same, by the baseline."""
 
 
 class Detector(Protocol):
@@ -48,11 +67,37 @@ class Detector(Protocol):
         """Changes with every change of formula or parameter: stored states of others are void."""
         ...
 
-    def step(self, start: int, sums: Mapping[str, Sums], firing: Collection[str]) -> list[Reading]:
-        """Update every key with the bucket that starts at ``start`` (seconds since the epoch).
+    def step(
+        self,
+        start: int,
+        spoken: Spoken,
+        firing: Collection[str],
+        blind: Collection[str] = (),
+    ) -> list[Reading]:
+        """Update the keys with the bucket that starts at ``start`` (seconds since the epoch).
 
-        The baselines of the keys in ``firing`` stay frozen.
+        A key that does not speak is not touched: when it speaks again it is advanced over the
+        silence in one go. The baselines of the keys in ``firing`` stay frozen, and of each of them
+        there is a reading. Those of the keys in ``blind``, for which a source does not speak, stay
+        frozen too, and what is heard of them meanwhile is never learned; they may alarm like any
+        other.
         """
+        ...
+
+    @property
+    def hot(self) -> Collection[str]:
+        """Keys near their threshold: of these a look into the open bucket is worth its while."""
+        ...
+
+    def look(self, start: int, spoken: Spoken, firing: Collection[str]) -> list[Reading]:
+        """The alarms that the part of the bucket at ``start`` which is there already would raise.
+
+        Changes nothing; the bucket's own step follows.
+        """
+        ...
+
+    def recent(self, key: str, since: int, start: int) -> Recent:
+        """A key from ``since`` to the end of the bucket at ``start``, at most its last hour."""
         ...
 
     def learn(self, past: Iterable[Bucket], now: int) -> None:
@@ -66,8 +111,12 @@ class Detector(Protocol):
         """Whether the state of this key means the same when another model judges."""
         ...
 
+    def forget(self, keys: Iterable[str]) -> None:
+        """These are not followed any more."""
+        ...
+
     def drain(self) -> list[tuple[str, bytes]]:
-        """(key, state) of every key whose state changed since the last drain."""
+        """(key, state) of every key whose state changed since the last drain; empty: forgotten."""
         ...
 
     def restore(self, states: Iterable[tuple[str, bytes]]) -> None:

@@ -3,51 +3,61 @@
 Shin, Ramdas and Rinaldo, "E-detectors: a nonparametric framework for sequential change detection",
 New England Journal of Statistics in Data Science. The statistic is a sum of likelihood ratios of
 beta-binomial counts against an upper null p⁺; because E[M_t | past] <= 1 + γ·M_(t−1), the expected
-number of alarms in T updates is at most T / c for any c, and it adds up over keys whatever their
-dependence. So c = R / (B·w) keeps the whole installation at B false alarms a day.
+number of alarms is at most what `budget` pays out, and it adds up over keys whatever their
+dependence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaln
 
-from monitor.detect.base import Reading
-from monitor.detect.table import KeyTable, digest
-from monitor.events import BUCKET_SECONDS, Bucket, Sums
-from monitor.keys import ALL
-
-Floats = NDArray[np.float64]
+from monitor.detect.base import DAY_BUCKETS, HOUR_BUCKETS, LAG, Reading, Recent
+from monitor.detect.budget import grants
+from monitor.detect.null import Floats, Ints, scale_odds, share_log_ratio
+from monitor.detect.table import NAMED, POOL, SORTS, KeyTable, Spoken, digest, mask
+from monitor.events import BUCKET_SECONDS, Bucket
+from monitor.keys import ALL, pair_of
 
 RATIOS = np.array([1.4, 1.8, 2.5, 4.0])
 """Alternatives: odds of the share against the odds of p⁺."""
 ONSET = 1
 """Index of the alternative that dates the beginning of a rise."""
-LAG = 12
-"""Buckets by which the baseline follows (one hour)."""
-DAY_BUCKETS = 86_400 // BUCKET_SECONDS
+HOT = 0.01
+"""Of its threshold: from here on a key is looked at before its bucket is complete."""
+_MOST = 1e30
 
 _ROW = np.dtype(
     [
         ("negative", "f8"),  # S: decayed sum of negative documents
         ("documents", "f8"),  # N: decayed sum of documents
-        ("excess", "f8"),  # decayed Pearson excess and its weight: the overdispersion's moments
-        ("pairs", "f8"),
-        ("active", "f8"),  # decayed number of buckets with documents, and of all
-        ("seen", "f8"),
-        ("m", "f8", (4,)),
-        ("cusum", "f8"),
-        ("lag_n", "i4", (LAG,)),
-        ("lag_negative", "i4", (LAG,)),
-        ("since", "i8"),
-        ("window_n", "i8"),
-        ("window_negative", "i8"),
+        ("excess", "f4"),  # decayed Pearson excess and its weight: the overdispersion's moments
+        ("pairs", "f4"),
+        ("active", "f4"),  # decayed number of buckets with documents, of all, and of documents
+        ("seen", "f4"),
+        ("voices", "f4"),
+        ("at", "i4"),  # the bucket to which the row has been advanced, since the epoch
+        ("u", "f4", (len(RATIOS),)),  # M / c
+        ("cusum", "f4"),
+        ("since", "i4"),  # first bucket of the window
+        ("window_n", "u4"),
+        ("window_negative", "u4"),
+        ("lag_n", "u4", (LAG,)),  # by bucket number modulo LAG
+        ("lag_negative", "u4", (LAG,)),
     ]
 )
+
+_POOLS = {"company": "@company", "name": "@name", "watch": "@watch", "pair": "@company"}
+_POOL_OF_CODE = {
+    SORTS.index("company"): "@company",
+    SORTS.index("name"): "@name",
+    SORTS.index("watch"): "@watch",
+}
+_PAIR, _OTHER, _ALL = SORTS.index("pair"), SORTS.index("other"), SORTS.index("all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,193 +86,343 @@ class ShareSettings:
     """Decayed documents below which a key is cold: it alerts through its parent."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The rows that a bucket touches, advanced to it, and their null. All are [keys]."""
+
+    keys: list[str]
+    places: Ints
+    rows: NDArray[Any]
+    n: Ints
+    x: Ints
+    frozen: NDArray[np.bool_]
+    base: Floats
+    upper: Floats
+    counted: NDArray[np.bool_]
+    granted: Floats
+
+
 class ShareDetector:
-    """See the module. State per key: one row of 200 bytes; a step is vectorised over the keys."""
+    """See the module. State per key: one row of 164 bytes; a step is vectorised over the keys.
+
+    A baseline leans on its parent's share. Kinds and topics lean on the whole stream; companies,
+    names and watched items on the pool of their sort, since what is said *towards* somebody is not
+    what a text says as a whole; a company on a topic has the odds of the company times the odds by
+    which the topic differs from the stream.
+    """
 
     name = "share"
 
-    def __init__(self, keys: Iterable[str], settings: ShareSettings | None = None) -> None:
+    def __init__(self, settings: ShareSettings | None = None) -> None:
         self._settings = settings or ShareSettings()
-        initial = np.zeros((), dtype=_ROW)
-        self._table = KeyTable(_ROW, keys, initial)
+        self._table = KeyTable(_ROW)
         self._decay = 0.5 ** (1.0 / (self._settings.half_life * DAY_BUCKETS))
-        self._dirty = False
+        self._hot: set[str] = set()
 
     @property
     def version(self) -> str:
-        return f"share-1/{digest(self._settings)}"
+        return f"share-2/{digest(self._settings)}"
 
-    def step(self, start: int, sums: Mapping[str, Sums], firing: Collection[str]) -> list[Reading]:
-        n, x = self._table.counts(sums)
-        rows = self._table.rows
-        base, upper = self._null()
-        spoke = n > 0
-        self._update_statistic(start, n, x, upper, spoke)
-        threshold = self._thresholds()
-        frozen = self._table.mask(firing)
-        self._update_baseline(n, x, base, frozen)
-        evalue = rows["m"].sum(axis=1) / len(RATIOS)
-        alarm = (evalue >= threshold) & spoke & ~frozen
-        self._dirty = True
-        readings = []
-        for i in np.flatnonzero(alarm | frozen):
-            row = rows[i]
-            window_n = int(row["window_n"])
-            readings.append(
-                Reading(
-                    key=self._table.keys[i],
-                    alarm=bool(alarm[i]),
-                    evalue=float(evalue[i]),
-                    threshold=float(threshold[i]),
-                    bucket_documents=int(n[i]),
-                    observed=float(x[i]),
-                    upper=float(upper[i] * n[i]),
-                    value=float(row["window_negative"] / window_n) if window_n else 0.0,
-                    baseline=float(base[i]),
-                    documents=window_n,
-                    negative=int(row["window_negative"]),
-                    since=int(row["since"]),
-                )
-            )
+    @property
+    def hot(self) -> Collection[str]:
+        return self._hot
+
+    def step(
+        self,
+        start: int,
+        spoken: Spoken,
+        firing: Collection[str],
+        blind: Collection[str] = (),
+    ) -> list[Reading]:
+        now = start // BUCKET_SECONDS
+        part = self._part(now, spoken, firing, blind)
+        if part is None:
+            return []
+        rows, fires = part.rows, mask(part.keys, firing)
         # What follows a page is a new rise: another window, and so another alert.
-        rows["m"][frozen] = 0.0
-        rows["cusum"][frozen] = 0.0
-        return readings
+        rows["u"][fires] = 0.0
+        rows["cusum"][fires] = 0.0
+        self._update_statistic(now, part)
+        self._update_baseline(now, part, mask(part.keys, blind))
+        self._table.put(part.keys, part.places, rows)
+        level = rows["u"].mean(axis=1)
+        self._hot.difference_update(part.keys)
+        self._hot.update(part.keys[i] for i in np.flatnonzero(level >= HOT))
+        alarm = (level >= 1.0) & part.counted
+        return [self._reading(part, i, bool(alarm[i])) for i in np.flatnonzero(alarm | fires)]
+
+    def look(self, start: int, spoken: Spoken, firing: Collection[str]) -> list[Reading]:
+        """Optional stopping: the ratio is a martingale document by document, as the null is that of
+        the bucket's beginning; what the bucket is granted is paid at its close, so that
+        γ·u·L alone must reach the threshold."""
+        now = start // BUCKET_SECONDS
+        part = self._part(now, spoken.only(self._hot.difference(firing)), (), ())
+        if part is None:
+            return []
+        part.granted[:] = 0.0
+        self._update_statistic(now, part)
+        alarm = (part.rows["u"].mean(axis=1) >= 1.0) & part.counted
+        return [self._reading(part, i, alarm=True) for i in np.flatnonzero(alarm)]
+
+    def recent(self, key: str, since: int, start: int) -> Recent:
+        row = self._table.one(key)
+        if row is None:
+            return Recent(0, 0.0, 0.0)
+        now = start // BUCKET_SECONDS
+        inside = _buckets(int(row["at"][0])) >= max(since // BUCKET_SECONDS, now - LAG + 1)
+        n = int(row["lag_n"][0][inside].sum())
+        x = int(row["lag_negative"][0][inside].sum())
+        return Recent(n, float(x), n * self._base_of(key, now))
 
     def learn(self, past: Iterable[Bucket], now: int) -> None:
         """As old as they are, so little they still weigh."""
-        known = list(past)
-        self._table.add(bucket.key for bucket in known)
-        for bucket in known:
-            age = max((now - bucket.start) // BUCKET_SECONDS, 0)
-            row = self._table.rows[self._table.index[bucket.key]]
-            row["documents"] += bucket.n * self._decay**age
-            row["negative"] += bucket.negative * self._decay**age
-            self._dirty = True
+        by_key: dict[str, list[Bucket]] = {}
+        for bucket in past:
+            by_key.setdefault(bucket.key, []).append(bucket)
+        if not by_key:
+            return
+        keys = sorted(by_key)
+        places = self._table.places(keys)
+        rows = self._table.take(places)
+        newest = now // BUCKET_SECONDS
+        self._advance(rows, newest, np.zeros(len(keys), dtype=bool))
+        for i, key in enumerate(keys):
+            for bucket in by_key[key]:
+                age = max(newest - bucket.start // BUCKET_SECONDS, 0)
+                rows["documents"][i] += bucket.n * self._decay**age
+                rows["negative"][i] += bucket.negative * self._decay**age
+        self._table.put(keys, places, rows)
 
     def outlives_model(self, _key: str, /) -> bool:
         return False
 
+    def forget(self, keys: Iterable[str]) -> None:
+        gone = list(keys)
+        self._table.forget(gone)
+        self._hot.difference_update(gone)
+
     def drain(self) -> list[tuple[str, bytes]]:
-        if not self._dirty:
-            return []
-        self._dirty = False
-        return self._table.dump()
+        return self._table.drain()
 
     def restore(self, states: Iterable[tuple[str, bytes]]) -> None:
         self._table.restore(states)
-        self._dirty = False
+        level = self._table.column("u").mean(axis=1)
+        keys = list(self._table.index)
+        self._hot = {keys[i] for i in np.flatnonzero(level >= HOT)}
 
     def accept(self, key: str) -> None:
-        row = self._table.rows[self._table.index[key]]
-        row["documents"] = row["lag_n"].sum()
-        row["negative"] = row["lag_negative"].sum()
-        row["m"] = 0.0
-
-    def _null(self) -> tuple[Floats, Floats]:
-        """Baseline share p̂ and upper null p⁺ of every key, [keys] each."""
-        s = self._settings
-        rows = self._table.rows
-        negative, documents = rows["negative"], rows["documents"]
-        root = self._table.index[ALL]
-        parent = (negative[root] + s.prior_weight * s.prior_share) / (
-            documents[root] + s.prior_weight
-        )
-        prior = np.full(len(rows), parent)
-        prior[root] = s.prior_share
-        base = (negative + s.prior_weight * prior) / (documents + s.prior_weight)
-        bound = base + s.z * np.sqrt(2 * base * (1 - base) / (documents + s.prior_weight))
-        return base, _scale_odds(np.minimum(bound, 0.99), s.margin)
-
-    def _update_statistic(
-        self,
-        start: int,
-        n: NDArray[np.int64],
-        x: NDArray[np.int64],
-        upper: Floats,
-        spoke: NDArray[np.bool_],
-    ) -> None:
-        """M_j ← (1 + γ·M_j)·L_j for the keys that spoke and are not cold."""
-        s = self._settings
-        rows = self._table.rows
-        where = np.flatnonzero(spoke & (rows["documents"] >= s.min_baseline))
-        if not len(where):
+        row = self._table.one(key)
+        if row is None:
             return
-        null = upper[where, np.newaxis]
-        p = np.hstack((null, _scale_odds(null, RATIOS)))  # [counted, 1 + alternatives]
-        rho = self._overdispersion()[where, np.newaxis]
-        log_p = _log_beta_binomial(x[where, np.newaxis], n[where, np.newaxis], p, rho)
-        log_ratio = log_p[:, 1:] - log_p[:, :1]
-        m = rows["m"][where]
-        rows["m"][where] = np.minimum((1.0 + s.discount * m) * np.exp(log_ratio), 1e100)
-        # Page's CUSUM at its last zero is the likeliest moment of the change: the window's start.
-        cusum = rows["cusum"][where]
-        rows["cusum"][where] = np.maximum(cusum, 0) + log_ratio[:, ONSET]
-        begin = where[cusum <= 0]
-        rows["since"][begin] = start
-        rows["window_n"][begin] = 0
-        rows["window_negative"][begin] = 0
-        rows["window_n"][where] += n[where]
-        rows["window_negative"][where] += x[where]
+        if (n := row["lag_n"].sum()) > 0:
+            row["documents"], row["negative"] = n, row["lag_negative"].sum()
+            row["lag_n"] = row["lag_negative"] = 0
+        row["u"] = 0.0
+        self._table.put([key], self._table.places([key]), row)
 
-    def _thresholds(self) -> Floats:
-        """c = R / (B·w) of every key, with equal weights; R is its updates a day."""
-        rows = self._table.rows
-        share = (rows["active"] + 1.0) / (rows["seen"] + 1.0)
-        updates = np.maximum(share * DAY_BUCKETS, 1.0)
-        thresholds: Floats = updates * len(rows) / self._settings.budget
-        return thresholds
+    # ------------------------------------------------------------------ the rows of a bucket
 
-    def _update_baseline(
-        self, n: NDArray[np.int64], x: NDArray[np.int64], base: Floats, frozen: NDArray[np.bool_]
-    ) -> None:
-        rows = self._table.rows
+    def _part(
+        self, now: int, spoken: Spoken, firing: Collection[str], blind: Collection[str]
+    ) -> _Part | None:
+        """The keys that speak, and those whose baselines stand still; None: there are none."""
+        still = [key for key in (*firing, *blind) if key in self._table.index]
+        spoken = spoken.beside(still)
+        if not spoken.keys:
+            return None
+        places = self._table.places(spoken.keys)
+        pools, n, x = self._pools(spoken, self._table.codes(places))
+        keys = [*pools, *spoken.keys]  # an at sign sorts before all letters
+        if pools:
+            places = np.concatenate((self._table.places(pools), places))
+        rows = self._table.take(places)
+        frozen = mask(keys, {*firing, *blind})
+        codes = self._table.codes(places)
+        self._advance(rows, now, frozen)
+        base, upper = self._null(now, keys, codes, rows)
+        fires = mask(keys, firing)
+        warm = rows["documents"] >= self._settings.min_baseline
+        counted = (n > 0) & warm & ~fires & (codes != POOL)
+        activity = rows["active"] / np.maximum(rows["seen"], 1.0) * DAY_BUCKETS
+        granted = grants(self._settings.budget, codes >= NAMED, activity, counted)
+        return _Part(keys, places, rows, n, x, frozen, base, upper, counted, granted)
+
+    def _pools(self, spoken: Spoken, codes: NDArray[np.int8]) -> tuple[list[str], Ints, Ints]:
+        """What all companies, names and watched items said together, before what each said."""
+        found = []
+        for code, pool in _POOL_OF_CODE.items():
+            inside = codes == code
+            if inside.any():
+                found.append((pool, spoken.n[inside].sum(), spoken.negative[inside].sum()))
+        found.sort()
+        names = [name for name, _, _ in found]
+        n = np.concatenate((np.array([n for _, n, _ in found], np.int64), spoken.n))
+        x = np.concatenate((np.array([x for _, _, x in found], np.int64), spoken.negative))
+        return names, n, x
+
+    def _advance(self, rows: NDArray[Any], now: int, frozen: NDArray[np.bool_]) -> None:
+        """Bring rows to the bucket ``now``, in place: decay, and learn what is an hour old.
+
+        One function for every gap, so that a key that was silent, one that was restored and one
+        that spoke all the time agree to the byte wherever they were touched alike.
+        """
+        fresh = rows["at"] == 0
+        rows["at"][fresh] = now - 1
+        at = rows["at"].astype(np.int64)
+        gap = np.maximum(now - at, 0)
+        memory = np.minimum(rows["documents"] / self._settings.full_memory, 1.0)
         learning = ~frozen
-        old_n, old_x = push(rows["lag_n"], n), push(rows["lag_negative"], x)
-        decay = self._decay ** np.minimum(rows["documents"] / self._settings.full_memory, 1.0)
-        spread = (x - n * base) ** 2 / (base * (1 - base)) - n
+        for field in ("negative", "documents", "excess", "pairs"):
+            faded = rows[field] * self._decay ** (memory * gap)
+            rows[field] = np.where(learning, faded, rows[field])
+        passed = self._decay**gap
         for field, added in (
-            ("negative", old_x),
-            ("documents", old_n),
-            ("excess", spread),
-            ("pairs", n * (n - 1.0)),
-            ("active", n > 0),
-            ("seen", np.ones(len(n))),
+            ("active", 0.0),
+            ("voices", 0.0),
+            ("seen", (1.0 - passed) / (1.0 - self._decay)),
         ):
-            np.copyto(rows[field], rows[field] * decay + added, where=learning)
+            rows[field] = np.where(learning, rows[field] * passed + added, rows[field])
+        for slot in range(LAG):
+            bucket = at - (at - slot) % LAG
+            due = np.flatnonzero((rows["lag_n"][:, slot] > 0) & (bucket <= now - LAG))
+            if not len(due):
+                continue
+            learned = due[learning[due]]
+            weight = self._decay ** (memory[learned] * (now - LAG - bucket[learned]))
+            rows["documents"][learned] += rows["lag_n"][learned, slot] * weight
+            rows["negative"][learned] += rows["lag_negative"][learned, slot] * weight
+            rows["lag_n"][due, slot] = 0
+            rows["lag_negative"][due, slot] = 0
+        rows["at"] = np.maximum(at, now)
 
-    def _overdispersion(self) -> Floats:
+    # ------------------------------------------------------------------ baseline and null
+
+    def _null(
+        self, now: int, keys: Sequence[str], codes: NDArray[np.int8], rows: NDArray[Any]
+    ) -> tuple[Floats, Floats]:
+        """Baseline share p̂ and upper null p⁺, [keys] each."""
+        s = self._settings
+        stream = self._base_of(ALL, now)
+        prior = np.full(len(keys), stream)
+        prior[codes == _ALL] = s.prior_share
+        for code, pool in _POOL_OF_CODE.items():
+            where = codes == code
+            if where.any():
+                prior[where] = self._base_of(pool, now)
+        for i in np.flatnonzero(codes == _OTHER):
+            prior[i] = self._prior_of(keys[i], now)
+        base = self._lean(rows, prior)
+        pairs = np.flatnonzero(codes == _PAIR)
+        if len(pairs):
+            known = dict(zip(keys, base.tolist(), strict=True))
+            lone = self._base_of("@company", now)
+            sides = [pair_of(keys[i]) for i in pairs]
+            topic = np.array([known.get(t, stream) for t, _ in sides])
+            company = np.array([known.get(c, lone) for _, c in sides])
+            prior[pairs] = scale_odds(company, topic / (1 - topic) * (1 - stream) / stream)
+            base[pairs] = self._lean(rows[pairs], prior[pairs])
+        spread = 2 * base * (1 - base) / (rows["documents"] + s.prior_weight)
+        bound = base + s.z * np.sqrt(spread)
+        return base, scale_odds(np.minimum(bound, 0.99), s.margin)
+
+    def _lean(self, rows: NDArray[Any], prior: Floats) -> Floats:
+        weight = self._settings.prior_weight
+        base: Floats = (rows["negative"] + weight * prior) / (rows["documents"] + weight)
+        return base
+
+    def _base_of(self, key: str, now: int) -> float:
+        """Baseline of one key, touched or not; nothing is changed."""
+        prior = self._prior_of(key, now)
+        row = self._table.one(key)
+        if row is None:
+            return prior
+        at = int(row["at"][0])
+        if 0 < at < now:
+            self._advance(row, now, np.zeros(1, dtype=bool))
+        return float(self._lean(row, np.array([prior]))[0])
+
+    def _prior_of(self, key: str, now: int) -> float:
+        if key == ALL:
+            return self._settings.prior_share
+        sort, _, rest = key.partition(":")
+        if sort == "pair":
+            topic, company = (self._base_of(k, now) for k in pair_of(key))
+            stream = self._base_of(ALL, now)
+            odds = np.array([topic / (1 - topic) * (1 - stream) / stream])
+            return float(scale_odds(np.array([company]), odds)[0])
+        pool = _POOLS.get(rest if sort == "other" else sort)
+        return self._base_of(pool or ALL, now)
+
+    def _overdispersion(self, rows: NDArray[Any]) -> Floats:
         """ρ⁺ = max(0.02, 1.5·ρ̂) of every key, [keys]; ρ̂ by moments, shrunk to a prior.
 
         Not pooled over the keys: pairs grow with n², so the whole stream would speak for all, and
         its share, a mean over topics, is far steadier than that of any one topic.
         """
         s = self._settings
-        rows = self._table.rows
         prior = s.prior_overdispersion * s.prior_pairs
         rho: Floats = (1.5 * rows["excess"] + prior) / (rows["pairs"] + s.prior_pairs)
-        return np.clip(rho, 0.02, 0.5)
+        return np.clip(rho.astype(np.float64), 0.02, 0.5)
+
+    # ------------------------------------------------------------------ updates
+
+    def _update_statistic(self, now: int, part: _Part) -> None:
+        """u_j ← (g + γ·u_j)·L_j for the keys that spoke and are not cold."""
+        where = np.flatnonzero(part.counted)
+        if not len(where):
+            return
+        rows, null = part.rows, part.upper[where]
+        n, x = part.n[where], part.x[where]
+        other = scale_odds(null[:, np.newaxis], RATIOS)
+        log_ratio = share_log_ratio(x, n, null, other, self._overdispersion(rows[where]))
+        u = part.granted[where, np.newaxis] + self._settings.discount * rows["u"][where]
+        rows["u"][where] = np.minimum(u * np.exp(log_ratio), _MOST)
+        # Page's CUSUM at its last zero is the likeliest moment of the change: the window's start.
+        cusum = rows["cusum"][where]
+        rows["cusum"][where] = np.maximum(cusum, 0) + log_ratio[:, ONSET]
+        begin = where[cusum <= 0]
+        rows["since"][begin] = now
+        rows["window_n"][begin] = 0
+        rows["window_negative"][begin] = 0
+        rows["window_n"][where] += n.astype(np.uint32)
+        rows["window_negative"][where] += x.astype(np.uint32)
+
+    def _update_baseline(self, now: int, part: _Part, blind: NDArray[np.bool_]) -> None:
+        rows, n, x, base = part.rows, part.n, part.x, part.base
+        spread = (x - n * base) ** 2 / (base * (1 - base)) - n
+        for field, added in (
+            ("excess", spread),
+            ("pairs", n * (n - 1.0)),
+            ("active", n > 0),
+            ("voices", n),
+        ):
+            rows[field] = np.where(part.frozen, rows[field], rows[field] + added)
+        rows["lag_n"][:, now % LAG] = np.where(blind, 0, n)
+        rows["lag_negative"][:, now % LAG] = np.where(blind, 0, x)
+
+    def _reading(self, part: _Part, i: int, alarm: bool) -> Reading:
+        row, n = part.rows[i], int(part.n[i])
+        window_n, negative = int(row["window_n"]), int(row["window_negative"])
+        granted = float(part.granted[i])
+        threshold = 1.0 / granted if granted > 0 else 1.0
+        return Reading(
+            key=part.keys[i],
+            alarm=alarm,
+            evalue=float(row["u"].mean()) * threshold,
+            threshold=threshold,
+            bucket_documents=n,
+            observed=float(part.x[i]),
+            upper=float(part.upper[i] * n),
+            value=negative / window_n if window_n else 0.0,
+            baseline=float(part.base[i]),
+            documents=window_n,
+            negative=negative,
+            since=int(row["since"]) * BUCKET_SECONDS,
+            rate=float(row["voices"] / max(row["seen"], 1.0)) * HOUR_BUCKETS,
+        )
 
 
-def push(lag: NDArray[np.int32], newest: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Shift the columns of ``lag`` [keys, LAG] by one, in place; returns the oldest, [keys]."""
-    oldest = lag[:, 0].copy()
-    lag[:, :-1] = lag[:, 1:]
-    lag[:, -1] = newest
-    return oldest
-
-
-def _scale_odds(p: Floats, ratio: float | Floats) -> Floats:
-    odds = p / (1 - p) * ratio
-    scaled: Floats = odds / (1 + odds)
-    return scaled
-
-
-def _log_beta_binomial(
-    x: NDArray[np.int64], n: NDArray[np.int64], p: Floats, rho: Floats
-) -> Floats:
-    """ln BB(x; n, p, ρ) up to a constant in p: betaln(x + a, n − x + b) − betaln(a, b)."""
-    a = p * (1 - rho) / rho
-    b = (1 - p) * (1 - rho) / rho
-    value: Floats = betaln(x + a, n - x + b) - betaln(a, b)
-    return value
+def _buckets(at: int) -> Ints:
+    """Number of the bucket in each slot of a row that was advanced to ``at``, [LAG]."""
+    slots = np.arange(LAG)
+    return at - (at - slots) % LAG

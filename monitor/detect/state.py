@@ -5,24 +5,31 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from monitor.detect.base import Reading
-from monitor.events import BUCKET_SECONDS, Alert, AlertStatus, Evidence, Severity
+from monitor.detect.base import Reading, Recent
+from monitor.detect.calendar import Calendar
+from monitor.detect.correction import UNCORRECTED, Correction
+from monitor.detect.gates import Exhibit, Gates, lacks
+from monitor.detect.hierarchy import arrange
+from monitor.detect.hierarchy import context as explain
+from monitor.events import BUCKET_SECONDS, Alert, AlertStatus, Setting, Severity
 from monitor.keys import display_name
 
 _NAMESPACE = uuid.UUID("6f0c8a52-1f0e-5d0b-9f55-6b3f5c0a4c11")
+_HOUR = 3600
+
+BLIND = "a source that it depends on does not speak"
+CHANGED = "the model has just changed"
+WITHIN_ERROR = "the corrected share may be as usual"
 
 
 @dataclass(frozen=True, slots=True)
 class LifecycleSettings:
     """Gates and times, all in seconds of event time unless said otherwise."""
 
-    min_documents: int = 10
-    """Documents in the window before anybody is paged."""
-    min_sources: int = 3
-    """Distinct sources among the evidence before anybody is paged."""
+    gates: Gates = field(default_factory=Gates)
     min_firing: int = 900
     recovery: int = 1800
     """A key has recovered when it was normal for this long …"""
@@ -34,6 +41,8 @@ class LifecycleSettings:
     """evalue / threshold from which an alert is critical."""
     evidence: int = 10
     """Documents kept as evidence."""
+    change_over: int = 3600
+    """After a change of model nothing that depends on it pages for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +56,34 @@ class Context:
     model_version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Exhibit:
-    """What a window of a key holds."""
-
-    evidence: tuple[Evidence, ...]
-    """Its most negative documents, one of each story."""
-    stories: Mapping[str, int]
-    """How many documents tell each of its stories."""
-
-
 ExhibitOf = Callable[[str, int, int, int], Exhibit]
 """(key, since, until, limit of the evidence); the times in seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is known beyond the readings of one detector."""
+
+    recent: Callable[[str, int, int], Recent] = lambda _key, _since, _start: Recent(0, 0.0, 0.0)
+    """`Detector.recent`."""
+    calendar: Calendar = field(default_factory=Calendar)
+    correction: Callable[[str, str], Correction] = lambda _key, _model: UNCORRECTED
+    """Of the verdicts for a key by a version of the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inhibited:
+    """Keys of which nobody is paged in one bucket."""
+
+    blind: Collection[str] = ()
+    changed: Callable[[str], bool] = lambda _key: False
+
+    def reason(self, key: str) -> str:
+        """Why; empty: it may page. Who is not heard outranks whose judge has changed."""
+        if key in self.blind:
+            return BLIND
+        return CHANGED if self.changed(key) else ""
+
 
 _Observation = tuple[int, float, float, int]  # bucket start, observed, upper, documents
 
@@ -72,7 +97,9 @@ class Lifecycle:
         version: str,
         exhibit: ExhibitOf,
         settings: LifecycleSettings | None = None,
+        around: Surroundings | None = None,
     ) -> None:
+        self._around = around or Surroundings()
         self._detector = detector
         self._version = version
         self._exhibit = exhibit
@@ -104,9 +131,17 @@ class Lifecycle:
         return [(key, json.dumps(self._observations.get(key, [])).encode()) for key in self._active]
 
     def advance(
-        self, start: int, readings: Sequence[Reading], context: Context
+        self,
+        start: int,
+        readings: Sequence[Reading],
+        context: Context,
+        inhibited: Inhibited | None = None,
     ) -> tuple[list[Alert], list[str]]:
-        """The alerts that the bucket at ``start`` changed, and the keys to accept as normal."""
+        """The alerts that the bucket at ``start`` changed, and the keys to accept as normal.
+
+        What fires goes on firing while its key is blind: not to hear is not to have recovered.
+        """
+        inhibited = inhibited or Inhibited()
         by_key = {r.key: r for r in readings}
         changed: list[Alert] = []
         accepted: list[str] = []
@@ -114,6 +149,8 @@ class Lifecycle:
             reading = by_key.get(key)
             if alert.status is AlertStatus.PENDING and not (reading and reading.alarm):
                 changed.append(self._end(alert, start, context))
+            elif key in inhibited.blind:
+                continue
             elif alert.status is AlertStatus.FIRING and reading is not None:
                 change, accept = self._watch(alert, reading, start, context)
                 changed += [change] if change else []
@@ -121,35 +158,79 @@ class Lifecycle:
             elif alert.status is AlertStatus.FIRING and self._outlived(alert, start):
                 # The detector does not know this key any more: nothing else would ever end it.
                 changed.append(self._end(alert, start, context))
+        changed += self._unmute(start, context)
+        end = start + BUCKET_SECONDS
+        return changed + self._raise(readings, start, end, context, inhibited), accepted
+
+    def look(
+        self,
+        start: int,
+        end: int,
+        readings: Sequence[Reading],
+        context: Context,
+        inhibited: Inhibited | None = None,
+    ) -> list[Alert]:
+        """The alerts that fire at ``end``, within the bucket at ``start``; the others wait for the
+        whole of it."""
+        return self._raise(readings, start, end, context, inhibited or Inhibited(), early=True)
+
+    def _raise(
+        self,
+        readings: Sequence[Reading],
+        start: int,
+        end: int,
+        context: Context,
+        inhibited: Inhibited,
+        early: bool = False,
+    ) -> list[Alert]:
+        """New and changed alerts of the keys in alarm, each in its place among the others."""
+        drafts: dict[str, Alert] = {}
         for reading in readings:
             current = self._active.get(reading.key)
             if reading.alarm and (current is None or current.status is AlertStatus.PENDING):
-                alert = self._raise(reading, start, context, current)
-                if alert != current:
-                    changed.append(alert)
-        return changed, accepted
+                draft = self._draft(reading, end, context, current, inhibited)
+                if draft.status is AlertStatus.FIRING or not early:
+                    drafts[reading.key] = draft
+        fire = [key for key, draft in drafts.items() if draft.status is AlertStatus.FIRING]
+        under: Mapping[str, str] = {}
+        if fire:
+            shown = [key for key, alert in self._active.items() if alert.sent]
+            under = arrange(fire, shown, self._recent_of(start), share=self._detector == "share")
+        changed = []
+        for key, draft in drafts.items():
+            if key in under:
+                draft = replace(draft, setting=replace(draft.setting, under=under[key]))
+            if draft == self._active.get(key):
+                continue
+            self._active[key] = draft
+            self._observations[key] = []
+            changed.append(draft)
+        return changed
 
-    def _raise(
-        self, reading: Reading, start: int, context: Context, current: Alert | None
+    def _draft(
+        self,
+        reading: Reading,
+        end: int,
+        context: Context,
+        current: Alert | None,
+        inhibited: Inhibited,
     ) -> Alert:
         s = self._settings
-        end = start + BUCKET_SECONDS
         exhibit = self._exhibit(reading.key, reading.since, end, s.evidence)
-        evidence = exhibit.evidence
-        passed = (
-            reading.documents >= s.min_documents
-            and len({e.source for e in evidence}) >= s.min_sources
-        )
+        setting = self._setting(reading, end, context, exhibit, inhibited)
+        passed = not setting.insufficient
         if current is not None and not passed:
-            return current
-        status = AlertStatus.FIRING if passed else AlertStatus.PENDING
+            # A pending one stays as it was first seen, but for what it lacks.
+            if current.setting.insufficient == setting.insufficient:
+                return current
+            return replace(current, setting=setting, updated_at=context.now)
         critical = reading.evalue >= s.critical_excess * reading.threshold
-        alert = Alert(
+        return Alert(
             id=current.id if current else self._alert_id(reading),
             key=reading.key,
             detector=self._detector,
             detector_version=self._version,
-            status=status,
+            status=AlertStatus.FIRING if passed else AlertStatus.PENDING,
             severity=Severity.CRITICAL if critical else Severity.WARNING,
             started_at=_time(reading.since),
             fired_at=_time(end) if passed else None,
@@ -166,14 +247,67 @@ class Lifecycle:
             model_version=context.model_version,
             appended_at=context.appended_at,
             updated_at=context.now,
-            evidence=evidence,
+            evidence=exhibit.evidence,
             posts=sum(exhibit.stories.values()),
             stories=len(exhibit.stories),
             largest_story=max(exhibit.stories.values(), default=0),
+            setting=setting,
         )
-        self._active[reading.key] = alert
-        self._observations[reading.key] = []
-        return alert
+
+    def _setting(
+        self,
+        reading: Reading,
+        end: int,
+        context: Context,
+        exhibit: Exhibit,
+        inhibited: Inhibited,
+    ) -> Setting:
+        lacking = inhibited.reason(reading.key) or lacks(reading, exhibit, self._settings.gates)
+        share = self._detector == "share"
+        corrected = baseline = None
+        if share and reading.documents:
+            correction = self._around.correction(reading.key, context.model_version)
+            corrected = correction.estimate(reading.negative, reading.documents)
+            baseline = correction.share(reading.baseline)
+            lacking = lacking or (WITHIN_ERROR if corrected.low <= baseline else "")
+        event = self._around.calendar.expected(reading.key, reading.since, end)
+        start = (end - 1) // BUCKET_SECONDS * BUCKET_SECONDS
+        return Setting(
+            insufficient=lacking,
+            expected=event.label if event and not lacking else "",
+            explained=() if lacking else explain(reading.key, self._recent_of(start), share=share),
+            corrected=None if corrected is None else tuple(corrected),
+            corrected_baseline=baseline,
+        )
+
+    def _unmute(self, start: int, context: Context) -> list[Alert]:
+        """Those that go on firing after what kept them from being sent has ended."""
+        changed = []
+        for key, alert in self._active.items():
+            if alert.status is not AlertStatus.FIRING or alert.sent:
+                continue
+            setting = alert.setting
+            above = self._active.get(setting.under)
+            if setting.under and (above is None or above.status is not AlertStatus.FIRING):
+                setting = replace(setting, under="")
+            if setting.expected:
+                event = self._around.calendar.expected(key, start, start + BUCKET_SECONDS)
+                setting = replace(setting, expected=event.label if event else "")
+            if setting != alert.setting:
+                self._active[key] = replace(alert, setting=setting, updated_at=context.now)
+                changed.append(self._active[key])
+        return changed
+
+    def _recent_of(self, start: int) -> Callable[[str], Recent]:
+        since = start + BUCKET_SECONDS - _HOUR
+        found: dict[str, Recent] = {}
+
+        def recent(key: str) -> Recent:
+            if key not in found:
+                found[key] = self._around.recent(key, since, start)
+            return found[key]
+
+        return recent
 
     def _watch(
         self, alert: Alert, reading: Reading, start: int, context: Context

@@ -3,70 +3,176 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor.events import Sums
+from monitor.keys import sort_of
+
+Ints = NDArray[np.int64]
+
+SORTS = ("all", "kind:news", "kind:comment", "topic", "watch", "company", "name", "pair", "other")
+"""Sorts of keys as the detectors tell them apart."""
+POOL = len(SORTS)
+"""Code of a row that holds the sums of a whole sort; its name begins with an at sign."""
+_CODE = {sort: code for code, sort in enumerate(SORTS)}
+NAMED = _CODE["company"]
+"""The sorts from here on are those of which there may be any number."""
+
+
+def code_of(key: str) -> int:
+    """Index into ``SORTS``, or ``POOL``."""
+    if key.startswith("@"):
+        return POOL
+    code = _CODE.get(key)
+    return _CODE[sort_of(key)] if code is None else code
 
 
 class KeyTable:
-    """Rows of a structured dtype by key; rows are added as keys appear and never move."""
+    """Rows of a structured dtype by key. Knows which changed, so that only these are written."""
 
-    def __init__(self, dtype: np.dtype[Any], keys: Iterable[str], initial: NDArray[Any]) -> None:
+    def __init__(self, dtype: np.dtype[Any]) -> None:
         self._dtype = dtype
-        self._initial = initial
-        self._first = tuple(keys)
-        self.index: dict[str, int] = {}
-        self.keys: list[str] = []
-        self.rows: NDArray[Any] = np.empty(0, dtype=dtype)
         self.restore(())
 
     def restore(self, states: Iterable[tuple[str, bytes]]) -> None:
-        """Start from these rows; the keys known beforehand are there in any case."""
-        stored = {k: np.frombuffer(b, dtype=self._dtype)[0] for k, b in states}
-        self.keys = list(dict.fromkeys((*self._first, *stored)))
-        self.index = {key: i for i, key in enumerate(self.keys)}
-        self.rows = np.empty(len(self.keys), dtype=self._dtype)
-        self.rows[:] = self._initial
-        for key, row in stored.items():
-            self.rows[self.index[key]] = row
+        """Forget everything and start from these rows."""
+        stored = list(states)
+        size = max(64, len(stored))
+        self.index: dict[str, int] = {key: i for i, (key, _) in enumerate(stored)}
+        self._rows = np.zeros(size, dtype=self._dtype)
+        self._codes = np.zeros(size, dtype=np.int8)
+        self._free = list(range(size - 1, len(stored) - 1, -1))
+        if stored:
+            joined = b"".join(state for _, state in stored)
+            self._rows[: len(stored)] = np.frombuffer(joined, dtype=self._dtype)
+            self._codes[: len(stored)] = [code_of(key) for key, _ in stored]
+        self._changed: set[str] = set()
+        self._forgotten: set[str] = set()
 
-    def dump(self) -> list[tuple[str, bytes]]:
-        """(key, row) of every key."""
-        return [(key, self.rows[i].tobytes()) for key, i in self.index.items()]
+    def places(self, keys: Sequence[str]) -> Ints:
+        """Where the rows of these keys are, int64 [keys]; those that are new get one of zeros."""
+        index = self.index
+        try:
+            return np.array([index[key] for key in keys], dtype=np.int64)
+        except KeyError:
+            return np.array([self._add(key) for key in keys], dtype=np.int64)
 
-    def mask(self, keys: Iterable[str]) -> NDArray[np.bool_]:
-        """Which rows belong to these keys, bool [keys]; keys without a row are left out."""
-        found = np.zeros(len(self.keys), dtype=bool)
-        if known := [self.index[key] for key in keys if key in self.index]:
-            found[known] = True
-        return found
+    def take(self, places: Ints) -> NDArray[Any]:
+        """A copy of the rows at these places."""
+        return self._rows[places]
 
-    def add(self, keys: Iterable[str]) -> None:
-        """Give those of them that are new a row."""
-        new = [key for key in dict.fromkeys(keys) if key not in self.index]
-        if new:
-            rows = np.empty(len(self.keys) + len(new), dtype=self._dtype)
-            rows[: len(self.keys)] = self.rows
-            rows[len(self.keys) :] = self._initial
-            self.rows = rows
-            for key in new:
-                self.index[key] = len(self.keys)
-                self.keys.append(key)
+    def put(self, keys: Sequence[str], places: Ints, rows: NDArray[Any]) -> None:
+        """Write rows back."""
+        self._rows[places] = rows
+        self._changed.update(keys)
 
-    def counts(self, sums: Mapping[str, Sums]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Voices and negative voices of one bucket, int64 [keys]; new keys get a row."""
-        self.add(sums)
-        n = np.zeros(len(self.keys), dtype=np.int64)
-        negative = np.zeros(len(self.keys), dtype=np.int64)
-        for key, s in sums.items():
-            i = self.index[key]
-            n[i] = s.n
-            negative[i] = s.negative
-        return n, negative
+    def codes(self, places: Ints) -> NDArray[np.int8]:
+        """Their sorts, as indexes into ``SORTS``, or ``POOL``."""
+        return self._codes[places]
+
+    def one(self, key: str) -> NDArray[Any] | None:
+        """A copy of one row, as an array of one; None: the key is not known."""
+        place = self.index.get(key)
+        return None if place is None else self._rows[place : place + 1].copy()
+
+    def column(self, field: str) -> NDArray[Any]:
+        """One field of all rows, in the order of ``index``."""
+        return self._rows[field][np.fromiter(self.index.values(), np.int64, len(self.index))]
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Free the rows of these keys."""
+        for key in keys:
+            place = self.index.pop(key, None)
+            if place is not None:
+                self._rows[place] = np.zeros((), dtype=self._dtype)
+                self._free.append(place)
+                self._changed.discard(key)
+                self._forgotten.add(key)
+
+    def drain(self) -> list[tuple[str, bytes]]:
+        """(key, row) of those that changed since the last drain; an empty row: forgotten."""
+        keys = sorted(self._changed)
+        joined = self._rows[[self.index[key] for key in keys]].tobytes() if keys else b""
+        size = self._dtype.itemsize
+        drained = [(key, joined[i * size : (i + 1) * size]) for i, key in enumerate(keys)]
+        drained += [(key, b"") for key in sorted(self._forgotten)]
+        self._changed.clear()
+        self._forgotten.clear()
+        return drained
+
+    def _add(self, key: str) -> int:
+        place = self.index.get(key)
+        if place is not None:
+            return place
+        if not self._free:
+            size = len(self._rows)
+            self._rows = np.concatenate((self._rows, np.zeros(size, dtype=self._dtype)))
+            self._codes = np.concatenate((self._codes, np.zeros(size, dtype=np.int8)))
+            self._free = list(range(2 * size - 1, size - 1, -1))
+        place = self.index[key] = self._free.pop()
+        self._codes[place] = code_of(key)
+        self._forgotten.discard(key)
+        return place
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """The keys that spoke in one bucket, sorted: sums of floats must not depend on who came first.
+
+    ``n`` and ``negative`` are their voices and negative voices, int64 [keys].
+    """
+
+    keys: list[str]
+    n: Ints
+    negative: Ints
+
+    @classmethod
+    def of(cls, sums: Mapping[str, Sums]) -> Spoken:
+        """Those with a voice."""
+        keys = sorted([key for key, s in sums.items() if s.n > 0])
+        there = [sums[key] for key in keys]
+        return cls(
+            keys,
+            np.array([s.n for s in there], dtype=np.int64),
+            np.array([s.negative for s in there], dtype=np.int64),
+        )
+
+    def beside(self, silent: Iterable[str]) -> Spoken:
+        """With these, too, although they may have said nothing."""
+        more = set(silent).difference(self.keys)
+        if not more:
+            return self
+        keys = sorted([*self.keys, *more])
+        spoke = ~mask(keys, more)
+        n, negative = np.zeros((2, len(keys)), dtype=np.int64)
+        n[spoke], negative[spoke] = self.n, self.negative
+        return Spoken(keys, n, negative)
+
+    def only(self, among: Collection[str]) -> Spoken:
+        """Without all others."""
+        here = np.flatnonzero(mask(self.keys, among))
+        return Spoken([self.keys[i] for i in here], self.n[here], self.negative[here])
+
+    def voices(self, key: str) -> int:
+        """Of one key."""
+        i = bisect_left(self.keys, key)
+        return int(self.n[i]) if i < len(self.keys) and self.keys[i] == key else 0
+
+
+def mask(keys: Sequence[str], among: Iterable[str]) -> NDArray[np.bool_]:
+    """Which of the keys, sorted, are ``among`` these: bool [keys]."""
+    found = np.zeros(len(keys), dtype=bool)
+    for key in among:
+        i = bisect_left(keys, key)
+        if i < len(keys) and keys[i] == key:
+            found[i] = True
+    return found
 
 
 def digest(settings: object) -> str:

@@ -44,7 +44,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """A detector's state for one key, opaque to the store."""
+    """A detector's state for one key, opaque to the store; an empty one is deleted."""
 
     detector: str
     key: str
@@ -136,6 +136,13 @@ class Store(Protocol):
 
     def stories(self, key: str, since: datetime, until: datetime) -> Mapping[str, int]:
         """How many documents of a key and time tell each story, by the story's id."""
+        ...
+
+    def speakers(
+        self, key: str, since: datetime, until: datetime
+    ) -> Mapping[tuple[str, str | None], int]:
+        """How many documents of a key and time that repeat no other each speaker wrote, by source
+        and hash of the author, None where nobody signed."""
         ...
 
     def apply(self, commit: Commit) -> None:

@@ -24,7 +24,7 @@ from monitor.events import (
     Scored,
     heard_of,
 )
-from monitor.keys import keys_of, sort_of
+from monitor.keys import is_of, sort_of
 from monitor.store.base import (
     Commit,
     GroupState,
@@ -42,7 +42,7 @@ from monitor.story.shown import evidence_of
 from monitor.story.shown import stories as first_of_each
 
 Operation = Literal[
-    "load", "known", "evidence", "stories", "apply", "rows", "groups", "due", "save"
+    "load", "known", "evidence", "stories", "speakers", "apply", "rows", "groups", "due", "save"
 ]
 
 
@@ -154,11 +154,25 @@ class MemoryStore:
         with self.database.transaction("stories"):
             return dict(Counter(s.story or s.document.id for s in self._of_key(key, since, until)))
 
+    def speakers(
+        self, key: str, since: datetime, until: datetime
+    ) -> dict[tuple[str, str | None], int]:
+        """See ``Store.speakers``."""
+        sort_of(key)
+        with self.database.transaction("speakers"):
+            return dict(
+                Counter(
+                    (s.document.source, s.document.author)
+                    for s in self._of_key(key, since, until)
+                    if s.copy_of is None
+                )
+            )
+
     def _of_key(self, key: str, since: datetime, until: datetime) -> list[Scored]:
         return [
             scored
             for scored in self.database.documents.values()
-            if since <= scored.document.published_at < until and key in keys_of(scored)
+            if since <= scored.document.published_at < until and is_of(scored, key)
         ]
 
     def _recent(self, since: int | None) -> list[Heard]:
@@ -212,7 +226,11 @@ class MemoryStore:
                 ]
                 for known in told:
                     db.documents[known.document.id] = known._replace(story=rename.new)
-            db.key_states.update(((s.detector, s.key), s) for s in commit.key_states)
+            for state in commit.key_states:
+                if state.state:
+                    db.key_states[state.detector, state.key] = state
+                else:
+                    db.key_states.pop((state.detector, state.key), None)
             db.alerts.update((alert.id, alert) for alert in commit.alerts)
             if commit.forget_stories_before is not None:
                 before = milliseconds(commit.forget_stories_before)

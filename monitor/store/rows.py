@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -17,17 +18,19 @@ from monitor.events import (
     Bucket,
     DeadLetter,
     Evidence,
+    Explained,
     Gap,
     Heard,
     Kind,
     Partition,
     Scored,
+    Setting,
     Severity,
     View,
     most_probable,
     scaled,
 )
-from monitor.keys import is_named, sort_of
+from monitor.keys import is_named, pair_of, sort_of
 from monitor.store import schema
 from monitor.store.base import (
     GroupState,
@@ -260,6 +263,7 @@ def alert_values(alert: Alert) -> Values:
         "posts": alert.posts,
         "stories": alert.stories,
         "largest_story": alert.largest_story,
+        "setting": json.dumps(asdict(alert.setting)),
     }
 
 
@@ -290,6 +294,7 @@ def alert_of(row: Row[Any]) -> Alert:
         posts=row.posts,
         stories=row.stories,
         largest_story=row.largest_story,
+        setting=_setting_of(json.loads(row.setting)),
     )
 
 
@@ -321,6 +326,17 @@ def _evidence_of(values: Values) -> Evidence:
         # Earlier versions wrote neither.
         story=values.get("story", ""),
         copies=values.get("copies", 0),
+    )
+
+
+def _setting_of(values: Values) -> Setting:
+    corrected = values.get("corrected")
+    return Setting(
+        **{
+            **values,
+            "explained": tuple(Explained(*pair) for pair in values.get("explained", ())),
+            "corrected": None if corrected is None else tuple(corrected),
+        }
     )
 
 
@@ -377,11 +393,18 @@ def of_key(key: str) -> ColumnElement[bool]:
     Raises ``ValueError`` for a key of an unknown sort.
     """
     sort, name = sort_of(key), key.partition(":")[2]
+    documents, mentions = schema.documents.c, schema.mentions.c
     if sort == "all":
         return true()
+    if sort == "pair":
+        topic, company = pair_of(key)
+        return (mentions.key == company) & (documents.topic == topic.partition(":")[2])
+    if sort == "other":
+        named = "company" if name == "pair" else name
+        return mentions.key.startswith(f"{named}:", autoescape=True)
     if is_named(key):
-        return schema.mentions.c.key == key
-    return (schema.documents.c.topic if sort == "topic" else schema.documents.c.kind) == name
+        return mentions.key == key
+    return (documents.topic if sort == "topic" else documents.kind) == name
 
 
 def among(key: str) -> FromClause:

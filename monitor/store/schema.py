@@ -170,6 +170,7 @@ alerts = Table(
     Column("posts", Integer, nullable=False),
     Column("stories", Integer, nullable=False),
     Column("largest_story", Integer, nullable=False),
+    Column("setting", Text, nullable=False),  # JSON of Setting
     Index("alerts_by_status", "status", "fired_ms"),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Engine, Insert, bindparam, func, select, update
+from sqlalchemy import Connection, Engine, Insert, bindparam, delete, func, select, update
 
 from monitor.errors import FencedError, LeaseError
 from monitor.events import AlertStatus, Evidence, Heard, View
@@ -77,6 +77,10 @@ class SqlStore:
         self._put_buckets = Bulk(dialect.upsert(schema.buckets), schema.buckets, engine)
         self._told = ToldTable(engine)
         self._put_key_state = dialect.upsert(schema.key_states)
+        states = schema.key_states.c
+        self._drop_key_state = delete(schema.key_states).where(
+            states.detector == bindparam("of"), states.key == bindparam("gone")
+        )
         self._put_alert = dialect.upsert(schema.alerts)
         self._put_outgoing = schema.outbox.insert().inline()
 
@@ -162,6 +166,25 @@ class SqlStore:
         with connected(self._engine, "counting stories") as connection:
             return {story: int(n) for story, n in connection.execute(query)}
 
+    def speakers(
+        self, key: str, since: datetime, until: datetime
+    ) -> dict[tuple[str, str | None], int]:
+        """See ``Store.speakers``."""
+        published, table = rows.published(key), schema.documents.c
+        query = (
+            select(table.source, table.author_hash, func.count(table.id.distinct()))
+            .select_from(rows.among(key))
+            .where(
+                rows.of_key(key),
+                published >= rows.milliseconds(since),
+                published < rows.milliseconds(until),
+                table.copy_of.is_(None),
+            )
+            .group_by(table.source, table.author_hash)
+        )
+        with connected(self._engine, "counting speakers") as connection:
+            return {(source, author): int(n) for source, author, n in connection.execute(query)}
+
     def apply(self, commit: Commit) -> None:
         """See ``Store.apply``; step 4 of the pipeline."""
         if self._lease is None:
@@ -184,7 +207,10 @@ class SqlStore:
             self._told.write(connection, commit.told, commit.forget_stories_before)
             work: tuple[tuple[Insert, list[rows.Values]], ...] = (
                 (self._put_dead_letter, [rows.dead_letter_values(d) for d in commit.dead_letters]),
-                (self._put_key_state, [rows.key_state_values(s) for s in commit.key_states]),
+                (
+                    self._put_key_state,
+                    [rows.key_state_values(s) for s in commit.key_states if s.state],
+                ),
                 (self._put_alert, [rows.alert_values(a) for a in commit.alerts]),
                 (
                     self._put_outgoing,
@@ -198,6 +224,10 @@ class SqlStore:
             for statement, values in work:
                 if values:
                     connection.execute(statement, values)
+            if gone := [
+                {"of": s.detector, "gone": s.key} for s in commit.key_states if not s.state
+            ]:
+                connection.execute(self._drop_key_state, gone)
 
     def close(self) -> None:
         """Close the idle connections; whoever shares the engine reconnects by itself."""

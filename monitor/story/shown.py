@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from monitor.events import Evidence, Scored
+from monitor.keys import pair_of
 
 EXCERPT = 280
 """Characters of a document's text that travel with an alert."""
@@ -54,7 +55,8 @@ def stories(candidates: Iterable[tuple[str, str, str, str]], limit: int) -> list
 def evidence_of(scored: Scored, key: str = "") -> Evidence:
     """What an alert shows of a document; its negativity is that towards ``key``, if it names it."""
     document = scored.document
-    towards = next((m.sentiment for m in scored.mentions if m.key == key), scored.sentiment)
+    named = pair_of(key)[1] if key.startswith("pair:") else key
+    towards = next((m.sentiment for m in scored.mentions if m.key == named), scored.sentiment)
     return Evidence(
         document_id=document.id,
         published_at=document.published_at,

@@ -30,12 +30,12 @@ from monitor.aggregate.watermark import Watermarks
 from monitor.aggregate.window import Window
 from monitor.counting import Counting
 from monitor.detect.share import ShareDetector
-from monitor.detect.state import Context, Exhibit, LifecycleSettings
+from monitor.detect.gates import Exhibit
+from monitor.detect.state import Context, LifecycleSettings
 from monitor.detect.volume import VolumeDetector
 from monitor.detect.watch import Watch
 from monitor.events import Kind, Origin, Partition, Record
 from monitor.judged import judged
-from monitor.keys import universe
 from monitor.metrics import Metrics
 from monitor.outgoing import OutTopics, outgoing
 from monitor.relay import messages_of
@@ -96,7 +96,7 @@ def write(values: list[bytes], folder: str, watch: Stopwatch) -> None:
     decoder = Decoder(Limits(), {"news": Kind.NEWS}, pseudonymiser(b"benchmark"))
     scorer, metrics = MemoryScorer(judge), Metrics(CollectorRegistry())
     watermarks, counting = Watermarks(), Counting(Window())
-    detectors = (ShareDetector(universe()), VolumeDetector(universe()))
+    detectors = (ShareDetector(), VolumeDetector())
     url = f"sqlite:///{folder}/monitor.db"
     migrate(url)
     engine = open_engine(url)
@@ -106,7 +106,8 @@ def write(values: list[bytes], folder: str, watch: Stopwatch) -> None:
     def exhibit(key: str, since: int, until: int, limit: int) -> Exhibit:
         begin, end = datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC)
         evidence = store.evidence(key, begin, end, limit)
-        return Exhibit(tuple(evidence), store.stories(key, begin, end))
+        told, said = store.stories(key, begin, end), store.speakers(key, begin, end)
+        return Exhibit(tuple(evidence), told, said)
 
     alarms = Watch(
         detectors,

@@ -184,6 +184,7 @@ def test_check_lists_every_part(monitor: Call, site: Installation) -> None:
         "database",
         "kafka",
         "entities",
+        "calendar",
         "model",
         "receivers",
     ] == [w[0] for w in words]

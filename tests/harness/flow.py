@@ -20,7 +20,6 @@ from monitor.detect.state import LifecycleSettings
 from monitor.detect.volume import VolumeDetector
 from monitor.detect.watch import Watch
 from monitor.events import Kind
-from monitor.keys import universe
 from monitor.metrics import Metrics
 from monitor.pipeline import Pipeline, PipelineSettings
 from monitor.score.base import Scorer
@@ -77,7 +76,7 @@ class Flow:
         self.source = MemorySource(self.log, ["news", "comments"], [*self.script, *script])
         self.store = MemoryStore(self.database)
         self.metrics = Metrics(CollectorRegistry())
-        self.detectors = detectors = (ShareDetector(universe()), VolumeDetector(universe()))
+        self.detectors = detectors = (ShareDetector(), VolumeDetector())
 
         kinds = {"news": Kind.NEWS, "comments": Kind.COMMENT}
         decoder = Decoder(Limits(), kinds, pseudonymiser(b"test"))

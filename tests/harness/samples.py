@@ -124,7 +124,7 @@ def reading(
         value=0.6,
         baseline=0.2,
         documents=documents,
-        negative=24,
+        negative=min(24, documents),
         since=since,
     )
 

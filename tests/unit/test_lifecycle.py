@@ -9,9 +9,9 @@ import pytest
 from harness.samples import DAY, MONDAY, NOW, evidence, moment, reading
 
 from monitor.detect.base import Reading
+from monitor.detect.gates import Exhibit
 from monitor.detect.state import (
     Context,
-    Exhibit,
     Lifecycle,
     LifecycleSettings,
     counted,
@@ -31,7 +31,8 @@ class Documents:
 
     def __call__(self, key: str, since: int, until: int, limit: int) -> Exhibit:
         self.asked.append((key, since, until, limit))
-        return Exhibit(tuple(evidence(self.sources)[:limit]), {"a": 30, "b": 12})
+        speakers = {(f"source-{i}", None): 10 for i in range(self.sources)}
+        return Exhibit(tuple(evidence(self.sources)[:limit]), {"a": 30, "b": 12}, speakers)
 
 
 def life(

@@ -1,0 +1,49 @@
+"""The budget of false alarms, paid out bucket by bucket to the keys that speak.
+
+A statistic of `share` or `volume` is kept in units of its threshold: u = M / c, and an alarm is
+u >= 1. Its recursion M ← (1 + γ·M)·L is then u ← (g + γ·u)·L, where g = 1 / c is what the key is
+granted for this update. An alarm needs u >= 1 and sets it to nought, so with E[L | past] <= 1
+
+    E[alarms] <= E[Σ (u before the reset − u after)] <= E[Σ (g + γ·u_before)] − E[Σ u] <= E[Σ g]
+
+for any grants that are settled before the bucket's verdicts are looked at: they may differ from
+bucket to bucket, and keys may come and go. So the promise is one line of book-keeping: in each of
+the day's 288 buckets at most a 288th of the budget is granted, whoever there is. c = R / (B·w) of a
+fixed universe is the special case in which a key of R updates a day gets B·w / R at each of them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.detect.base import DAY_BUCKETS
+
+Floats = NDArray[np.float64]
+
+CLASSES = np.array([1.0, 4.0, 16.0, 64.0])
+"""Updates a day between the classes of activity of names."""
+
+
+def grants(
+    daily: float, named: NDArray[np.bool_], activity: Floats, counted: NDArray[np.bool_]
+) -> Floats:
+    """What each key is granted in one bucket, [keys]; all together ``daily`` / 288 at most.
+
+    Half is for the keys that everything counts for (``named`` is false) and is shared equally among
+    those of them that are ``counted``: whose statistic is updated in this bucket. The other half is
+    for the names: it is divided among the classes of ``activity`` (updates a day, from the past)
+    that are there, and within a class equally, so that a thousand names that hardly ever speak do
+    not drown the others. Where one of the halves has nobody, the other takes it.
+    """
+    group = np.where(named, 1 + np.digitize(activity, CLASSES), 0)
+    members = np.bincount(group[counted], minlength=len(CLASSES) + 2)
+    there = members > 0
+    weights = np.zeros(len(members))
+    weights[0] = 1.0 if there[0] else 0.0
+    weights[1:] = there[1:] / max(int(there[1:].sum()), 1)
+    if not weights.any():
+        return np.zeros(len(group))
+    each = daily / DAY_BUCKETS * weights / weights.sum() / np.maximum(members, 1)
+    found: Floats = np.where(counted, each[group], 0.0)
+    return found

@@ -1,0 +1,67 @@
+"""What the evidence of an alarm must have before anybody is paged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from monitor.detect.base import Reading
+from monitor.events import Evidence
+
+Speaker = tuple[str, str | None]
+"""A source, and a pseudonym of the author where a document is signed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """What a window of a key holds."""
+
+    evidence: tuple[Evidence, ...]
+    """Its most negative documents, one of each story."""
+    stories: Mapping[str, int]
+    """How many documents tell each of its stories."""
+    speakers: Mapping[Speaker, int]
+    """How many documents that repeat no other each of its speakers wrote."""
+
+    @property
+    def sources(self) -> int:
+        """Distinct ones."""
+        return len({source for source, _ in self.speakers})
+
+    @property
+    def authors(self) -> int:
+        """Distinct ones; of what is not signed each document is an author of its own."""
+        signed = {author for _, author in self.speakers if author is not None}
+        return len(signed) + sum(n for (_, author), n in self.speakers.items() if author is None)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Least numbers of independent voices, authors and sources in the window."""
+
+    voices: int
+    authors: int
+    sources: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """A busy key must show more: of one that hardly speaks, twenty voices may be a day."""
+
+    busy: Gate = Gate(20, 5, 3)
+    sparse: Gate = Gate(10, 3, 3)
+    busy_rate: float = 10.0
+    """Voices an hour from which a key is busy."""
+
+
+def lacks(reading: Reading, exhibit: Exhibit, gates: Gates) -> str:
+    """What the evidence lacks, in words; empty: it suffices."""
+    gate = gates.busy if reading.rate >= gates.busy_rate else gates.sparse
+    for what, there, needed in (
+        ("independent voices", reading.documents, gate.voices),
+        ("sources", exhibit.sources, gate.sources),
+        ("authors", exhibit.authors, gate.authors),
+    ):
+        if there < needed:
+            return f"{there} of {needed} {what}"
+    return ""

@@ -1,0 +1,78 @@
+"""Likelihood ratios of counts against their upper null, and odds."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+MOST_LOG = 69.0
+"""ln of the largest ratio of one bucket: e^69 = 10^30, and float32 holds its product with 1."""
+_FEW = 8  # documents up to which a product of ratios is quicker than gammas
+
+
+def scale_odds(p: Floats, ratio: float | Floats) -> Floats:
+    """The probability whose odds are ``ratio`` times those of ``p``."""
+    odds = p / (1 - p) * ratio
+    scaled: Floats = odds / (1 + odds)
+    return scaled
+
+
+def share_log_ratio(x: Ints, n: Ints, null: Floats, other: Floats, rho: Floats) -> Floats:
+    """ln BB(x; n, p, ρ) / BB(x; n, p₀, ρ), [keys, alternatives].
+
+    ``x``, ``n``, ``null`` (p₀) and ``rho`` are [keys], ``other`` (p) [keys, alternatives]. With
+    a = p(1−ρ)/ρ, b = (1−p)(1−ρ)/ρ, whose sum does not depend on p, the ratio is
+    Π (a+i)/(a₀+i) over i < x times Π (b+i)/(b₀+i) over i < n−x: a Pólya urn, so it is a martingale
+    document by document.
+    """
+    scale = (1 - rho) / rho
+    a0, b0 = (null * scale)[:, np.newaxis], ((1 - null) * scale)[:, np.newaxis]
+    a, b = other * scale[:, np.newaxis], (1 - other) * scale[:, np.newaxis]
+    ratio = np.zeros(other.shape)
+    few, many = np.flatnonzero(n <= _FEW), np.flatnonzero(n > _FEW)
+    if len(few):
+        ratio[few] = np.log(
+            _rising(x[few], a[few], a0[few]) * _rising(n[few] - x[few], b[few], b0[few])
+        )
+    if len(many):
+        k, rest = x[many, np.newaxis], (n - x)[many, np.newaxis]
+        ratio[many] = (
+            _log_rising(k, a[many])
+            - _log_rising(k, a0[many])
+            + _log_rising(rest, b[many])
+            - _log_rising(rest, b0[many])
+        )
+    return np.minimum(ratio, MOST_LOG)
+
+
+def volume_log_ratio(n: Ints, mu: Floats, kappa: Floats, ratios: Floats) -> Floats:
+    """ln r^n·((κ + μ)/(κ + r·μ))^(n + κ), [keys, alternatives]; n, μ and κ are [keys]."""
+    m, k = mu[:, np.newaxis], kappa[:, np.newaxis]
+    shrunk = np.log((k + m) / (k + ratios * m))
+    found: Floats = n[:, np.newaxis] * np.log(ratios) + (n[:, np.newaxis] + k) * shrunk
+    return np.minimum(found, MOST_LOG)
+
+
+def silence_log_ratio(mu: Floats, kappa: Floats, ratios: Floats) -> Floats:
+    """ln ((κ + μ)/(κ + r·μ))^κ of an empty bucket, [keys, alternatives]."""
+    m, k = mu[:, np.newaxis], kappa[:, np.newaxis]
+    found: Floats = k * np.log((k + m) / (k + ratios * m))
+    return found
+
+
+def _rising(count: Ints, top: Floats, bottom: Floats) -> Floats:
+    """Π (top + i)/(bottom + i) over i < count, [keys, alternatives]."""
+    product = np.ones(top.shape)
+    for i in range(int(count.max(initial=0))):
+        where = np.flatnonzero(count > i)
+        product[where] *= (top[where] + i) / (bottom[where] + i)
+    return product
+
+
+def _log_rising(count: Ints, a: Floats) -> Floats:
+    found: Floats = gammaln(a + count) - gammaln(a)
+    return found

@@ -1,0 +1,83 @@
+"""The rhythm of the week: how the documents of a group are spread over its 168 hours."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from monitor.detect.base import DAY_BUCKETS, HOUR_BUCKETS
+from monitor.detect.null import Floats, Ints
+
+WEEK_HOURS = 168
+WEEK_BUCKETS = WEEK_HOURS * HOUR_BUCKETS
+PRIOR_DOCUMENTS = 20.0
+PRIOR_BUCKETS = 2.0 * HOUR_BUCKETS
+"""Weight of the hour of the day against its mean, and twice that of the hour of the week against
+the hour of the day: so many documents, and as many as come in so many buckets."""
+LEAST = 0.1
+"""No hour is so quiet that one document is a burst."""
+
+
+class Seasonality:
+    """Hour-of-week factors of one group: shrunk to hour-of-day, and that to 1."""
+
+    def __init__(self, state: Floats | None = None) -> None:
+        """``state``: documents and buckets of each hour, [2, 168]."""
+        self.state: Floats = np.zeros((2, WEEK_HOURS)) if state is None else state
+
+    def factors(self) -> Floats:
+        """Expected documents of each hour over those of an average hour, [168]."""
+        documents, buckets = self.state
+        watched, spoken = float(buckets.sum()), float(documents.sum())
+        if watched < DAY_BUCKETS / 2 or spoken <= 0:
+            return np.ones(WEEK_HOURS)
+        mean = spoken / watched
+        weight = PRIOR_DOCUMENTS + PRIOR_BUCKETS * mean
+        by_day = (-1, 24)
+        daily = (documents.reshape(by_day).sum(axis=0) + weight) / (
+            buckets.reshape(by_day).sum(axis=0) * mean + weight
+        )
+        prior = np.tile(daily, WEEK_HOURS // 24)
+        weekly: Floats = (documents + 2 * weight * prior) / (buckets * mean + 2 * weight)
+        return np.maximum(weekly, LEAST)
+
+    def learn(self, hour: int, documents: int, decay: float) -> None:
+        """Add one bucket of the group in this hour of the week."""
+        self.state *= decay
+        self.state[0, hour] += documents
+        self.state[1, hour] += 1
+
+
+def hour_of_week(bucket: int) -> int:
+    """Of a bucket since the epoch, whose Thursday is as good a first day as any."""
+    return bucket // HOUR_BUCKETS % WEEK_HOURS
+
+
+class Course:
+    """The factors of several groups, and their sums over any stretch of buckets."""
+
+    def __init__(self, factors: Floats) -> None:
+        """``factors``: [groups, 168]."""
+        self.factors = factors
+        zero = np.zeros((len(factors), 1))
+        self._before = np.hstack((zero, np.cumsum(factors, axis=1) * HOUR_BUCKETS))
+
+    def at(self, group: Ints, bucket: Ints | int) -> Floats:
+        """The factor of each group in its bucket, [groups]."""
+        found: Floats = self.factors[group, bucket // HOUR_BUCKETS % WEEK_HOURS]
+        return found
+
+    def between(self, group: Ints, first: Ints, end: int) -> Floats:
+        """Sum over the buckets from ``first`` to ``end`` − 1 of each group, [groups]."""
+        whole = np.full(len(group), end)
+        found: Floats = self._until(group, whole) - self._until(group, np.minimum(first, end))
+        return found
+
+    def _until(self, group: Ints, bucket: Ints) -> Floats:
+        weeks, rest = np.divmod(bucket, WEEK_BUCKETS)
+        hour, part = np.divmod(rest, HOUR_BUCKETS)
+        found: Floats = (
+            weeks * self._before[group, -1]
+            + self._before[group, hour]
+            + self.factors[group, hour] * part
+        )
+        return found
