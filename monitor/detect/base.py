@@ -7,12 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from monitor.detect.table import Spoken
-from monitor.events import BUCKET_SECONDS, Bucket
-
-DAY_BUCKETS = 86_400 // BUCKET_SECONDS
-HOUR_BUCKETS = 3600 // BUCKET_SECONDS
-LAG = HOUR_BUCKETS
-"""Buckets by which a baseline follows, so that it does not learn the beginning of a spike."""
+from monitor.events import Bucket
 
 
 @dataclass(frozen=True, slots=True)

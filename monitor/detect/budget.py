@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.detect.base import DAY_BUCKETS
+from monitor.detect.table import DAY_BUCKETS
 
 Floats = NDArray[np.float64]
 

@@ -100,6 +100,8 @@ def arrange(
             if parent not in there:
                 continue
             own, of_parent = recent(child), recent(parent)
+            if child.startswith("pair:") and not is_company(parent) and pair_of(child)[1] in there:
+                continue  # its company speaks for it
             if child.startswith("pair:") and is_company(parent):
                 _place(under, child, parent, candidates)
             elif contributed(own, of_parent) >= MOST:

@@ -1,11 +1,11 @@
 """Which names are followed one by one, when there are more of them than there is room.
 
-Frequent items in the manner of Space-Saving (Metwally, Agrawal and El Abbadi, "Efficient
-computation of frequent and top-k elements in data streams", ICDT 2005), with counters that fade:
-who has the smallest counter gives up the place. A newcomer must outweigh it with one bucket alone,
-else it is counted under ``other:<sort>``; it does not inherit the counter, because its baselines
-begin anew with it. Decided once a bucket and in the order of the keys, so that the order in which
-documents came does not matter.
+Space-Saving (Metwally, Agrawal and El Abbadi, "Efficient computation of frequent and top-k elements
+in data streams", ICDT 2005) with counters that fade: a newcomer takes the place of the smallest
+counter and inherits it, so that whoever speaks more than 1 / capacity of all has a place. In the
+bucket in which it comes it is counted under ``other:<sort>``, unless that bucket alone outweighs
+the counter that it displaces. Its baselines begin anew. Decided once a bucket and in the order of
+the keys, so that the order in which documents came does not matter.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from monitor.detect.base import DAY_BUCKETS
-from monitor.detect.table import KeyTable, Spoken
+from monitor.detect.table import DAY_BUCKETS, KeyTable, Spoken
 from monitor.events import BUCKET_SECONDS, Bucket, Sums
 from monitor.keys import is_capped, other_key
 
@@ -46,26 +44,20 @@ class Roster:
         """
         speaking = sorted(k for k, s in sums.items() if s.n > 0 and is_capped(k))
         weight = start // BUCKET_SECONDS * self._pace
-        known = [key for key in speaking if key in self._table.index]
-        self._count(known, sums, weight)
         new = [key for key in speaking if key not in self._table.index]
-        room = self._capacity - len(self._table.index)
-        gone: list[str] = []
-        if len(new) > room:
-            new.sort(key=lambda key: (-sums[key].n, key))
-            wanting, new = new[room:], new[:room]
-            gone = self._weakest(len(wanting), {*speaking, *keep})
-            strength = self._scores(gone)
-            places = [
-                key
-                for key, weak in zip(wanting, strength, strict=False)
-                if np.log2(sums[key].n) + weight > weak
-            ]
-            gone = gone[: len(places)]
-            self._table.forget(gone)
-            new += places
-        self._count(sorted(new), sums, weight)
-        outside = [key for key in speaking if key not in self._table.index]
+        self._count([key for key in speaking if key in self._table.index], sums, weight)
+        room = max(self._capacity - len(self._table.index), 0)
+        new.sort(key=lambda key: (-sums[key].n, key))
+        self._count(sorted(new[:room]), sums, weight)
+        wanting = new[room:]
+        weakest = self._weakest(len(wanting), {*speaking, *keep}) if wanting else []
+        outside = wanting[len(weakest) :]
+        gone = [key for key, _ in weakest]
+        self._table.forget(gone)
+        for key, (_, score) in zip(wanting, weakest, strict=False):
+            if np.log2(sums[key].n) + weight <= score:
+                outside.append(key)
+            self._put(key, float(np.logaddexp2(score, np.log2(sums[key].n) + weight)))
         return self._seen(sums, outside), gone
 
     def count(self, past: Iterable[Bucket]) -> list[Bucket]:
@@ -104,21 +96,20 @@ class Roster:
         rows["score"] = np.where(fresh, added, np.logaddexp2(rows["score"], added))
         self._table.put(keys, places, rows)
 
-    def _weakest(self, number: int, kept: Collection[str]) -> list[str]:
-        """The keys with the smallest counters, the smallest first."""
-        keys = np.array(list(self._table.index), dtype=object)
-        order = np.lexsort((keys.astype(str), self._table.column("score")))
-        found: list[str] = []
-        for key in keys[order]:
-            if len(found) == number:
-                break
-            if key not in kept:
-                found.append(str(key))
-        return found
+    def _put(self, key: str, score: float) -> None:
+        places = self._table.places([key])
+        rows = self._table.take(places)
+        rows["score"] = score
+        self._table.put([key], places, rows)
 
-    def _scores(self, keys: list[str]) -> NDArray[np.float64]:
-        scores: NDArray[np.float64] = self._table.take(self._table.places(keys))["score"]
-        return scores
+    def _weakest(self, number: int, kept: Collection[str]) -> list[tuple[str, float]]:
+        """The keys with the smallest counters, and these, the smallest first."""
+        keys, scores = list(self._table.index), self._table.column("score")
+        # Of equal counters the first by name; ties at the end are few, and all of them compete.
+        enough = min(number + len(kept), len(keys)) - 1
+        limit = np.partition(scores, enough)[enough]
+        weak = sorted((float(scores[i]), keys[i]) for i in np.flatnonzero(scores <= limit))
+        return [(key, score) for score, key in weak if key not in kept][:number]
 
     def _seen(self, sums: dict[str, Sums], outside: list[str]) -> Spoken:
         if not outside:

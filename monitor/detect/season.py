@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from monitor.detect.base import DAY_BUCKETS, HOUR_BUCKETS
 from monitor.detect.null import Floats, Ints
+from monitor.detect.table import DAY_BUCKETS, HOUR_BUCKETS
 
 WEEK_HOURS = 168
 WEEK_BUCKETS = WEEK_HOURS * HOUR_BUCKETS

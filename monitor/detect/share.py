@@ -9,6 +9,7 @@ dependence.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +17,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.detect.base import DAY_BUCKETS, HOUR_BUCKETS, LAG, Reading, Recent
+from monitor.detect.base import Reading, Recent
 from monitor.detect.budget import grants
 from monitor.detect.null import Floats, Ints, scale_odds, share_log_ratio
-from monitor.detect.table import NAMED, POOL, SORTS, KeyTable, Spoken, digest, mask
+from monitor.detect.table import (
+    DAY_BUCKETS,
+    HOUR_BUCKETS,
+    LAG,
+    NAMED,
+    POOL,
+    SORTS,
+    KeyTable,
+    Spoken,
+    digest,
+    mask,
+    slots,
+)
 from monitor.events import BUCKET_SECONDS, Bucket
 from monitor.keys import ALL, pair_of
 
@@ -169,7 +182,7 @@ class ShareDetector:
         if row is None:
             return Recent(0, 0.0, 0.0)
         now = start // BUCKET_SECONDS
-        inside = _buckets(int(row["at"][0])) >= max(since // BUCKET_SECONDS, now - LAG + 1)
+        inside = slots(row["at"])[0] >= max(since // BUCKET_SECONDS, now - LAG + 1)
         n = int(row["lag_n"][0][inside].sum())
         x = int(row["lag_negative"][0][inside].sum())
         return Recent(n, float(x), n * self._base_of(key, now))
@@ -282,13 +295,13 @@ class ShareDetector:
             ("seen", (1.0 - passed) / (1.0 - self._decay)),
         ):
             rows[field] = np.where(learning, rows[field] * passed + added, rows[field])
-        for slot in range(LAG):
-            bucket = at - (at - slot) % LAG
-            due = np.flatnonzero((rows["lag_n"][:, slot] > 0) & (bucket <= now - LAG))
-            if not len(due):
-                continue
+        bucket = slots(at)
+        leaving = (rows["lag_n"] > 0) & (bucket <= now - LAG)
+        for slot in np.flatnonzero(leaving.any(axis=0)):
+            due = np.flatnonzero(leaving[:, slot])
             learned = due[learning[due]]
-            weight = self._decay ** (memory[learned] * (now - LAG - bucket[learned]))
+            age = now - LAG - bucket[learned, slot]
+            weight = self._decay ** (memory[learned] * age)
             rows["documents"][learned] += rows["lag_n"][learned, slot] * weight
             rows["negative"][learned] += rows["lag_negative"][learned, slot] * weight
             rows["lag_n"][due, slot] = 0
@@ -302,20 +315,28 @@ class ShareDetector:
     ) -> tuple[Floats, Floats]:
         """Baseline share p̂ and upper null p⁺, [keys] each."""
         s = self._settings
-        stream = self._base_of(ALL, now)
+
+        def base_of(key: str) -> float:
+            i = bisect_left(keys, key)
+            if i == len(keys) or keys[i] != key:
+                return self._base_of(key, now)
+            lean = s.prior_share if key == ALL else base_of(ALL)
+            return float(self._lean(rows[i : i + 1], np.array([lean]))[0])
+
+        stream = base_of(ALL)
         prior = np.full(len(keys), stream)
         prior[codes == _ALL] = s.prior_share
         for code, pool in _POOL_OF_CODE.items():
             where = codes == code
             if where.any():
-                prior[where] = self._base_of(pool, now)
+                prior[where] = base_of(pool)
         for i in np.flatnonzero(codes == _OTHER):
             prior[i] = self._prior_of(keys[i], now)
         base = self._lean(rows, prior)
         pairs = np.flatnonzero(codes == _PAIR)
         if len(pairs):
             known = dict(zip(keys, base.tolist(), strict=True))
-            lone = self._base_of("@company", now)
+            lone = base_of("@company")
             sides = [pair_of(keys[i]) for i in pairs]
             topic = np.array([known.get(t, stream) for t, _ in sides])
             company = np.array([known.get(c, lone) for _, c in sides])
@@ -420,9 +441,3 @@ class ShareDetector:
             since=int(row["since"]) * BUCKET_SECONDS,
             rate=float(row["voices"] / max(row["seen"], 1.0)) * HOUR_BUCKETS,
         )
-
-
-def _buckets(at: int) -> Ints:
-    """Number of the bucket in each slot of a row that was advanced to ``at``, [LAG]."""
-    slots = np.arange(LAG)
-    return at - (at - slots) % LAG

@@ -11,10 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.events import Sums
+from monitor.events import BUCKET_SECONDS, Sums
 from monitor.keys import sort_of
 
 Ints = NDArray[np.int64]
+
+DAY_BUCKETS = 86_400 // BUCKET_SECONDS
+HOUR_BUCKETS = 3600 // BUCKET_SECONDS
+LAG = HOUR_BUCKETS
+"""Buckets by which a baseline follows, so that it does not learn the beginning of a spike."""
 
 SORTS = ("all", "kind:news", "kind:comment", "topic", "watch", "company", "name", "pair", "other")
 """Sorts of keys as the detectors tell them apart."""
@@ -172,6 +177,14 @@ def mask(keys: Sequence[str], among: Iterable[str]) -> NDArray[np.bool_]:
         i = bisect_left(keys, key)
         if i < len(keys) and keys[i] == key:
             found[i] = True
+    return found
+
+
+def slots(at: Ints) -> Ints:
+    """Number of the bucket in each slot of the last hour of rows that were advanced to ``at``,
+    [keys, LAG]: a bucket lies in the slot of its number modulo `LAG`."""
+    until = at.astype(np.int64)[:, np.newaxis]
+    found: Ints = until - (until - np.arange(LAG)) % LAG
     return found
 
 

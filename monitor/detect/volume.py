@@ -20,11 +20,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.detect.base import DAY_BUCKETS, HOUR_BUCKETS, LAG, Reading, Recent
+from monitor.detect.base import Reading, Recent
 from monitor.detect.budget import grants
 from monitor.detect.null import Floats, Ints, silence_log_ratio, volume_log_ratio
 from monitor.detect.season import WEEK_HOURS, Course, Seasonality, hour_of_week
-from monitor.detect.table import NAMED, SORTS, KeyTable, Spoken, digest, mask
+from monitor.detect.table import (
+    DAY_BUCKETS,
+    HOUR_BUCKETS,
+    LAG,
+    NAMED,
+    SORTS,
+    KeyTable,
+    Spoken,
+    digest,
+    mask,
+    slots,
+)
 from monitor.events import BUCKET_SECONDS, Bucket
 from monitor.keys import ALL
 
@@ -168,8 +179,7 @@ class VolumeDetector:
             return Recent(0, 0.0, 0.0)
         now = start // BUCKET_SECONDS
         first = max(since // BUCKET_SECONDS, now - LAG + 1)
-        at, slots = int(row["at"][0]), np.arange(LAG)
-        inside = at - (at - slots) % LAG >= first
+        inside = slots(row["at"])[0] >= first
         n = int(row["lag"][0][inside].sum())
         code = self._table.codes(self._table.places([key]))
         group = _SEASON_OF_CODE[code]
@@ -284,14 +294,13 @@ class VolumeDetector:
         more = (1.0 - self._decay**exposed) / (1.0 - self._decay)
         rows["documents"] = np.where(learning, rows["documents"] * passed, rows["documents"])
         rows["exposure"] = np.where(learning, rows["exposure"] * passed + more, rows["exposure"])
-        for slot in range(LAG):
-            bucket = at - (at - slot) % LAG
-            due = np.flatnonzero((rows["lag"][:, slot] > 0) & (bucket <= now - LAG))
-            if not len(due):
-                continue
+        bucket = slots(at)
+        leaving = (rows["lag"] > 0) & (bucket <= now - LAG)
+        for slot in np.flatnonzero(leaving.any(axis=0)):
+            due = np.flatnonzero(leaving[:, slot])
             learned = due[learning[due]]
-            weight = self._decay ** (now - LAG - bucket[learned])
-            factor = course.at(group[learned], bucket[learned])
+            weight = self._decay ** (now - LAG - bucket[learned, slot])
+            factor = course.at(group[learned], bucket[learned, slot])
             rows["documents"][learned] += rows["lag"][learned, slot] / factor * weight
             rows["lag"][due, slot] = 0
         rows["at"] = np.maximum(at, now)

@@ -29,8 +29,8 @@ from prometheus_client import CollectorRegistry
 from monitor.aggregate.watermark import Watermarks
 from monitor.aggregate.window import Window
 from monitor.counting import Counting
-from monitor.detect.share import ShareDetector
 from monitor.detect.gates import Exhibit
+from monitor.detect.share import ShareDetector
 from monitor.detect.state import Context, LifecycleSettings
 from monitor.detect.volume import VolumeDetector
 from monitor.detect.watch import Watch
