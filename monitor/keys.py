@@ -56,7 +56,7 @@ def pair_key(topic: int, company: str) -> str:
 @lru_cache(maxsize=131_072)
 def pair_of(key: str) -> tuple[str, str]:
     """The keys of the topic and the company of a pair."""
-    topic, _, company = key.removeprefix("pair:").partition("|")
+    topic, _, company = key.removeprefix("pair:").rpartition("|")  # topics have bars, too
     return topic_key(topic), company
 
 
@@ -102,7 +102,7 @@ def sort_of(key: str) -> str:
         return sort
     if sort == "kind" and name in set(Kind):
         return sort
-    if sort == "pair" and is_company(name.partition("|")[2]):
+    if sort == "pair" and is_company(name.rpartition("|")[2]):
         return sort
     if sort == "other" and name in CAPPED:
         return sort

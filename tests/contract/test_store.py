@@ -18,6 +18,7 @@ from monitor.events import (
     DeadLetter,
     Document,
     Evidence,
+    Explained,
     Gap,
     Kind,
     Mention,
@@ -25,6 +26,7 @@ from monitor.events import (
     Partition,
     Reason,
     Scored,
+    Setting,
     Severity,
     heard_of,
 )
@@ -540,6 +542,68 @@ def test_documents_are_counted_by_the_story_that_they_tell(backend: Backend) -> 
     assert {"d1": 2} == told("company:US:ABC")
     assert {"d1": 2} == told("all", 3)
     assert {} == told("name:northgate")
+
+
+def test_evidence_of_a_company_on_a_topic_is_what_names_it_there(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    elsewhere = scored(2, 0.9, topic="Energy | Oil")._replace(mentions=(ABC,))
+    store.apply(Commit(documents=[naming(1, 0.1, ABC), elsewhere, naming(3, 0.9, NORTHGATE)]))
+    until = T0 + timedelta(hours=1)
+
+    for key, ids in (
+        ("pair:Macro|company:US:ABC", ["d1"]),
+        ("pair:Energy | Oil|company:US:ABC", ["d2"]),
+        ("pair:Energy | Oil|company:US:XYZ", []),
+        ("other:company", ["d1", "d2"]),
+        ("other:name", ["d3"]),
+    ):
+        found = store.evidence(key, T0, until, 5)
+        assert ids == sorted(e.document_id for e in found), key
+        assert ids == sorted(store.stories(key, T0, until)), key
+    assert [0.75] == [e.negative for e in store.evidence("pair:Macro|company:US:ABC", T0, until, 5)]
+
+
+def test_speakers_are_those_who_repeat_nobody(backend: Backend) -> None:
+    def said(number: int, source: str, author: str | None) -> Scored:
+        found = naming(number, 0.5, ABC) if number < 4 else scored(number)
+        return found._replace(document=found.document._replace(source=source, author=author))
+
+    store = backend.store()
+    store.load(DAY)
+    documents = [said(1, "wire", None), said(2, "wire", None), said(3, "forum", "ann")]
+    documents += [said(4, "forum", "bob"), said(5, "blog", None)._replace(copy_of="d1")]
+    store.apply(Commit(documents=documents))
+
+    until = T0 + timedelta(hours=1)
+    named = {("wire", None): 2, ("forum", "ann"): 1}
+    assert named == store.speakers("company:US:ABC", T0, until)
+    assert {**named, ("forum", "bob"): 1} == store.speakers("all", T0, until)
+    assert {("wire", None): 1} == store.speakers("all", T0, T0 + timedelta(minutes=2))
+
+
+def test_an_empty_state_deletes_the_one_that_was_there(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    kept = KeyState("volume", "name:x", "v", b"1")
+    store.apply(Commit(key_states=[KeyState("share", "name:x", "v", b"1"), kept]))
+    store.apply(Commit(key_states=[KeyState("share", "name:x", "v", b"")]))
+    assert [kept] == store.load(DAY).key_states
+
+
+def test_an_alert_keeps_what_surrounds_it(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    setting = Setting(
+        expected="results",
+        under="all",
+        explained=(Explained("topic:Macro", 0.5), Explained("all", 0.25)),
+        corrected=(0.5, 0.375, 0.625),
+        corrected_baseline=0.125,
+    )
+    surrounded = replace(alert("a1", AlertStatus.FIRING), setting=setting)
+    store.apply(Commit(alerts=[surrounded]))
+    assert [surrounded] == store.load(DAY).alerts
 
 
 def test_a_stored_document_may_turn_out_to_be_a_copy(backend: Backend) -> None:

@@ -51,7 +51,9 @@ def test_a_document_counts_for_each_company_on_its_topic() -> None:
     assert {"all", "kind:news", topic_key(TOPICS[5]), APPLE.key, BANK.key, pair} == set(
         keys_of(document)
     )
-    assert (topic_key(TOPICS[5]), APPLE.key) == pair_of(pair)
+    for number, topic in enumerate(TOPICS):
+        assert (topic_key(topic), APPLE.key) == pair_of(pair_key(number, APPLE.key))
+        assert "pair" == sort_of(pair_key(number, APPLE.key))
     assert is_of(document, other_key("company"))
     assert is_of(document, other_key("pair"))
     assert not is_of(scored(), other_key("name"))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from monitor.alert.codec import alert_from_json, alert_to_json, compact_json
 from monitor.alert.payload import NOT_ENDED, fingerprint, webhook_body
 from monitor.alert.schema import webhook_schema
-from monitor.events import Alert, AlertStatus, Evidence, Severity
+from monitor.events import Alert, AlertStatus, Evidence, Explained, Setting, Severity
 
 DOCS = Path(__file__).parents[2] / "docs"
 START = datetime(2023, 3, 10, 8, tzinfo=UTC)
@@ -65,6 +65,7 @@ _moments = st.datetimes(
     timezones=st.sampled_from([UTC, timezone(timedelta(hours=-5)), timezone(timedelta(hours=8))]),
 )
 _numbers = st.floats(allow_nan=False)
+_shares = st.floats(0, 1)
 _texts = st.text(st.characters())  # lone surrogates as well
 _evidence = st.builds(
     Evidence, _texts, _moments, _texts, _texts, st.none() | _texts, _numbers, _texts, _texts
@@ -93,6 +94,15 @@ _alerts = st.builds(
     appended_at=_moments,
     updated_at=_moments,
     evidence=st.lists(_evidence, max_size=2).map(tuple),
+    setting=st.builds(
+        Setting,
+        insufficient=_texts,
+        expected=_texts,
+        under=_texts,
+        explained=st.lists(st.builds(Explained, _texts, _numbers), max_size=2).map(tuple),
+        corrected=st.none() | st.tuples(_shares, _shares, _shares),
+        corrected_baseline=st.none() | _shares,
+    ),
 )
 
 
@@ -260,3 +270,19 @@ def test_every_annotation_is_explained_in_the_documentation() -> None:
     (alert,) = json.loads(webhook_body("ops", RESOLVED.key, [RESOLVED]))["alerts"]
     for name in (*alert["annotations"], *alert["labels"]):
         assert f"`{name}`" in text, f"docs/webhook.md does not mention {name}"
+
+
+def test_an_alert_tells_what_the_errors_of_the_model_leave_and_what_explains_it() -> None:
+    setting = Setting(
+        explained=(Explained("topic:Financials", 0.65), Explained("all", 0.2)),
+        corrected=(0.42, 0.31, 0.53),
+        corrected_baseline=0.12,
+    )
+    alert = replace(FIRING, key="company:US:BNK", setting=setting)
+    body = json.loads(webhook_body("ops", alert.key, [alert]))
+    jsonschema.validate(body, webhook_schema())
+    told = body["alerts"][0]["annotations"]
+    assert ("0.42/0.31/0.53", "0.12") == (told["corrected"], told["corrected_baseline"])
+    assert "topic:Financials 0.65\nall 0.20" == told["explained"]
+    assert "errors of the model: 42% (31% to 53%), expected 12%." in told["description"]
+    assert "explains: Financials 65%, Whole stream 20%." in told["description"]

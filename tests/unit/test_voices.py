@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from monitor.aggregate.rollup import Place
 from monitor.aggregate.voices import HOUR, Voices
-from monitor.events import Heard, Kind, Mention, Sums, heard_of
+from monitor.events import TOPICS, Heard, Kind, Mention, Sums, heard_of
 from monitor.story.base import Flip, Told
 
 NEGATIVE, POSITIVE = (0.8, 0.15, 0.05), (0.05, 0.15, 0.8)
@@ -107,6 +107,33 @@ def test_a_bucket_that_takes_no_corrections_is_left_alone() -> None:
     of = Voices(lambda start: start < MONDAY + 300)
     of.restore([heard(1, author="ann")])
     assert {} == total(of.count([], [Flip("d1", Told("d0", "d0"))]))
+
+
+def test_part_of_a_bucket_is_what_was_said_in_it_before_a_moment() -> None:
+    of = voices()
+    batch = [
+        heard(1, MONDAY + 10, author="ann", names=("company:US:A",)),
+        heard(2, MONDAY + 20, author="ann", names=("company:US:A", "company:US:B")),
+        heard(3, MONDAY + 30, copy=True),
+        heard(4, MONDAY + 40),
+        heard(5, MONDAY + 100),
+        heard(6, MONDAY + 310),
+    ]
+    whole = of.count(batch)
+    keys = ("all", "company:US:A", "company:US:B", "company:US:C")
+    part = of.part(keys, MONDAY, MONDAY + 60)
+    assert {"all": 2, "company:US:A": 1, "company:US:B": 1} == {k: s.n for k, s in part.items()}
+    until_end = of.part(keys, MONDAY, MONDAY + 300)
+    assert {k: whole[k, MONDAY].n for k in until_end} == {k: s.n for k, s in until_end.items()}
+    assert {} == of.part(keys, MONDAY + 600, MONDAY + 900)
+
+
+def test_what_is_said_of_a_company_counts_for_it_on_its_topic() -> None:
+    found = voices().count([heard(1, names=("company:US:A", "name:x"))])
+    pair = f"pair:{TOPICS[5]}|company:US:A"
+    assert (1, 1) == counts(found, pair)
+    assert found[pair, MONDAY] == found["company:US:A", MONDAY]
+    assert not any(key.startswith("pair:") and "name:x" in key for key, _ in found)
 
 
 def test_only_what_can_still_be_corrected_is_remembered() -> None:
