@@ -46,6 +46,9 @@ ONSET = 1
 SELDOM = 0.5
 """Voices a bucket up to which a name tells how voices clump."""
 MOST_IN_CLUMP = 30
+HOLD = 0.003
+"""Of its threshold: from here on a key's level learns nothing, up to the alarm or until the evidence
+has fallen. The level of a name that is new would soon be that of its burst."""
 GROUPS = "@groups"
 """Name under which the rhythms and priors of the groups are stored; not a key."""
 _MOST = 1e30
@@ -286,7 +289,8 @@ class VolumeDetector:
     ) -> None:
         """Bring rows to the bucket ``now``, in place: the level decays and learns what is an hour
         old. One function for every gap, as in `share`."""
-        at, learning = rows["at"].astype(np.int64), ~frozen
+        at = rows["at"].astype(np.int64)
+        learning = ~frozen & (rows["u"].mean(axis=1) < HOLD)
         gap = np.maximum(now - at, 0)
         passed = self._decay**gap
         # An exposure, too, follows an hour behind; a row that is younger has none.
@@ -310,6 +314,8 @@ class VolumeDetector:
 
         The log-ratio of an empty bucket is convex in μ, so that as many times that of the mean μ is
         the most that such a silence can weigh: the statistic falls at least as far as it should.
+        There is no discount of γ: who is spoken of three times an hour, and was not spoken of for
+        weeks, must be able to add that up.
         """
         where = np.flatnonzero(silent > 0)
         if not len(where):
@@ -317,8 +323,7 @@ class VolumeDetector:
         rows, k = part.rows, silent[where].astype(np.float64)
         mu = self._settings.slack * expected[where] / k
         log_ratio = silence_log_ratio(mu, kappa[where], RATIOS) * k[:, np.newaxis]
-        kept = self._settings.discount ** k[:, np.newaxis]
-        rows["u"][where] = rows["u"][where] * kept * np.exp(log_ratio)
+        rows["u"][where] = rows["u"][where] * np.exp(log_ratio)
         rows["cusum"][where] = np.maximum(rows["cusum"][where] + log_ratio[:, ONSET], 0.0)
         rows["window_expected"][where] += expected[where]
 
