@@ -18,7 +18,7 @@ _EVIDENCE = frozenset(item.name for item in fields(Evidence))
 _EVIDENCE_DEFAULTS = {"topic": "", "excerpt": "", "story": "", "copies": 0}
 _ALERT_DEFAULTS = {"posts": 0, "stories": 0, "largest_story": 0, "setting": {}}
 _SETTING = frozenset(item.name for item in fields(Setting))
-_SETTING_DEFAULTS = {
+_SETTING_DEFAULTS: dict[str, object] = {
     "insufficient": "",
     "expected": "",
     "under": "",

@@ -108,6 +108,10 @@ def arrange(
                 _place(under, parent, child, candidates)
             elif explained(own, of_parent, share=share) >= MOST:
                 _place(under, child, parent, candidates)
+    if ALL in under:  # news or comments: who explains the stream explains what it is made of
+        for kind in candidates:
+            if kind.startswith("kind:") and contributed(recent(kind), recent(ALL)) >= MOST:
+                _place(under, kind, under[ALL], candidates)
     return under
 
 

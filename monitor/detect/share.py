@@ -162,7 +162,9 @@ class ShareDetector:
         self._hot.difference_update(part.keys)
         self._hot.update(part.keys[i] for i in np.flatnonzero(level >= HOT))
         alarm = (level >= 1.0) & part.counted
-        return [self._reading(part, i, bool(alarm[i])) for i in np.flatnonzero(alarm | fires)]
+        return [
+            self._reading(part, i, bool(alarm[i])) for i in np.flatnonzero(alarm | fires).tolist()
+        ]
 
     def look(self, start: int, spoken: Spoken, firing: Collection[str]) -> list[Reading]:
         """Optional stopping: the ratio is a martingale document by document, as the null is that of
@@ -175,7 +177,7 @@ class ShareDetector:
         part.granted[:] = 0.0
         self._update_statistic(now, part)
         alarm = (part.rows["u"].mean(axis=1) >= 1.0) & part.counted
-        return [self._reading(part, i, alarm=True) for i in np.flatnonzero(alarm)]
+        return [self._reading(part, i, alarm=True) for i in np.flatnonzero(alarm).tolist()]
 
     def recent(self, key: str, since: int, start: int) -> Recent:
         row = self._table.one(key)
@@ -285,16 +287,13 @@ class ShareDetector:
         gap = np.maximum(now - at, 0)
         memory = np.minimum(rows["documents"] / self._settings.full_memory, 1.0)
         learning = ~frozen
+        kept = np.where(learning, self._decay ** (memory * gap), 1.0)
         for field in ("negative", "documents", "excess", "pairs"):
-            faded = rows[field] * self._decay ** (memory * gap)
-            rows[field] = np.where(learning, faded, rows[field])
-        passed = self._decay**gap
-        for field, added in (
-            ("active", 0.0),
-            ("voices", 0.0),
-            ("seen", (1.0 - passed) / (1.0 - self._decay)),
-        ):
-            rows[field] = np.where(learning, rows[field] * passed + added, rows[field])
+            rows[field] *= kept
+        passed = np.where(learning, self._decay**gap, 1.0)
+        for field in ("active", "voices", "seen"):
+            rows[field] *= passed
+        rows["seen"] += (1.0 - passed) / (1.0 - self._decay)
         bucket = slots(at)
         leaving = (rows["lag_n"] > 0) & (bucket <= now - LAG)
         for slot in np.flatnonzero(leaving.any(axis=0)):
@@ -330,11 +329,11 @@ class ShareDetector:
             where = codes == code
             if where.any():
                 prior[where] = base_of(pool)
-        for i in np.flatnonzero(codes == _OTHER):
+        for i in np.flatnonzero(codes == _OTHER).tolist():
             prior[i] = self._prior_of(keys[i], now)
         base = self._lean(rows, prior)
-        pairs = np.flatnonzero(codes == _PAIR)
-        if len(pairs):
+        pairs = np.flatnonzero(codes == _PAIR).tolist()
+        if pairs:
             known = dict(zip(keys, base.tolist(), strict=True))
             lone = base_of("@company")
             sides = [pair_of(keys[i]) for i in pairs]

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from monitor.detect.base import Reading, Recent
 from monitor.detect.calendar import Calendar
-from monitor.detect.correction import UNCORRECTED, Correction
+from monitor.detect.correction import UNCORRECTED, Correction, Estimate
 from monitor.detect.gates import Exhibit, Gates, lacks
 from monitor.detect.hierarchy import arrange
 from monitor.detect.hierarchy import context as explain
@@ -264,7 +264,8 @@ class Lifecycle:
     ) -> Setting:
         lacking = inhibited.reason(reading.key) or lacks(reading, exhibit, self._settings.gates)
         share = self._detector == "share"
-        corrected = baseline = None
+        corrected: Estimate | None = None
+        baseline: float | None = None
         if share and reading.documents:
             correction = self._around.correction(reading.key, context.model_version)
             corrected = correction.estimate(reading.negative, reading.documents)
@@ -276,7 +277,7 @@ class Lifecycle:
             insufficient=lacking,
             expected=event.label if event and not lacking else "",
             explained=() if lacking else explain(reading.key, self._recent_of(start), share=share),
-            corrected=None if corrected is None else tuple(corrected),
+            corrected=corrected and (corrected.value, corrected.low, corrected.high),
             corrected_baseline=baseline,
         )
 

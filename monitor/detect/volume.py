@@ -47,8 +47,8 @@ SELDOM = 0.5
 """Voices a bucket up to which a name tells how voices clump."""
 MOST_IN_CLUMP = 30
 HOLD = 0.003
-"""Of its threshold: from here on a key's level learns nothing, up to the alarm or until the evidence
-has fallen. The level of a name that is new would soon be that of its burst."""
+"""Of its threshold: from here on nothing is learned of a key, up to the alarm or until the evidence
+has fallen. Else the level of a new name would soon be that of its burst."""
 GROUPS = "@groups"
 """Name under which the rhythms and priors of the groups are stored; not a key."""
 _MOST = 1e30
@@ -139,6 +139,7 @@ class VolumeDetector:
     def __init__(self, settings: VolumeSettings | None = None) -> None:
         self._settings = settings or VolumeSettings()
         self._decay = 0.5 ** (1.0 / (self._settings.half_life * DAY_BUCKETS))
+        self._stepped = False
         self.restore(())
 
     @property
@@ -276,7 +277,7 @@ class VolumeDetector:
         usual = self._mean(rows, codes) * HOUR_BUCKETS
         return [
             self._reading(now, part, i, bool(alarm[i]), granted, expected, usual)
-            for i in np.flatnonzero(alarm | part.fires)
+            for i in np.flatnonzero(alarm | part.fires).tolist()
         ]
 
     def _advance(
@@ -431,7 +432,7 @@ class VolumeDetector:
         p, rows, named = self._pool, part.rows, part.codes >= NAMED
         for field in ("births", "first_day", "spread", "voices"):
             setattr(p, field, getattr(p, field) * self._decay)
-        calm = named & ~part.frozen
+        calm = named & ~part.frozen & (rows["u"].mean(axis=1) < HOLD)
         clump = np.minimum(part.n, MOST_IN_CLUMP)
         if p.buckets >= self._settings.warm_up * DAY_BUCKETS:  # before that everybody is new
             young = calm & (now - rows["born"] < DAY_BUCKETS)

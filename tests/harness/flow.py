@@ -15,6 +15,7 @@ from monitor.aggregate.watermark import Watermarks
 from monitor.aggregate.window import Window
 from monitor.annotate import Annotator
 from monitor.clock import ManualClock
+from monitor.detect.calendar import Calendar
 from monitor.detect.share import ShareDetector
 from monitor.detect.state import LifecycleSettings
 from monitor.detect.volume import VolumeDetector
@@ -66,6 +67,7 @@ class Flow:
     script: Sequence[Step] = ()
     successor: Callable[[], Scorer | None] = lambda: None
     annotator: Callable[[], Annotator] = Annotator
+    calendar: Calendar = field(default_factory=Calendar)
 
     def __post_init__(self) -> None:
         self.stop = threading.Event()
@@ -87,7 +89,9 @@ class Flow:
             annotate=self.annotator(),
             watermarks=Watermarks(),
             window=Window(),
-            watch=lambda evidence: Watch(detectors, evidence, self.lifecycle),
+            watch=lambda evidence: Watch(
+                detectors, evidence, self.lifecycle, calendar=self.calendar
+            ),
             store=self.store,
             metrics=self.metrics,
             clock=self.clock,

@@ -77,5 +77,4 @@ def _hourly(counts: Counts) -> NDArray[np.float64]:
     sums = np.vstack((zero, np.cumsum(counts, axis=0)))
     end = np.arange(1, len(counts) + 1)
     begin = np.maximum(end - 12, 0)
-    found: NDArray[np.float64] = sums[end] - sums[begin]
-    return found
+    return np.asarray(sums[end] - sums[begin], dtype=np.float64)

@@ -75,7 +75,7 @@ class Stream:
 
 def spoken_of(keys: Sequence[str], n: Ints, x: Ints, whole: bool = True) -> Spoken:
     """One bucket as the detectors see it, with the whole stream if it is wanted."""
-    there = np.flatnonzero(n > 0)
+    there = np.flatnonzero(n > 0).tolist()
     names = [keys[i] for i in there]
     if not whole:
         return Spoken(names, n[there], x[there])

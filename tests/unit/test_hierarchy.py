@@ -53,6 +53,12 @@ def test_a_crisis_of_one_bank_is_shown_under_its_name() -> None:
     assert {TOPIC: BANK, "all": BANK, PAIR: BANK} == under
 
 
+def test_news_as_a_whole_are_shown_under_what_the_stream_is_shown_under() -> None:
+    world = {**ONE_BANK, "kind:news": (300, 130, 75), "kind:comment": (100, 30, 25)}
+    under = arranged(world, [BANK, "kind:news", "kind:comment", "all"])
+    assert {"all": BANK, "kind:news": BANK} == under
+
+
 def test_a_fall_of_everything_is_shown_as_that() -> None:
     under = arranged(WHOLE_MARKET, [BANK, TOPIC, OTHER_TOPIC, "all"])
     assert dict.fromkeys((BANK, TOPIC, OTHER_TOPIC), "all") == under

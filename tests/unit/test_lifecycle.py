@@ -9,7 +9,7 @@ import pytest
 from harness.samples import DAY, MONDAY, NOW, evidence, moment, reading
 
 from monitor.detect.base import Reading
-from monitor.detect.gates import Exhibit
+from monitor.detect.gates import Exhibit, Speaker
 from monitor.detect.state import (
     Context,
     Lifecycle,
@@ -31,7 +31,7 @@ class Documents:
 
     def __call__(self, key: str, since: int, until: int, limit: int) -> Exhibit:
         self.asked.append((key, since, until, limit))
-        speakers = {(f"source-{i}", None): 10 for i in range(self.sources)}
+        speakers: dict[Speaker, int] = {(f"source-{i}", None): 10 for i in range(self.sources)}
         return Exhibit(tuple(evidence(self.sources)[:limit]), {"a": 30, "b": 12}, speakers)
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import betabinom, nbinom
 
 from monitor.detect.null import (
+    Floats,
     scale_odds,
     share_log_ratio,
     silence_log_ratio,
@@ -19,7 +20,7 @@ shares = st.floats(0.02, 0.9)
 overdispersions = st.floats(0.005, 0.4)
 
 
-def ratios(n: int, null: float, other: float, rho: float) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def ratios(n: int, null: float, other: float, rho: float) -> tuple[Floats, Floats]:
     """ln of the ratio for every x of ``n``, and the probability of x under the null."""
     x = np.arange(n + 1)
     same = np.full(n + 1, 1.0)

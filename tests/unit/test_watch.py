@@ -10,7 +10,7 @@ from harness.samples import DAY_BUCKETS, MONDAY, NOW, evidence
 
 from monitor.detect.calendar import Calendar, Event
 from monitor.detect.correction import UNCORRECTED, Correction
-from monitor.detect.gates import Exhibit
+from monitor.detect.gates import Exhibit, Speaker
 from monitor.detect.roster import Roster
 from monitor.detect.share import ShareDetector
 from monitor.detect.state import BLIND, CHANGED, WITHIN_ERROR, Context, LifecycleSettings
@@ -26,7 +26,7 @@ SHARE = "topic:Macro"
 
 
 def exhibit(_key: str, _since: int, _until: int, limit: int) -> Exhibit:
-    speakers = {(f"source-{i}", None): 10 for i in range(5)}
+    speakers: dict[Speaker, int] = {(f"source-{i}", None): 10 for i in range(5)}
     return Exhibit(tuple(evidence(5)[:limit]), {"a": 30, "b": 12}, speakers)
 
 
