@@ -35,6 +35,9 @@ class LifecycleSettings:
     """A key has recovered when it was normal for this long …"""
     recovery_documents: int = 20
     """… and over at least this many documents: in a sparse feed silence is not recovery."""
+    recovery_voices: float = 3.0
+    """… and, where their number is what rose, for as long as it takes to hear so many at the rate at
+    which it fired: of three that were to be expected none comes in one case of twenty."""
     accept_after: int = 86_400
     """After so long a firing key's level is accepted as the new normal."""
     critical_excess: float = 100.0
@@ -320,24 +323,27 @@ class Lifecycle:
         observations.append((start, reading.observed, reading.upper, reading.bucket_documents))
         if self._outlived(alert, start):
             return self._end(alert, start, context), True
-        if _lasted(alert, end) >= s.min_firing and self._recovered(observations, end):
+        if _lasted(alert, end) >= s.min_firing and self._recovered(alert, observations, end):
             return self._end(alert, start, context), False
         return None, False
 
     def _outlived(self, alert: Alert, start: int) -> bool:
         return _lasted(alert, start + BUCKET_SECONDS) >= self._settings.accept_after
 
-    def _recovered(self, observations: list[_Observation], end: int) -> bool:
+    def _recovered(self, alert: Alert, observations: list[_Observation], end: int) -> bool:
         """Whether the shortest run of last buckets that suffices was normal as a whole."""
         s = self._settings
+        volume = self._detector == "volume"
+        # Who is spoken of twice an hour has not calmed down after half an hour of silence.
+        least = s.recovery_voices * _HOUR / max(alert.value, 1e-6) if volume else 0.0
+        run = max(float(s.recovery), least)
         observed = upper = 0.0
         documents = 0
         for start, seen, limit, n in reversed(observations):
             observed += seen
             upper += limit
             documents += n
-            long_enough = end - start >= s.recovery
-            if long_enough and (documents >= s.recovery_documents or self._detector == "volume"):
+            if end - start >= run and (volume or documents >= s.recovery_documents):
                 return observed <= upper
         return False
 

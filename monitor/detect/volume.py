@@ -46,6 +46,8 @@ ONSET = 1
 SELDOM = 0.5
 """Voices a bucket up to which a name tells how voices clump."""
 MOST_IN_CLUMP = 30
+MOST_IN_BURST = 10
+"""Voices of a burst that tell what is usual of new names."""
 HOLD = 0.003
 """Of its threshold: from here on nothing is learned of a key, up to the alarm or until the evidence
 has fallen. Else the level of a new name would soon be that of its burst."""
@@ -432,7 +434,8 @@ class VolumeDetector:
         p, rows, named = self._pool, part.rows, part.codes >= NAMED
         for field in ("births", "first_day", "spread", "voices"):
             setattr(p, field, getattr(p, field) * self._decay)
-        calm = named & ~part.frozen & (rows["u"].mean(axis=1) < HOLD)
+        held = rows["u"].mean(axis=1) >= HOLD
+        calm = named & ~part.frozen & (~held | (rows["window_n"] <= MOST_IN_BURST))
         clump = np.minimum(part.n, MOST_IN_CLUMP)
         if p.buckets >= self._settings.warm_up * DAY_BUCKETS:  # before that everybody is new
             young = calm & (now - rows["born"] < DAY_BUCKETS)

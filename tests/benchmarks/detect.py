@@ -96,8 +96,7 @@ def run_detectors(
         spoken = spoken_of(keys, n[i], x[i])
         share.step(start, spoken, ())
         volume.step(start, spoken, ())
-        for j, detector in enumerate((share, volume)):
-            table = detector._table
+        for j, table in enumerate((share._table, volume._table)):
             rows = table.take(table.places(keys))
             found[j, i] = rows["u"].mean(axis=1) * 1e6
     return found[0], found[1]

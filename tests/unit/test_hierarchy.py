@@ -55,7 +55,7 @@ def test_a_crisis_of_one_bank_is_shown_under_its_name() -> None:
 
 def test_news_as_a_whole_are_shown_under_what_the_stream_is_shown_under() -> None:
     world = {**ONE_BANK, "kind:news": (300, 130, 75), "kind:comment": (100, 30, 25)}
-    under = arranged(world, [BANK, "kind:news", "kind:comment", "all"])
+    under = arranged(world, [BANK, "kind:news", "all"])
     assert {"all": BANK, "kind:news": BANK} == under
 
 

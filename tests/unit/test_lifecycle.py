@@ -152,8 +152,18 @@ def test_silence_of_a_sparse_key_is_not_recovery() -> None:
 
 
 def test_silence_ends_a_burst() -> None:
-    lifecycle = fired(life(detector="volume"))
+    lifecycle = life(detector="volume")
+    lifecycle.advance(MONDAY, [replace(reading(), value=40.0)], CONTEXT)
     (alert,) = watch(lifecycle, [quiet(n=0, observed=0)] * 6)
+    assert AlertStatus.RESOLVED is alert.status
+
+
+def test_a_burst_of_two_voices_an_hour_ends_when_three_have_failed_to_come() -> None:
+    lifecycle = life(detector="volume")
+    lifecycle.advance(MONDAY, [replace(reading(), value=2.0)], CONTEXT)
+    silence = quiet(n=0, observed=0)
+    assert [] == watch(lifecycle, [silence] * 17)
+    (alert,) = watch(lifecycle, [silence], first=18)
     assert AlertStatus.RESOLVED is alert.status
 
 
