@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from harness.rivals import seasonal_tail
+from harness.rivals import Statistic, seasonal_tail
 from harness.samples import DAY_BUCKETS, MONDAY
-from harness.streams import Stream, matched, spoken_of
+from harness.streams import Floats, Stream, matched, spoken_of
 
 from monitor.detect.share import ShareDetector, ShareSettings
 from monitor.detect.table import Spoken
@@ -93,7 +93,7 @@ def test_events_are_seen_at_least_as_often_as_by_a_seasonal_negative_binomial_ta
         for j, table in enumerate((share._table, volume._table)):
             levels[j, i] = table.take(table.places(stream.keys))["u"].mean(axis=1)
 
-    def first(statistic: np.ndarray, allowed: int) -> np.ndarray:  # type: ignore[type-arg]
+    def first(statistic: Statistic, allowed: int) -> Floats:
         limit = matched(statistic[warm_up * DAY_BUCKETS : size], allowed)
         seen = [statistic[at : at + 36, k] >= limit for k, at in enumerate(onset)]
         return np.array([s.argmax() if s.any() else np.inf for s in seen])
