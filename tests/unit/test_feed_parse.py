@@ -216,13 +216,13 @@ def test_what_is_no_feed_is_told_apart(body: bytes, said: str) -> None:
     assert said in str(refused(body))
 
 
-def test_a_body_that_looks_like_a_path_or_a_url_is_not_opened(
+def test_a_body_that_is_a_path_or_a_url_is_not_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    secret = tmp_path / "rss"
+    secret = tmp_path / "<rss"
     secret.write_bytes(rss(Entry("1", "secret")))
     monkeypatch.setattr(feedparser.http, "get", lambda *_: pytest.fail("it was fetched"))
-    for body in (f"{secret}<rss", "http://127.0.0.1/<rss", f"file://{secret}?<rss"):
+    for body in (str(secret), f"http://127.0.0.1/{secret}", secret.as_uri() + "<rss"):
         with pytest.raises(FeedError):
             parse(body.encode(), "", URL)
 

@@ -264,6 +264,15 @@ def test_whatever_a_poll_raises_its_feed_stays_on_the_rota(
     assert 1 == world.stored
 
 
+def test_a_poll_that_is_cut_off_at_the_end_is_no_failure_of_its_feed() -> None:
+    world = World(Web(FeedError(Fault.TIMEOUT, "cut off")))
+    world.web.close()
+    world.alarm.ring("feed wire")
+
+    assert {} == world.tables.states
+    assert 0 == world.rota.state(world.feeds[0]).failures
+
+
 def test_a_lost_lease_ends_it_all() -> None:
     world = World(Web(EMPTY))
     MemoryPublishing(world.lanes, "feeds").open()
