@@ -18,6 +18,9 @@ from sqlalchemy import Engine
 
 from monitor.store.base import Outbox, Store
 from monitor.store.engine import open_engine
+from monitor.store.feeds.base import Feeds
+from monitor.store.feeds.memory import MemoryFeeds, MemoryFeedTables
+from monitor.store.feeds.sql import SqlFeeds
 from monitor.store.memory import MemoryDatabase, MemoryOutbox, MemoryStore
 from monitor.store.migrations import migrate
 from monitor.store.outbox import SqlOutbox
@@ -35,6 +38,7 @@ class Backend:
     store: Callable[[], Store]
     outbox: Callable[[], Outbox]
     publishing: Callable[[str], Publishing]
+    feeds: Callable[[], tuple[Publishing, Feeds]]
 
 
 @pytest.fixture(scope="session")
@@ -106,10 +110,17 @@ def _empty(engine: Engine) -> None:
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     if request.param == "memory":
         database, lanes = MemoryDatabase(), MemoryLanes()
+        tables = MemoryFeedTables(lanes)
+
+        def in_memory() -> tuple[Publishing, Feeds]:
+            publishing = MemoryPublishing(lanes, "feeds")
+            return publishing, MemoryFeeds(tables, "feeds", publishing.check)
+
         yield Backend(
             lambda: MemoryStore(database),
             lambda: MemoryOutbox(database),
             lambda lane: MemoryPublishing(lanes, lane),
+            in_memory,
         )
         return
     if request.param == "sqlite":
@@ -119,11 +130,17 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
     migrate(url)
     engine = open_engine(url)
     _empty(engine)
+
+    def in_sql() -> tuple[Publishing, Feeds]:
+        lane = SqlLane(engine, "feeds")
+        return SqlPublishing(engine, lane), SqlFeeds(engine, lane)
+
     try:
         yield Backend(
             lambda: SqlStore(engine),
             lambda: SqlOutbox(engine),
             lambda lane: SqlPublishing(engine, SqlLane(engine, lane)),
+            in_sql,
         )
     finally:
         engine.dispose()

@@ -262,3 +262,75 @@ def test_how_micro_batches_are_made_is_checked(tmp_path: Path) -> None:
     assert 4 == len(faults)
     assert "must be 0 (what suits the device) or at least 16" in "".join(faults)
     assert 2048 == load_settings(None, {"MONITOR_MODEL__BATCH_TOKENS": "2048"}).model.batch_tokens
+
+
+def feeds(*lines: str) -> str:
+    """Configured feeds, each the further lines of one."""
+    return "\n".join(
+        f'[[feeds]]\nname = "f{number}"\nurl = "https://wire.example/{number}"\n{more}'
+        for number, more in enumerate(lines)
+    )
+
+
+def test_every_fault_of_the_feeds_is_listed_at_once(tmp_path: Path) -> None:
+    text = feeds(
+        'url2 = "x"',
+        "interval = 5",
+        'language = "not a tag"',
+        'headers = { "X Y" = "a" }',
+        'kind = "gossip"',
+        'allow_networks = ["inside"]',
+        'updates = "always"',
+    )
+    head, *faults = refused(written(tmp_path, text))
+    assert "7 faults" in head
+    assert [f"feeds.{number}" in fault for number, fault in enumerate(faults)] == [True] * 7
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("ftp://wire.example/", "a feed URL begins with"),
+        ("https://user:hunter2@wire.example/", "must not carry a user name"),
+        ("https://wire.example/#x", "fragment"),
+        ("wire.example/rss", "a feed URL begins with"),
+    ],
+)
+def test_a_url_that_is_no_feeds_is_refused_and_not_shown(
+    tmp_path: Path, url: str, said: str
+) -> None:
+    text = "\n".join(refused(written(tmp_path, f'[[feeds]]\nname = "a"\nurl = "{url}"')))
+    assert said in text
+    assert "hunter2" not in text
+
+
+@pytest.mark.parametrize(
+    "headers", ['{ Authorization = ["hunter2"] }', '{ Authorization = "hunter2\\r\\nX: y" }']
+)
+def test_the_headers_of_a_feed_are_secrets(tmp_path: Path, headers: str) -> None:
+    text = "\n".join(refused(written(tmp_path, feeds(f"headers = {headers}"))))
+    assert "headers" in text
+    assert "hunter2" not in text
+    good = load_settings(written(tmp_path, feeds('headers = { X-Key = "hunter2" }')), {})
+    assert "hunter2" not in repr(good)
+
+
+def test_two_feeds_of_one_name_are_refused(tmp_path: Path) -> None:
+    text = feeds("", "").replace("f1", "f0")
+    assert "twice here: f0" in "\n".join(refused(written(tmp_path, text)))
+
+
+def test_a_feed_goes_to_the_first_topic_of_its_kind_that_is_read(tmp_path: Path) -> None:
+    topics = 'topics = { c = "comment", n = "news", m = "news" }\n'
+    text = f"[kafka]\n{topics}" + feeds("", 'kind = "comment"', 'topic = "m"')
+    settings = load_settings(written(tmp_path, text), {})
+    assert ["n", "c", "m"] == [settings.feed_topic(feed) for feed in settings.feeds]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [('topic = "nowhere"', "not among kafka.topics"), ('kind = "comment"', "needs a topic")],
+)
+def test_a_feed_that_nobody_would_read_is_refused(tmp_path: Path, more: str, said: str) -> None:
+    text = '[kafka]\ntopics = { news = "news" }\n' + feeds(more)
+    assert said in "\n".join(refused(written(tmp_path, text)))
