@@ -52,7 +52,7 @@ def test_predict_prints_the_names_with_the_sentiment_towards_each(
     assert names
     for name in names:
         assert 'Profit falls at "Harlow" Bank'[name["start"] : name["end"]] == name["name"]
-        assert name["type"] in KINDS and 0 < name["score"] <= 1
+        assert name["type"] in KINDS and 0 <= name["score"] <= 1
         assert sum(name["sentiment"].values()) == pytest.approx(1, abs=1e-3)
     assert all(name["type"] in shown for name in names)
 
