@@ -24,6 +24,9 @@ from monitor.store.outbox import SqlOutbox
 from monitor.store.publishing.base import Publishing
 from monitor.store.publishing.memory import MemoryLanes, MemoryPublishing
 from monitor.store.publishing.sql import SqlLane, SqlPublishing
+from monitor.store.receiving.base import Receiving
+from monitor.store.receiving.memory import MemoryReceiving
+from monitor.store.receiving.sql import SqlReceiving
 from monitor.store.schema import metadata
 from monitor.store.sql import SqlStore
 
@@ -35,6 +38,7 @@ class Backend:
     store: Callable[[], Store]
     outbox: Callable[[], Outbox]
     publishing: Callable[[str], Publishing]
+    receiving: Callable[[str], Receiving]
 
 
 @pytest.fixture(scope="session")
@@ -106,10 +110,12 @@ def _empty(engine: Engine) -> None:
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     if request.param == "memory":
         database, lanes = MemoryDatabase(), MemoryLanes()
+        received = MemoryReceiving(lanes, "intake", database.documents)
         yield Backend(
             lambda: MemoryStore(database),
             lambda: MemoryOutbox(database),
             lambda lane: MemoryPublishing(lanes, lane),
+            lambda _lane: received,
         )
         return
     if request.param == "sqlite":
@@ -124,6 +130,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
             lambda: SqlStore(engine),
             lambda: SqlOutbox(engine),
             lambda lane: SqlPublishing(engine, SqlLane(engine, lane)),
+            lambda lane: SqlReceiving(engine, SqlLane(engine, lane)),
         )
     finally:
         engine.dispose()
