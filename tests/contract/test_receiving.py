@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -191,3 +192,28 @@ def test_a_file_that_failed_is_read_on_when_it_comes_again(backend: Backend) -> 
     assert held is not None and (FileStatus.FAILED, "cut off") == (held.status, held.fault)
     again = receiving.begin(FILE, T0)
     assert (FileStatus.READING, None, 1) == (again.status, again.fault, again.rows)
+
+
+def test_callers_that_come_at_once_do_not_take_one_document_twice(backend: Backend) -> None:
+    taken: list[Taken] = []
+    faults: list[BaseException] = []
+
+    def hand_in() -> None:
+        receiving = backend.receiving(LANE)
+        try:
+            for first in range(0, 20, 4):
+                batch = [offer(f"d{n}") for n in range(first, first + 4)]
+                taken.extend(receiving.accept(batch, MOST, T0).taken)
+        except BaseException as error:
+            faults.append(error)
+            raise
+
+    threads = [threading.Thread(target=hand_in) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert [] == faults
+    assert (20, 60) == (taken.count(Taken.NEW), taken.count(Taken.REPEATED))
+    assert 20 == len(set(waiting(backend)))
