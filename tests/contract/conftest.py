@@ -27,6 +27,9 @@ from monitor.store.outbox import SqlOutbox
 from monitor.store.publishing.base import Publishing
 from monitor.store.publishing.memory import MemoryLanes, MemoryPublishing
 from monitor.store.publishing.sql import SqlLane, SqlPublishing
+from monitor.store.receiving.base import Receiving
+from monitor.store.receiving.memory import MemoryReceiving
+from monitor.store.receiving.sql import SqlReceiving
 from monitor.store.schema import metadata
 from monitor.store.sql import SqlStore
 
@@ -39,6 +42,7 @@ class Backend:
     outbox: Callable[[], Outbox]
     publishing: Callable[[str], Publishing]
     feeds: Callable[[], tuple[Publishing, Feeds]]
+    receiving: Callable[[str], Receiving]
 
 
 @pytest.fixture(scope="session")
@@ -116,11 +120,13 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
             publishing = MemoryPublishing(lanes, "feeds")
             return publishing, MemoryFeeds(tables, "feeds", publishing.check)
 
+        received = MemoryReceiving(lanes, "intake", database.documents)
         yield Backend(
             lambda: MemoryStore(database),
             lambda: MemoryOutbox(database),
             lambda lane: MemoryPublishing(lanes, lane),
             in_memory,
+            lambda _lane: received,
         )
         return
     if request.param == "sqlite":
@@ -141,6 +147,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
             lambda: SqlOutbox(engine),
             lambda lane: SqlPublishing(engine, SqlLane(engine, lane)),
             in_sql,
+            lambda lane: SqlReceiving(engine, SqlLane(engine, lane)),
         )
     finally:
         engine.dispose()

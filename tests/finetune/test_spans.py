@@ -38,7 +38,6 @@ from models.text import normalise
 from models.tokens.decode import ALLOWED, viterbi
 from models.tokens.tags import TAGS, TYPES
 from models.windows import Reader
-from harness.weights import edited, tokens_told, variant
 
 TOLERANCE = 1e-4
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from monitor.config import Receiver, Settings, load_settings
+from monitor.config import ApiKey, Http, Receiver, Settings, WatchFolder, load_settings
 from monitor.errors import ConfigError
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes ...").decode()
@@ -334,3 +334,75 @@ def test_a_feed_goes_to_the_first_topic_of_its_kind_that_is_read(tmp_path: Path)
 def test_a_feed_that_nobody_would_read_is_refused(tmp_path: Path, more: str, said: str) -> None:
     text = '[kafka]\ntopics = { news = "news" }\n' + feeds(more)
     assert said in "\n".join(refused(written(tmp_path, text)))
+
+
+KEY = {"name": "desk", "secret": "0123456789abcdef01234567"}
+FOLDER = {"path": "inbox"}
+
+
+@pytest.mark.parametrize(
+    ("expected", "changes"),
+    [
+        ("openssl rand -hex 32", {"secret": "short"}),
+        ("no spaces", {"secret": "a secret that has some spaces"}),
+        ("match pattern", {"name": "Press Office"}),
+        ("greater than or equal to 0", {"rate": -1}),
+    ],
+)
+def test_an_api_key_that_could_be_guessed_or_never_used_is_refused(
+    expected: str, changes: dict[str, object]
+) -> None:
+    assert "desk" == ApiKey.model_validate(KEY).name
+    with pytest.raises(ValidationError, match=expected):
+        ApiKey.model_validate({**KEY, **changes})
+
+
+def test_the_secret_of_an_api_key_is_shown_nowhere(tmp_path: Path) -> None:
+    path = written(tmp_path, '[[http.keys]]\nname = "desk"\nsecret = "hunter2"')
+    assert "hunter2" not in "\n".join(refused(path))
+    assert KEY["secret"] not in repr(Settings(http=Http(keys=(ApiKey.model_validate(KEY),))))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("max_waiting = 10", "max_waiting must be at least max_documents"),
+        ("keys = [{k}, {k}]", "must be unique; twice here: desk; two keys have one secret"),
+    ],
+)
+def test_http_that_would_refuse_everything_is_refused(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    key = '{ name = "desk", secret = "%s" }' % KEY["secret"]  # noqa: UP031 - braces
+    _, fault = refused(written(tmp_path, "[http]\n" + text.replace("{k}", key)))
+    assert expected in fault
+    assert KEY["secret"] not in fault
+
+
+@pytest.mark.parametrize(
+    ("expected", "changes"),
+    [
+        ("colour is no field of a message; known are id", {"columns": {"colour": "x"}}),
+        ("'../done' is not the name of a subfolder", {"done": "../done"}),
+        ("done and failed must differ", {"failed": "done"}),
+        ("greater than 0", {"poll_interval": 0}),
+    ],
+)
+def test_a_folder_that_could_not_be_read_is_refused(
+    expected: str, changes: dict[str, object]
+) -> None:
+    assert Path("inbox") == WatchFolder.model_validate(FOLDER).path
+    with pytest.raises(ValidationError, match=expected):
+        WatchFolder.model_validate({**FOLDER, **changes})
+
+
+def test_a_folder_of_a_kind_without_a_topic_is_refused(tmp_path: Path) -> None:
+    text = '[kafka]\ntopics = { news = "news" }\n[[watch_folders]]\npath = "a"\nkind = "comment"'
+    assert "no topic of kafka.topics has the kind comment" in refused(written(tmp_path, text))[1]
+    twice = '[[watch_folders]]\npath = "a"\n' * 2
+    assert "two have the same path and pattern" in refused(written(tmp_path, twice))[1]
+
+
+def test_history_may_begin_never() -> None:
+    folder = WatchFolder.model_validate({**FOLDER, "history_after": 1e300})
+    assert folder.history.days > 1e8
