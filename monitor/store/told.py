@@ -22,13 +22,13 @@ class ToldTable:
     def __init__(self, engine: Engine) -> None:
         upsert = Dialect(engine.dialect.name).upsert(schema.stories)
         self._put = Bulk(upsert, schema.stories, engine)
-        self._forget = delete(schema.stories).where(
-            schema.stories.c.last_ms < bindparam("before")
-        )
+        self._forget = delete(schema.stories).where(schema.stories.c.last_ms < bindparam("before"))
         table = schema.stories.c
         self._all = select(*(table[name] for name in ToldRow._fields)).order_by(table.number)
 
-    def write(self, connection: Connection, rows: Sequence[ToldRow], before: datetime | None) -> None:
+    def write(
+        self, connection: Connection, rows: Sequence[ToldRow], before: datetime | None
+    ) -> None:
         """Delete the rows whose last document is older than ``before``; then put ``rows``."""
         if before is not None:
             connection.execute(self._forget, {"before": milliseconds(before)})

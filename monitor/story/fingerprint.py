@@ -8,8 +8,12 @@ it: what is stored is a print, and a restart computes the rest anew.
     bit 13    it has three letters or fewer, and tells texts apart badly
     bits 0-12 hash of its characters, without case, accent or width; 0 is no word
 
-Words are runs of letters, and runs of digits: ``1,234.5`` is one word, ``$640m`` are two. So is each
-character of a script without spaces. Wrappers are no words: ``@mentions``, and the ``RT`` or ``via`` in front of one.
+A word with both bit 15 and bit 13 is one of `opposites.TURNS`: the lowest bits are its place there,
+counted from 1.
+
+Words are runs of letters, and runs of digits: ``1,234.5`` is one word, ``$640m`` are two; each
+character of a script without spaces is one. No words are wrappers: ``@mentions``, the ``RT`` or
+``via`` in front of one, a source's name behind a last dash.
 
 A word's hash is the sum, over its characters, of a random number of the character times one of the
 character in front of it.
@@ -25,6 +29,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from monitor.story.opposites import TURNS
 
 WIDTH: Final = 128
 """Words of a text that are looked at: a copy repeats a text from its beginning."""
@@ -71,9 +77,11 @@ def prints(texts: Sequence[str]) -> Prints:
     return Prints(words, sizes)
 
 
-def packed(words: Words) -> bytes:
-    """One print as it is stored: its words, little-endian. The inverse of `unpacked`."""
-    return words[: np.count_nonzero(words)].astype("<u2").tobytes()
+def packed(words: Words, sizes: Sizes) -> list[bytes]:
+    """Prints as they are stored: their words, little-endian. The inverse of `unpacked`."""
+    stored = words.astype("<u2", copy=False).tobytes()
+    step = 2 * words.shape[1]
+    return [stored[step * row : step * row + 2 * size] for row, size in enumerate(sizes.tolist())]
 
 
 def unpacked(stored: Sequence[bytes]) -> Prints:
@@ -96,6 +104,42 @@ def _signed_off(text: str) -> str:
 
 
 def _fill(texts: Sequence[str], words: Words, sizes: Sizes) -> None:
+    scan = _scan(texts)
+    if not len(scan.starts):
+        return
+    word = (scan.hashes >> 19).astype(np.uint16)
+    word[word == 0] = 1
+    word |= (scan.first == _DIGIT).astype(np.uint16) * FIGURE
+    word |= ((scan.lengths <= 3) & (scan.first == _LETTER)).astype(np.uint16) * SHORT
+    _turn(word, scan.hashes)
+    word |= scan.names.astype(np.uint16) * NAME
+
+    behind = scan.behind
+    if scan.mentions.any():
+        keep = ~_wrapping(scan)
+        word = word[keep]
+        behind = np.concatenate([[0], np.cumsum(keep)])[behind]
+    counts = np.diff(behind, prepend=0)
+    row = np.repeat(np.arange(len(texts)), counts)
+    rank = np.arange(len(word)) - np.repeat(behind - counts, counts)
+    near = rank < WIDTH
+    words[row[near], rank[near]] = word[near]
+    np.minimum(counts, WIDTH, out=sizes)
+
+
+class _Scan(NamedTuple):
+    """The w words of n texts, one after the other."""
+
+    starts: Sizes  # [w] first characters
+    hashes: Hashes  # [w]
+    lengths: Hashes  # [w] characters
+    first: npt.NDArray[np.uint8]  # [w] kind of the first character
+    names: npt.NDArray[np.bool_]  # [w]
+    mentions: npt.NDArray[np.bool_]  # [w]
+    behind: Sizes  # [n] words up to the end of each text
+
+
+def _scan(texts: Sequence[str]) -> _Scan:
     ends = np.cumsum(np.fromiter(map(len, texts), np.intp, len(texts)) + 1)
     joined = "\n".join([*texts, ""])
     codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), "<u4")
@@ -111,40 +155,25 @@ def _fill(texts: Sequence[str], words: Words, sizes: Sizes) -> None:
     begins = inside.copy()
     begins[1:] &= (kind[1:] != kind[:-1]) | (kind[1:] == _SINGLE)
     starts = np.flatnonzero(begins)
-    if not len(starts):
-        return
     # Pairs of neighbours make the order of the characters count. A word's sum is a difference of
     # running sums: modulo 2**32, both are exact.
     value[1:] *= table.neighbours.take(character[:-1])
     bounds = np.append(starts, len(kind))
-    sums = _by_word(value, bounds)
-    length = _by_word(inside, bounds)
-    ended = _by_word(kind == _END, bounds) > 0
-    first = kind[starts]
-
-    sums ^= sums >> 15
-    sums *= np.uint32(0x2C1B3C6D)
-    word = (sums >> 19).astype(np.uint16)
-    word[word == 0] = 1
-    word |= (first == _DIGIT).astype(np.uint16) * FIGURE
-    name = capital[starts]
-    name[1:] &= ~ended[:-1]
-    name[0] = False
-    word |= name.astype(np.uint16) * NAME
-    word |= ((length <= 3) & (first == _LETTER)).astype(np.uint16) * SHORT
-
-    behind = np.searchsorted(starts, ends)  # words up to the end of each text
-    mention = (starts > 0) & (kind[starts - 1] == _AT)
-    if mention.any():
-        keep = ~_wrapping(word, mention, behind)
-        word = word[keep]
-        behind = np.concatenate([[0], np.cumsum(keep)])[behind]
-    counts = np.diff(behind, prepend=0)
-    row = np.repeat(np.arange(len(texts)), counts)
-    rank = np.arange(len(word)) - np.repeat(behind - counts, counts)
-    near = rank < WIDTH
-    words[row[near], rank[near]] = word[near]
-    np.minimum(counts, WIDTH, out=sizes)
+    hashes = _by_word(value, bounds)
+    hashes ^= hashes >> 15
+    hashes *= np.uint32(0x2C1B3C6D)
+    names = capital[starts]
+    names[1:] &= _by_word(kind == _END, bounds)[:-1] == 0
+    names[:1] = False
+    return _Scan(
+        starts=starts,
+        hashes=hashes,
+        lengths=_by_word(inside, bounds),
+        first=kind[starts],
+        names=names,
+        mentions=(starts > 0) & (kind[starts - 1] == _AT),
+        behind=np.searchsorted(starts, ends),
+    )
 
 
 def _mend(kind: npt.NDArray[np.uint8], value: Hashes, character: Sizes) -> None:
@@ -165,21 +194,44 @@ def _by_word(value: npt.NDArray[Any], bounds: Sizes) -> Hashes:
     return np.diff(running.take(bounds))
 
 
-def _wrapping(
-    word: Words, mention: npt.NDArray[np.bool_], behind: Sizes
-) -> npt.NDArray[np.bool_]:
+def _wrapping(scan: _Scan) -> npt.NDArray[np.bool_]:
     """Which words are mentions, or the RT or via in front of one."""
-    retweet, via = _wrappers()
-    leads = np.zeros(len(word), bool)
-    leads[:-1] = mention[1:] & ((word[:-1] == retweet) | (word[:-1] == via))
-    leads[behind[behind > 0] - 1] = False  # what follows is another text's
-    return mention | leads
+    leads = np.zeros(len(scan.hashes), bool)
+    leads[:-1] = scan.mentions[1:] & np.isin(scan.hashes[:-1], _wrappers())
+    leads[scan.behind[scan.behind > 0] - 1] = False  # what follows is another text's
+    return scan.mentions | leads
 
 
 @cache
-def _wrappers() -> tuple[int, int]:
-    found = prints(["rt via"]).words[0]
-    return int(found[0]), int(found[1])
+def _wrappers() -> Hashes:
+    return _scan(["rt via"]).hashes
+
+
+def _turn(word: Words, hashes: Hashes) -> None:
+    """Number the words that turn a report into its opposite."""
+    turns = _turns()
+    maybe = np.flatnonzero(turns.some[word])
+    at = np.searchsorted(turns.hashes, hashes[maybe])
+    at[at == len(turns.hashes)] = 0
+    sure = turns.hashes[at] == hashes[maybe]
+    word[maybe[sure]] = turns.words[at[sure]]
+
+
+class _Turns(NamedTuple):
+    hashes: Hashes  # sorted
+    words: Words  # what each becomes
+    some: npt.NDArray[np.bool_]  # [65,536] whether a word may be one
+
+
+@cache
+def _turns() -> _Turns:
+    scan = _scan([" ".join(TURNS)])
+    order = np.argsort(scan.hashes)
+    word = (scan.hashes >> 19).astype(np.uint16)
+    some = np.zeros(0x10000, bool)
+    some[np.concatenate([word, word | SHORT])] = True
+    numbers = np.arange(1, len(TURNS) + 1, dtype=np.uint16) | np.uint16(FIGURE | SHORT)
+    return _Turns(scan.hashes[order], numbers[order], some)
 
 
 class _Tables(NamedTuple):

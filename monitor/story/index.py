@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from monitor.story.fingerprint import NAME, SHORT, WIDTH, Prints
 
-KEYS: Final = 12
+KEYS: Final = 16
 """Keys of a text, at most: of a long one the first, since a copy repeats the beginning."""
 DEPTH: Final = 8
 """Prints that one bucket holds: of a turn of phrase that more texts share, the newest."""
@@ -27,8 +27,9 @@ Keys = npt.NDArray[np.uint32]
 Rows = npt.NDArray[np.intp]
 
 _GRAM: Final = 3
-_WINDOWS: Final = ((12, 1), (24, 3), (48, 5), (WIDTH, 8))
+_WINDOWS: Final = ((16, 1), (32, 3), (64, 5), (WIDTH, 8))
 """Up to this many 3-grams in a text: the least of that many in a row."""
+_LONG: Final = 16
 _TAG_BITS: Final = 10
 MOST: Final = (1 << (32 - _TAG_BITS)) - 1
 """Rows that an index can number."""
@@ -75,7 +76,7 @@ def _selected(order: Keys, grams: Rows, window: int) -> Keys:
             break
         least = np.minimum(least[:, :-step], least[:, step:])
         reach += step
-    # A text always has more 3-grams than its window is wide: those that end behind it are no windows.
+    # A text has more 3-grams than its window is wide: windows that end behind it are none.
     whole = np.arange(least.shape[1]) <= (grams - reach)[:, None]
     new = whole.copy()
     new[:, 1:] &= least[:, 1:] != least[:, :-1]
@@ -84,6 +85,16 @@ def _selected(order: Keys, grams: Rows, window: int) -> Keys:
     keys = np.zeros((len(order), KEYS), np.uint32)
     keys[row, rank[row, place]] = least[row, place]
     return keys
+
+
+def enough(shared: Rows, sizes: Rows, others: Rows) -> npt.NDArray[np.bool_]:
+    """Whether so many shared keys make a comparison worth while, for texts of so many words [p].
+
+    One key is enough where a text is short, or much shorter than the other; of two long ones that
+    share one, a turn of phrase is all they share.
+    """
+    shorter = np.minimum(sizes, others)
+    return (shared > 1) | (shorter < _LONG) | (2 * shorter < np.maximum(sizes, others))
 
 
 class Index:
@@ -121,16 +132,20 @@ class Index:
         held, turn = np.nonzero(self._places[bucket] == entry[:, None])
         self._places[bucket[held], turn] = 0
 
-    def near(self, keys: Keys) -> tuple[Rows, Rows]:
-        """Candidates for n rows of keys: the row of keys and the row entered, each pair once."""
+    def near(self, keys: Keys) -> tuple[Rows, Rows, Rows]:
+        """Candidates for n rows of keys: the row of keys and the row entered, each pair once, and
+        how many keys they share."""
         owner, place = np.nonzero(keys)
         bucket, tag = self._split(keys[owner, place])
         held = self._places[bucket]  # [keys, DEPTH]
         hit, turn = np.nonzero((held & np.uint32((1 << _TAG_BITS) - 1)) == tag[:, None])
         row = (held[hit, turn] >> np.uint32(_TAG_BITS)).astype(np.int64) - 1  # -1: a free place
         some = row >= 0
-        pair = np.unique(owner[hit[some]].astype(np.int64) << 32 | row[some])
-        return pair >> 32, pair & 0xFFFFFFFF
+        pairs = np.sort(owner[hit[some]].astype(np.int64) << 32 | row[some])
+        new = np.flatnonzero(np.diff(pairs, prepend=-1))
+        shared = np.diff(new, append=len(pairs))
+        pairs = pairs[new]
+        return pairs >> 32, pairs & 0xFFFFFFFF, shared
 
     def _split(self, keys: Keys) -> tuple[Rows, Keys]:
         mixed = keys * np.uint32(0x9E3779B1)

@@ -8,21 +8,24 @@ the words must stand in the same order, at least by twos.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from monitor.story.fingerprint import FIGURE, NAME, SHORT, Prints, Words
+from monitor.story.opposites import NEGATION_COUNT, sides
 
 LEAST: Final = 3
 """Words below which a text is nobody's copy: whoever says "buy the dip" says it for himself."""
-CONTAINED: Final = 0.8
+CONTAINED: Final = 0.835
 """Weighted share of the words of one text that the other has, from which they are copies …"""
 IN_ORDER: Final = 0.4
 """… if this share of the pairs of neighbours is the same too."""
 
 _FIGURE, _NAME, _WORD, _SHORT = 3.0, 2.0, 1.0, 0.5
+_HASH: Final = 0x1FFF
 _PAIRS: Final = 512  # compared at a time
 
 Rows = npt.NDArray[np.intp]
@@ -45,7 +48,8 @@ def copies(found: Prints, left: Rows, right: Rows) -> npt.NDArray[np.bool_]:
 def _copies(left: Words, right: Words) -> npt.NDArray[np.bool_]:
     alike = contained(left, right) >= CONTAINED
     which = np.flatnonzero(alike)
-    alike[which] = in_order(left[which], right[which]) >= IN_ORDER
+    left, right = left[which], right[which]
+    alike[which] = (in_order(left, right) >= IN_ORDER) & ~opposed(left, right)
     return alike
 
 
@@ -58,8 +62,10 @@ def contained(left: Words, right: Words) -> Shares:
         for column in range(theirs.shape[1]):
             has |= mine == theirs[:, column : column + 1]
         weights = _weights(words)
-        shares.append((weights * has).sum(axis=1) / np.maximum(weights.sum(axis=1), _SHORT))
-    return np.maximum(*shares)
+        total = np.maximum(weights.sum(axis=1), np.float32(_SHORT))
+        shares.append((weights * has).sum(axis=1) / total)
+    larger: Shares = np.maximum(*shares)
+    return larger
 
 
 def in_order(left: Words, right: Words) -> Shares:
@@ -73,7 +79,50 @@ def in_order(left: Words, right: Words) -> Shares:
     # Sorted, a pair of both comes once as a step from the left's to the right's.
     both = (new[:, 1:] & (pair[:, 1:] == pair[:, :-1])).sum(axis=1)
     fewer = np.minimum((new & ~side).sum(axis=1), (new & side).sum(axis=1))
-    return (both / np.maximum(fewer, 1)).astype(np.float32)
+    share: Shares = (both / np.maximum(fewer, 1)).astype(np.float32)
+    return share
+
+
+def opposed(left: Words, right: Words) -> npt.NDArray[np.bool_]:
+    """Whether one text says the opposite of the other [p]: one has a word and the other has none of
+    its side but one of the opposite side, or one has a "not" where the other has none."""
+    (left_first, left_second), (right_first, right_second) = _sides_of(left), _sides_of(right)
+    turned = (left_first & ~right_first & right_second & ~left_second) | (
+        right_first & ~left_first & left_second & ~right_second
+    )
+    return (turned > 0) | _negated(left, right) | _negated(right, left)
+
+
+def _sides_of(words: Words) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    """The pairs of opposites of which a text has the first and the second side, as bits [p]."""
+    turns = (words & (FIGURE | SHORT)) == FIGURE | SHORT
+    place = np.where(turns, words & _HASH, 0)
+    first, second = _sides()
+    return (
+        np.bitwise_or.reduce(first[place], axis=1, initial=0),
+        np.bitwise_or.reduce(second[place], axis=1, initial=0),
+    )
+
+
+@cache
+def _sides() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    first, second = sides()
+    return np.array([0, *first], np.uint32), np.array([0, *second], np.uint32)
+
+
+def _negated(words: Words, others: Words) -> npt.NDArray[np.bool_]:
+    """Whether the others have, side by side, what a "not" stands between in the words [p]."""
+    turns = (words & (FIGURE | SHORT)) == FIGURE | SHORT
+    negation = turns & ((words & _HASH) <= NEGATION_COUNT)
+    row, place = np.nonzero(negation[:, 1:-1])
+    found = np.zeros(len(words), bool)
+    if len(row):
+        plain = _plain(words)
+        before, behind = plain[row, place], plain[row, place + 2]
+        theirs = _plain(others)[row]
+        beside = (theirs[:, :-1] == before[:, None]) & (theirs[:, 1:] == behind[:, None])
+        found[row[beside.any(axis=1) & (behind > 0)]] = True
+    return found
 
 
 def _plain(words: Words) -> Words:
@@ -82,9 +131,10 @@ def _plain(words: Words) -> Words:
 
 
 def _weights(words: Words) -> Shares:
-    weights = np.where(words & SHORT, np.float32(_SHORT), np.float32(_WORD))
+    # A word that turns a report weighs as any other: it is looked at by itself.
+    weights = np.where((words & (SHORT | FIGURE)) == SHORT, np.float32(_SHORT), np.float32(_WORD))
     weights[(words & NAME) != 0] = _NAME
-    weights[(words & FIGURE) != 0] = _FIGURE
+    weights[(words & (FIGURE | SHORT)) == FIGURE] = _FIGURE
     weights[words == 0] = 0
     return weights
 

@@ -12,16 +12,14 @@ from hypothesis import strategies as st
 
 from models.text import normalise
 from monitor.events import Document, Kind, Origin
-from monitor.story.base import ToldRow
+from monitor.story.base import Told, ToldRow
 from monitor.story.fingerprint import prints
-from monitor.story.index import keys_of
+from monitor.story.index import enough, keys_of
 from monitor.story.likeness import LEAST, copies
-from monitor.story.stories import Stories, StoriesSettings, Told
+from monitor.story.stories import Stories, StoriesSettings
 
 T0 = datetime(2026, 3, 2, tzinfo=UTC)
-SETTINGS = StoriesSettings(
-    window=timedelta(hours=72), lateness=timedelta(hours=24), capacity=4_096
-)
+SETTINGS = StoriesSettings(window=timedelta(hours=72), lateness=timedelta(hours=24), capacity=4_096)
 PORT = (
     "The harbour of Ostwick will close its northern basin for nine weeks from 4 May, the operator "
     "Quayline said, after divers found cracks in two of its lock gates."
@@ -35,7 +33,9 @@ MILL = (
 def document(identifier: str, text: str, hours: float = 0, title: str = "") -> Document:
     at = T0 + timedelta(hours=hours)
     origin = Origin("news", 0, 0)
-    return Document(identifier, Kind.NEWS, "wire", at, title, text, None, None, "en", (), origin, at)
+    return Document(
+        identifier, Kind.NEWS, "wire", at, title, text, None, None, "en", (), origin, at
+    )
 
 
 def tell(stories: Stories, *documents: Document) -> list[Told]:
@@ -148,7 +148,9 @@ def test_what_the_window_has_left_behind_takes_no_room() -> None:
 
 def test_a_full_table_forgets_the_oldest_first() -> None:
     stories = Stories(StoriesSettings(capacity=64))
-    texts = [f"Order {n} of {n * n} crates was shipped to harbour {n * 7} today" for n in range(200)]
+    texts = [
+        f"Order {n} of {n * n} crates was shipped to harbour {n * 7} today" for n in range(200)
+    ]
     for n, text in enumerate(texts):
         tell(stories, document(f"d{n}", text, hours=n / 100))
     assert len(stories) <= 64
@@ -215,8 +217,13 @@ def expected(documents: Sequence[Document]) -> dict[str, tuple[str, bool]]:
                 continue
             if min(found.sizes[i], found.sizes[j]) < LEAST:
                 continue
-            candidates = (set(keys[i].tolist()) & set(keys[j].tolist())) - {0}
-            alike = candidates and copies(found, np.array([i]), np.array([j]))[0]
+            shared = len((set(keys[i].tolist()) & set(keys[j].tolist())) - {0})
+            one, other = np.array([i]), np.array([j])
+            alike = (
+                shared
+                and enough(np.array([shared]), found.sizes[one], found.sizes[other])[0]
+                and copies(found, one, other)[0]
+            )
             if forms[i] == forms[j] or alike:
                 copied[later.id] = True
                 old, new = story[later.id], story[earlier.id]
