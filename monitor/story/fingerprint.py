@@ -47,7 +47,7 @@ Hashes = npt.NDArray[np.uint32]
 
 _SIGNATURE: Final = 40  # characters at the end of a text in which it names its source
 _CHUNK: Final = 256  # texts at a time: what is in hand stays in the cache
-_BREAK, _END, _POINT, _AT, _LETTER, _CAPITAL, _DIGIT, _SINGLE = range(8)
+_BREAK, _END, _POINT, _LINE, _AT, _LETTER, _CAPITAL, _DIGIT, _SINGLE = range(9)
 _SEED: Final = 0x73746F7279  # "story": the numbers below are part of what is stored
 
 
@@ -135,7 +135,8 @@ class _Scan(NamedTuple):
     lengths: Hashes  # [w] characters
     first: npt.NDArray[np.uint8]  # [w] kind of the first character
     names: npt.NDArray[np.bool_]  # [w]
-    mentions: npt.NDArray[np.bool_]  # [w]
+    mentions: npt.NDArray[np.bool_]  # [w] behind an at sign
+    parts: npt.NDArray[np.bool_]  # [w] goes on the word in front without a break, as in user_12
     behind: Sizes  # [n] words up to the end of each text
 
 
@@ -158,6 +159,8 @@ def _scan(texts: Sequence[str]) -> _Scan:
     # Pairs of neighbours make the order of the characters count. A word's sum is a difference of
     # running sums: modulo 2**32, both are exact.
     value[1:] *= table.neighbours.take(character[:-1])
+    joined_on = starts[(starts > 0) & inside[starts - 1]]  # whatever stands in front of a word
+    value[joined_on] = table.values[character[joined_on]]
     bounds = np.append(starts, len(kind))
     hashes = _by_word(value, bounds)
     hashes ^= hashes >> 15
@@ -165,13 +168,15 @@ def _scan(texts: Sequence[str]) -> _Scan:
     names = capital[starts]
     names[1:] &= _by_word(kind == _END, bounds)[:-1] == 0
     names[:1] = False
+    ahead = kind[starts - 1]
     return _Scan(
         starts=starts,
         hashes=hashes,
         lengths=_by_word(inside, bounds),
         first=kind[starts],
         names=names,
-        mentions=(starts > 0) & (kind[starts - 1] == _AT),
+        mentions=(starts > 0) & (ahead == _AT),
+        parts=(starts > 0) & (ahead >= _LINE) & (ahead != _AT) & (kind[starts] != _SINGLE),
         behind=np.searchsorted(starts, ends),
     )
 
@@ -199,7 +204,10 @@ def _wrapping(scan: _Scan) -> npt.NDArray[np.bool_]:
     leads = np.zeros(len(scan.hashes), bool)
     leads[:-1] = scan.mentions[1:] & np.isin(scan.hashes[:-1], _wrappers())
     leads[scan.behind[scan.behind > 0] - 1] = False  # what follows is another text's
-    return scan.mentions | leads
+    whole = np.cumsum(~scan.parts) - 1  # a handle may be of several words
+    handles = scan.mentions[~scan.parts][whole]
+    wrapping: npt.NDArray[np.bool_] = handles | leads
+    return wrapping
 
 
 @cache
@@ -247,8 +255,7 @@ class _Tables(NamedTuple):
 
 @cache
 def _tables() -> _Tables:
-    generator = np.random.Generator(np.random.PCG64(_SEED))
-    values, neighbours = generator.integers(0, 1 << 32, (2, 0x10000), np.uint32) | np.uint32(1)
+    values, neighbours = (_random(_SEED, 2 * 0x10000) >> 32).astype(np.uint32).reshape(2, -1) | 1
     folded = np.arange(0x10000)
     kinds = np.full(0x10000, _BREAK, np.uint8)
     for code in range(0x10000):
@@ -266,6 +273,7 @@ def _tables() -> _Tables:
             folded[code] = ord(plain)
     kinds[[ord(c) for c in ".,"]] = _POINT
     kinds[[ord(c) for c in "!?:;\n"]] = _END
+    kinds[ord("_")] = _LINE
     kinds[ord("@")] = _AT
     values = values[folded]
     neighbours = np.where(kinds > _AT, neighbours[folded], 1).astype(np.uint32)
@@ -286,8 +294,13 @@ def _unspaced(code: int) -> bool:
 
 @cache
 def _form_factors() -> Forms:
-    generator = np.random.Generator(np.random.PCG64(_SEED + 1))
-    return generator.integers(0, 1 << 64, WIDTH, np.uint64) | np.uint64(1)
+    return _random(_SEED + 1, WIDTH) | np.uint64(1)
+
+
+def _random(seed: int, count: int) -> Forms:
+    """Numbers that are the same with every version of numpy."""
+    drawn: Forms = np.random.PCG64(seed).random_raw(count)
+    return drawn
 
 
 def _mixed(values: Forms) -> Forms:

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from monitor.story.fingerprint import NAME, SHORT, WIDTH, Prints
+from monitor.story.fingerprint import NAME, SHORT, WIDTH, Prints, Words
 
 KEYS: Final = 16
 """Keys of a text, at most: of a long one the first, since a copy repeats the beginning."""
@@ -37,53 +37,57 @@ MOST: Final = (1 << (32 - _TAG_BITS)) - 1
 
 def keys_of(found: Prints) -> Keys:
     """The keys of each print [n, KEYS], 0 behind the last; none for fewer words than a 3-gram."""
-    order = _order(found)
     grams = np.maximum(found.sizes - _GRAM + 1, 0)
-    keys = np.zeros((len(order), KEYS), np.uint32)
+    keys = np.zeros((len(grams), KEYS), np.uint32)
     least = 0
     for most, window in _WINDOWS:
         rows = np.flatnonzero((grams > least) & (grams <= most))
         if len(rows):
-            keys[rows] = _selected(order[rows, :most], grams[rows], window)
+            words = found.words[rows, : most + _GRAM - 1]
+            keys[rows] = _selected(_order(words), grams[rows], window)
         least = most
     return keys
 
 
-def _order(found: Prints) -> Keys:
-    """Of each 3-gram [n, WIDTH - 2] a hash whose top bits count its short words."""
-    words = (found.words & np.uint16(~NAME & 0xFFFF)).astype(np.uint32)
-    short = (found.words & SHORT) != 0
-    count = width = words.shape[1] - _GRAM + 1
-    hashed = np.zeros((len(words), width), np.uint32)
-    count = np.zeros((len(words), width), np.uint32)
-    for place in range(_GRAM):
-        hashed = (hashed ^ words[:, place : place + width]) * np.uint32(0x9E3779B1)
+def _order(words: Words) -> Keys:
+    """Of each 3-gram [n, words - 2] a hash whose top bits count its short words."""
+    plain = (words & np.uint16(0xFFFF & ~NAME)).astype(np.uint32)
+    short = ((words & np.uint16(SHORT)) != 0).view(np.uint8)
+    width = words.shape[1] - _GRAM + 1
+    hashed = plain[:, :width] * np.uint32(0x9E3779B1)
+    count = short[:, :width].copy()
+    for place in range(1, _GRAM):
         hashed ^= hashed >> np.uint32(15)
+        hashed ^= plain[:, place : place + width]
+        hashed *= np.uint32(0x9E3779B1)
         count += short[:, place : place + width]
+    hashed ^= hashed >> np.uint32(15)
     hashed *= np.uint32(0x85EBCA77)
-    return count << np.uint32(30) | hashed >> np.uint32(2) | np.uint32(1)
+    hashed >>= np.uint32(2)
+    hashed |= count.astype(np.uint32) << np.uint32(30)
+    hashed |= np.uint32(1)
+    return hashed
 
 
 def _selected(order: Keys, grams: Rows, window: int) -> Keys:
-    width = order.shape[1]
-    behind = np.arange(width) >= grams[:, None]
-    order = np.where(behind, np.uint32(0xFFFFFFFF), order)
+    """Of each text the least of every ``window`` in a row, in the order of the text."""
+    order[np.arange(order.shape[1]) >= grams[:, None]] = 0xFFFFFFFF
     least = order
     reach = 1
-    while reach < window:  # doubling: the least of `reach` in a row
+    while reach < window:  # the least of `reach` in a row
         step = min(reach, window - reach)
-        if least.shape[1] <= step:
-            break
         least = np.minimum(least[:, :-step], least[:, step:])
         reach += step
     # A text has more 3-grams than its window is wide: windows that end behind it are none.
-    whole = np.arange(least.shape[1]) <= (grams - reach)[:, None]
-    new = whole.copy()
+    new = np.arange(least.shape[1]) <= (grams - reach)[:, None]
     new[:, 1:] &= least[:, 1:] != least[:, :-1]
-    rank = np.cumsum(new, axis=1) - 1
-    row, place = np.nonzero(new & (rank < KEYS))
+    row, place = np.nonzero(new)
+    begins = np.searchsorted(row, np.arange(len(order)))
+    rank = np.arange(len(row)) - begins[row]
+    kept = rank < KEYS
+    row, place, rank = row[kept], place[kept], rank[kept]
     keys = np.zeros((len(order), KEYS), np.uint32)
-    keys[row, rank[row, place]] = least[row, place]
+    keys[row, rank] = least[row, place]
     return keys
 
 

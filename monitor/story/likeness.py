@@ -21,12 +21,12 @@ LEAST: Final = 3
 """Words below which a text is nobody's copy: whoever says "buy the dip" says it for himself."""
 CONTAINED: Final = 0.835
 """Weighted share of the words of one text that the other has, from which they are copies …"""
-IN_ORDER: Final = 0.4
+IN_ORDER: Final = 0.6
 """… if this share of the pairs of neighbours is the same too."""
 
 _FIGURE, _NAME, _WORD, _SHORT = 3.0, 2.0, 1.0, 0.5
 _HASH: Final = 0x1FFF
-_PAIRS: Final = 512  # compared at a time
+_PAIRS: Final = 256  # compared at a time
 
 Rows = npt.NDArray[np.intp]
 Shares = npt.NDArray[np.float32]
@@ -35,13 +35,15 @@ Shares = npt.NDArray[np.float32]
 def copies(found: Prints, left: Rows, right: Rows) -> npt.NDArray[np.bool_]:
     """Of pairs of rows of ``found`` [p], which are copies of one another [p]."""
     alike = np.zeros(len(left), bool)
+    swap = found.sizes[left] < found.sizes[right]
+    longer, shorter = np.where(swap, right, left), np.where(swap, left, right)
     # Those of like length together: short ones are compared over few columns.
-    order = np.argsort(np.maximum(found.sizes[left], found.sizes[right]), kind="stable")
+    order = np.lexsort((found.sizes[longer], found.sizes[shorter]))
     for start in range(0, len(order), _PAIRS):
         part = order[start : start + _PAIRS]
-        one, other = left[part], right[part]
-        width = int(max(found.sizes[one].max(), found.sizes[other].max(), 1))
-        alike[part] = _copies(found.words[one, :width], found.words[other, :width])
+        one, other = longer[part], shorter[part]
+        width, narrow = int(found.sizes[one].max()), int(found.sizes[other].max())
+        alike[part] = _copies(found.words[one, :width], found.words[other, :narrow])
     return alike
 
 
@@ -56,16 +58,21 @@ def _copies(left: Words, right: Words) -> npt.NDArray[np.bool_]:
 def contained(left: Words, right: Words) -> Shares:
     """The larger of the weighted shares of either text's words that the other has [p]."""
     one, other = _plain(left), _plain(right)
-    shares = []
-    for words, mine, theirs in ((left, one, other), (right, other, one)):
-        has = np.zeros(mine.shape, bool)
-        for column in range(theirs.shape[1]):
-            has |= mine == theirs[:, column : column + 1]
-        weights = _weights(words)
-        total = np.maximum(weights.sum(axis=1), np.float32(_SHORT))
-        shares.append((weights * has).sum(axis=1) / total)
-    larger: Shares = np.maximum(*shares)
+    left_has = np.zeros(one.shape, bool)
+    right_has = np.zeros(other.shape, bool)
+    for column in range(other.shape[1]):
+        same = one == other[:, column : column + 1]
+        left_has |= same
+        same.any(axis=1, out=right_has[:, column])
+    larger: Shares = np.maximum(_share(left, left_has), _share(right, right_has))
     return larger
+
+
+def _share(words: Words, has: npt.NDArray[np.bool_]) -> Shares:
+    weights = _weights(words)
+    total = np.maximum(weights.sum(axis=1), np.float32(_SHORT))
+    share: Shares = (weights * has).sum(axis=1) / total
+    return share
 
 
 def in_order(left: Words, right: Words) -> Shares:
