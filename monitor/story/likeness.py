@@ -19,7 +19,7 @@ from monitor.story.opposites import NEGATION_COUNT, sides
 
 LEAST: Final = 3
 """Words below which a text is nobody's copy: whoever says "buy the dip" says it for himself."""
-CONTAINED: Final = 0.835
+CONTAINED: Final = 0.845
 """Weighted share of the words of one text that the other has, from which they are copies …"""
 IN_ORDER: Final = 0.6
 """… if this share of the pairs of neighbours is the same too."""
