@@ -146,6 +146,22 @@ def test_what_the_window_has_left_behind_takes_no_room() -> None:
     assert all(row.last_ms >= before.timestamp() * 1_000 for row in rows)
 
 
+def test_the_state_does_not_grow_with_what_has_been_told() -> None:
+    stories, ledger = Stories(SETTINGS), Ledger()
+    for day in range(30):
+        texts = [" ".join(f"{day}x{n}y{k}" for k in range(8)) for n in range(20)]
+        texts += [text[:50] for text in texts]
+        ledger.take(
+            stories, [document(f"{day}-{n}", t, 24 * day + n / 4) for n, t in enumerate(texts)]
+        )
+        held = (stories._rows, stories._origins, stories._stories, ledger.rows)
+        most = 40 * 6  # of five days, and of the one in hand
+        assert all(len(one) <= most for one in held)
+        assert sum(map(bool, stories._ids)) == len(stories) == len(ledger.rows)
+        assert stories._used <= most
+        assert not stories._changed
+
+
 def test_a_full_table_forgets_the_oldest_first() -> None:
     stories = Stories(StoriesSettings(capacity=64))
     texts = [
