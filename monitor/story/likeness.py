@@ -22,10 +22,16 @@ LEAST: Final = 3
 CONTAINED: Final = 0.845
 """Weighted share of the words of one text that the other has, from which they are copies …"""
 IN_ORDER: Final = 0.6
-"""… if this share of the pairs of neighbours is the same too."""
+"""… if this share of the pairs of neighbours is the same too …"""
+CITED: Final = 0.8
+"""… or this, where one has more than twice the words: some words of a long text are in any short
+one on its subject …"""
+BRIEF: Final = 8
+"""… and, of fewer words than this, at the beginning: a headline alone, not a phrase in passing."""
 
 _FIGURE, _NAME, _WORD, _SHORT = 3.0, 2.0, 1.0, 0.5
 _HASH: Final = 0x1FFF
+_LEAD: Final = 4  # words that may stand in front of a headline
 _PAIRS: Final = 256  # compared at a time
 
 Rows = npt.NDArray[np.intp]
@@ -47,11 +53,16 @@ def copies(found: Prints, left: Rows, right: Rows) -> npt.NDArray[np.bool_]:
     return alike
 
 
-def _copies(left: Words, right: Words) -> npt.NDArray[np.bool_]:
-    alike = contained(left, right) >= CONTAINED
+def _copies(longer: Words, shorter: Words) -> npt.NDArray[np.bool_]:
+    alike = contained(longer, shorter) >= CONTAINED
     which = np.flatnonzero(alike)
-    left, right = left[which], right[which]
-    alike[which] = (in_order(left, right) >= IN_ORDER) & ~opposed(left, right)
+    longer, shorter = longer[which], shorter[which]
+    more, fewer = (np.count_nonzero(words, axis=1) for words in (longer, shorter))
+    order = in_order(longer, shorter)
+    brief = np.flatnonzero(fewer < BRIEF)
+    order[brief] = in_order(longer[brief, : BRIEF + _LEAD], shorter[brief])
+    enough = np.where(more > 2 * fewer, CITED, IN_ORDER)
+    alike[which] = (order >= enough) & ~opposed(longer, shorter)
     return alike
 
 
