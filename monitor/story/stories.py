@@ -199,7 +199,6 @@ class Stories:
         forms = found.forms()
         times = [(d.published_at - _EPOCH) // _MILLISECOND for d in documents]
         self._make_room(len(documents))
-        newest = self._newest if self._newest is not None else min(times)
         self._start = self._next
         self._owned, self._called = {}, {}
         rows: list[int] = []
@@ -218,11 +217,11 @@ class Stories:
             ):
                 row = self._new_row(form, at, document.id)
                 fresh[row] = i
-            elif self._extend(row, at, document.id, newest):
+            elif self._extend(row, at, document.id):
                 again[row] = i
-            newest = max(newest, at)
+            if self._newest is None or at > self._newest:
+                self._newest = at
             rows.append(row)
-        self._newest = newest
         keys = keys_of(found)
         sources = np.fromiter(fresh.values(), np.intp, len(fresh))
         added = np.fromiter(fresh, np.intp, len(fresh))
@@ -255,11 +254,11 @@ class Stories:
         self._next += 1
         return row
 
-    def _extend(self, row: int, at: int, identifier: str, newest: int) -> bool:
+    def _extend(self, row: int, at: int, identifier: str) -> bool:
         """One more document of these words; whether others may be within its window now."""
         nearer = False
         if at > self._last[row]:
-            nearer = newest > self._last[row] + self._window
+            nearer = self._newest is not None and self._newest > self._last[row] + self._window
             self._last[row] = at
             self._changed.add(row)
             story = self._stories.get(int(self._story[row]))

@@ -78,6 +78,29 @@ def test_another_event_in_the_same_words_is_no_copy(other: str) -> None:
     assert [Told("a", None), Told("b", None)] == told
 
 
+def test_a_phrase_that_a_longer_text_has_in_passing_is_no_copy_of_it() -> None:
+    stories = Stories(SETTINGS)
+    told = tell(
+        stories,
+        document("a", PORT),
+        document("b", "cracks in two lock gates", hours=1),
+        document("c", "Quayline said in Ostwick: cracks in gates close the harbour", hours=2),
+    )
+    assert [None, None, None] == [one.copy_of for one in told]
+
+
+def test_a_round_up_does_not_tie_the_events_that_it_names() -> None:
+    stories = Stories(SETTINGS)
+    first, second = "Halden seeks time from creditors", "Ostwick harbour closes a basin"
+    told = tell(
+        stories,
+        document("a", f"{PORT[:70]}. Rates are steady. {first}. {second}. And the weather"),
+        document("b", first, hours=1),
+        document("c", second, hours=2),
+    )
+    assert ["a", "b", "c"] == [one.story for one in told]
+
+
 @pytest.mark.parametrize("text", ["", "$ABC", "Same here!", "🚀🚀🚀"])
 def test_whoever_says_two_words_says_them_for_himself(text: str) -> None:
     stories = Stories(SETTINGS)
