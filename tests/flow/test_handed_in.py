@@ -86,7 +86,8 @@ def taken(daemon: DaemonProcess, body: Sequence[object]) -> bool:
 
 
 def read(site: Installation, rows: int) -> bool:
-    return sum(r for (r,) in site.rows("SELECT rows FROM files")) >= rows
+    dealt_with: int = sum(r for (r,) in site.rows("SELECT rows FROM files"))
+    return dealt_with >= rows
 
 
 def test_pushed_documents_are_scored_once_though_the_daemon_is_killed_again_and_again(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     engine.dispose()
 
 
-def built(engine: Engine, tree: dict[str, object], stop: threading.Event) -> Reception:
+def built(engine: Engine, tree: Mapping[str, object], stop: threading.Event) -> Reception:
     return Reception(
         Settings.model_validate(tree),
         KafkaSettings(),
@@ -53,7 +53,7 @@ def built(engine: Engine, tree: dict[str, object], stop: threading.Event) -> Rec
 
 @pytest.mark.parametrize(("tree", "used"), [({}, False), (KEY, True), (FOLDER, True)])
 def test_it_is_on_where_a_key_or_a_folder_is_configured(
-    engine: Engine, tree: dict[str, object], used: bool
+    engine: Engine, tree: Mapping[str, object], used: bool
 ) -> None:
     assert used is built(engine, tree, threading.Event()).open()
 
