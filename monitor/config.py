@@ -37,6 +37,7 @@ Seconds = Annotated[float, Field(ge=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 PREFIX = "MONITOR_"
 _SECRET_LENGTH = 24
+_LARGEST_MESSAGE = 1_000_000  # Kafka's default is 1 MiB, its own overhead included
 
 
 class _Section(BaseModel):
@@ -528,6 +529,15 @@ class Settings(_Section):
                 f"feeds: {feed.name} needs a topic: none of kafka.topics has the kind {feed.kind}"
             )
         return topic
+
+    def _what_is_handed_in_goes_through_kafka(self) -> Settings:
+        used = self.http.keys or self.watch_folders
+        if used and self.intake.max_message_bytes > _LARGEST_MESSAGE:
+            raise ValueError(
+                f"intake.max_message_bytes must be at most {_LARGEST_MESSAGE} where http.keys or "
+                "watch_folders are set: Kafka does not take larger messages"
+            )
+        return self
 
     @model_validator(mode="after")
     def _folders_have_topics(self) -> Settings:
