@@ -125,6 +125,16 @@ def style_sheet(palette: Palette) -> str:
 .m-src {{ color: {p.muted}; font-size: .8rem; display: block; }}
 .m-foot {{ color: {p.muted}; font-size: .82rem; border-top: 1px solid {p.line};
   padding-top: .45rem; margin-top: .25rem; display: flex; flex-wrap: wrap; gap: .2rem 1rem; }}
+.m-card.m-wanted {{ outline: 2px solid {p.positive}; outline-offset: 2px; }}
+.m-fall {{ color: {p.muted}; font-size: .8rem; line-height: 1.5; margin: .1rem 0 .5rem;
+  font-variant-numeric: tabular-nums; }}
+.m-bar {{ display: flex; height: 6px; border-radius: 3px; overflow: hidden; background: {p.line};
+  margin: .3rem 0 .25rem; }}
+.m-bar i {{ min-width: 3px; flex-basis: 0; }}
+.m-fall b {{ display: inline-block; width: .6em; height: .6em; border-radius: 2px;
+  margin-right: .3em; }}
+.m-stop0 {{ background: {p.faint}; }} .m-stop1 {{ background: {p.positive}; }}
+.m-stop2 {{ background: {p.negative}; }} .m-stop3 {{ background: {p.warn}; }}
 .m-empty {{ border: 1px dashed {p.line}; border-radius: 8px; padding: 1.6rem 1.4rem;
   color: {p.muted}; line-height: 1.55; }}
 .m-empty b {{ color: {p.ink}; }}

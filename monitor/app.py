@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,6 +33,7 @@ from monitor.aggregate.watermark import Watermarks
 from monitor.aggregate.window import Window
 from monitor.alert.base import Notifier
 from monitor.alert.group import GroupTiming
+from monitor.alert.payload import no_links
 from monitor.alert.signing import Signer
 from monitor.alert.webhook import WebhookNotifier
 from monitor.annotate import Annotator
@@ -43,18 +44,22 @@ from monitor.detect.state import LifecycleSettings
 from monitor.detect.volume import VolumeDetector, VolumeSettings
 from monitor.detect.watch import Watch
 from monitor.dial import Limits as DialLimits
+from monitor.drill.keeper import Keeper
+from monitor.drill.start import Schedule
+from monitor.drill.texts import messages
 from monitor.entity.entities import open_entities
 from monitor.errors import ConfigError, MonitorError
 from monitor.events import Kind
 from monitor.guard import Guard
 from monitor.http import Answer, Checks, HttpServer, application
-from monitor.jobs import Jobs
+from monitor.jobs import Jobs, next_due
 from monitor.keys import universe
-from monitor.metrics import DeliveryCounters, Metrics, ScoringCounters
+from monitor.metrics import DeliveryCounters, DrillCounters, Metrics, ScoringCounters
 from monitor.naming import EntityNaming
 from monitor.opening import database_file, every_topic, kafka_settings, open_database
-from monitor.outgoing import OutTopics
+from monitor.outgoing import OutTopics, outgoing
 from monitor.pipeline import Pipeline, PipelineSettings
+from monitor.push.keys import ApiKey, Keyring
 from monitor.reception import Reception
 from monitor.score.base import Scorer
 from monitor.score.engine import BatchScorer
@@ -65,15 +70,24 @@ from monitor.source.contract import Limits
 from monitor.source.decode import Decoder, pseudonymiser
 from monitor.source.kafka import KafkaSource
 from monitor.source.publish import KafkaPublisher
+from monitor.store.drills.base import DrillOutcome, Told
+from monitor.store.drills.sql import SqlDrills
 from monitor.store.outbox import SqlOutbox
 from monitor.store.retention import Keep, prune
 from monitor.store.sql import SqlStore
+from monitor.store.verdicts.sql import SqlVerdicts
 from monitor.story.stories import Stories, StoriesSettings
+from monitor.verdict.links import Links
+from monitor.verdict.web import VerdictWeb
 
 log = logging.getLogger(__name__)
 
 EXIT_STALLED = 70
 """Exit status when the watchdog ends the process; a supervisor restarts it, and nothing is lost."""
+
+
+_DRILLS_EVERY = 2.0  # seconds between two looks at the drills that run
+_DRILLS_MISSED_EVERY = 10.0
 
 
 class Health:
@@ -193,8 +207,16 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
     decoder = make_decoder(settings)
     reception = Reception(settings, kafka, engine, decoder.decode, clock, metrics, stop)
     stack.callback(reception.close)
+    links = verdict_links(settings)
+    judging = VerdictWeb(SqlVerdicts(engine), _judges(settings.http), links, _wall)
     # The port is taken before the model is loaded: that it is in use must be told at once.
-    web = application(metrics.registry, health.alive, health.ready, health.reload, reception.routes)
+    web = application(
+        metrics.registry,
+        health.alive,
+        health.ready,
+        health.reload,
+        [*reception.routes, *judging.routes],
+    )
     server = HttpServer(web, settings.http.host, settings.http.port)
     stack.callback(server.close)
     server.start()
@@ -232,9 +254,11 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
         DeliveryCounters(metrics),
         SystemClock(),
         external_url=settings.delivery.external_url,
+        links=links.of if links is not None else no_links,
     )
     jobs = Jobs()
     stack.callback(jobs.close)
+    _drills(settings, engine, metrics, jobs)
     jobs.hourly("retention", lambda: _prune(engine, settings.store, clock))
     if reloader is not None:
         jobs.every("reload", settings.model.reload_every, reloader.look)
@@ -284,6 +308,72 @@ def run_daemon(settings: config.Settings, scorer: Scorer | None = None) -> None:
         gc.freeze()
         daemon.run()
         log.info("stopped; every offset and alert is in the database")
+
+
+def verdict_links(settings: config.Settings) -> Links | None:
+    """None: nobody said where they would lead to, or how they are signed."""
+    verdicts, url = settings.verdicts, settings.http.public_url
+    if verdicts.secret is None or url is None:
+        return None
+    return Links(verdicts.secret.get_secret_value(), url, timedelta(days=verdicts.link_days))
+
+
+def _judges(http: config.Http) -> Keyring:
+    """The keys that may judge alerts."""
+    return Keyring(
+        [ApiKey(key.name, key.secret.get_secret_value()) for key in http.keys if key.verdicts]
+    )
+
+
+def _drills(settings: config.Settings, engine: Engine, metrics: Metrics, jobs: Jobs) -> None:
+    """Drills are ended by this daemon, whoever began them; some begin by themselves."""
+    drills = SqlDrills(engine)
+    passed = drills.latest(outcome=DrillOutcome.PASSED)
+    if passed is not None and passed.ended_at is not None:
+        metrics.drill_success.set(passed.ended_at.timestamp())
+    receivers = [receiver.name for receiver in settings.delivery.receivers]
+    keeper = Keeper(drills, receivers, told_of(settings.kafka), _wall, DrillCounters(metrics))
+    jobs.every("drills", _DRILLS_EVERY, keeper.look)
+    drill = settings.drill
+    if drill.schedule is None:
+        return
+    schedule = Schedule(
+        drills,
+        keeper,
+        drill_sender(settings),
+        next_due(drill.schedule),
+        timedelta(seconds=drill.deadline),
+        drill.receiver,
+        _wall,
+    )
+    jobs.cron("drill", drill.schedule, schedule.start)
+    jobs.every("missed drills", _DRILLS_MISSED_EVERY, schedule.check)
+
+
+def drill_sender(settings: config.Settings) -> Callable[[str], None]:
+    """Publishes a drill's messages, over a connection of its own: it is part of what is tried."""
+    clock = make_clock(settings)
+
+    def send(drill: str) -> None:
+        with closing(KafkaPublisher(kafka_settings(settings.kafka))) as publisher:
+            by_topic: dict[str, list[tuple[bytes | None, bytes]]] = {}
+            for topic, key, value in messages(drill, settings.kafka.topics, clock.now()):
+                by_topic.setdefault(topic, []).append((key, value))
+            for topic, values in by_topic.items():
+                publisher.publish(topic, values)
+
+    return send
+
+
+def told_of(kafka: config.Kafka) -> Told:
+    """The rows of the outbox for a change of an alert."""
+    topics = out_topics(kafka)
+    return lambda alert: list(outgoing(topics, (), (), [alert]))
+
+
+def out_topics(kafka: config.Kafka) -> OutTopics:
+    """The topics that the daemon writes."""
+    return OutTopics(kafka.scored_topic, kafka.alerts_topic, kafka.dead_letters_topic)
 
 
 def make_decoder(settings: config.Settings) -> Decoder:
@@ -429,11 +519,7 @@ def _pipeline(
             poll_records=settings.intake.poll_records,
             poll_most=settings.intake.poll_most,
             poll_timeout=settings.intake.poll_timeout,
-            topics=OutTopics(
-                settings.kafka.scored_topic,
-                settings.kafka.alerts_topic,
-                settings.kafka.dead_letters_topic,
-            ),
+            topics=out_topics(settings.kafka),
         ),
     )
 
@@ -444,4 +530,8 @@ def _prune(engine: Engine, store: config.StoreSection, clock: Clock) -> dict[str
         timedelta(days=store.keep_buckets_days),
         timedelta(days=store.keep_dead_letters_days),
     )
-    return prune(engine, clock.now(), datetime.now(UTC), keep)
+    return prune(engine, clock.now(), _wall(), keep)
+
+
+def _wall() -> datetime:
+    return datetime.now(UTC)

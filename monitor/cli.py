@@ -134,6 +134,39 @@ def import_files(
     raise typer.Exit(run_import(options))
 
 
+@app.command(epilog="Example: monitor drill --config monitor.toml --wait 120 --receiver risk-desk")
+def drill(
+    config: Config = None,
+    wait: Annotated[
+        float, typer.Option(min=1, help="Seconds until every stop must have been reached.")
+    ] = 120.0,
+    receiver: Annotated[
+        str | None,
+        typer.Option(help="Wait for this receiver alone; all of them are told, as always."),
+    ] = None,
+) -> None:
+    """Send an invented crisis through the running daemon to the receivers, and time each stop;
+    status 1, and where it got stuck, when it does not arrive. It leaves nothing in the figures."""
+    from monitor.drilling import DrillOptions, run_drill
+
+    raise typer.Exit(run_drill(DrillOptions(config, wait, receiver)))
+
+
+@app.command(epilog="Example: monitor verdicts --config monitor.toml --target 0.9")
+def verdicts(
+    config: Config = None,
+    target: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=1, help="Precision to reach; default: the configuration's."),
+    ] = None,
+) -> None:
+    """Show how often each rule was right, and the threshold from which on it would be often
+    enough."""
+    from monitor.verdict.command import show_rules
+
+    show_rules(config, target)
+
+
 @app.command(epilog="Example: monitor check --config monitor.toml")
 def check(config: Config = None) -> None:
     """Check configuration, model, database, brokers and receivers; say what is wrong with each."""

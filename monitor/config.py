@@ -29,6 +29,7 @@ from monitor.alert.signing import Signer
 from monitor.entity.watch import WatchItem
 from monitor.errors import ConfigError
 from monitor.guard import Guard
+from monitor.jobs import cron_trigger
 from monitor.source.contract import FIELDS, LANG
 from monitor.source.files import FieldMap
 
@@ -362,17 +363,23 @@ class ApiKey(_Section):
     """What its documents may name as their source; none: anything."""
     rate: Seconds = 0.0
     """Documents a second in the long run; 0: no limit."""
+    verdicts: bool = False
+    """Whether it may judge alerts as well."""
 
     @field_validator("secret")
     @classmethod
     def _not_to_be_guessed(cls, secret: SecretStr) -> SecretStr:
-        value = secret.get_secret_value()
-        if len(value) < _SECRET_LENGTH or not value.isascii() or any(c.isspace() for c in value):
-            raise ValueError(
-                f"must have at least {_SECRET_LENGTH} characters of ASCII and no spaces; "
-                "`openssl rand -hex 32` makes one"
-            )
-        return secret
+        return _long_enough(secret)
+
+
+def _long_enough(secret: SecretStr) -> SecretStr:
+    value = secret.get_secret_value()
+    if len(value) < _SECRET_LENGTH or not value.isascii() or any(c.isspace() for c in value):
+        raise ValueError(
+            f"must have at least {_SECRET_LENGTH} characters of ASCII and no spaces; "
+            "`openssl rand -hex 32` makes one"
+        )
+    return secret
 
 
 class Http(_Section):
@@ -387,6 +394,8 @@ class Http(_Section):
     max_waiting: Annotated[int, Field(ge=1)] = 10_000
     """Documents that may wait for Kafka, those of watched folders included (for which one half is
     the limit); then callers are told to come again."""
+    public_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")] | None = None
+    """Where the receivers reach it: links of theirs begin with it. None: they get none."""
     keys: tuple[ApiKey, ...] = ()
     """Without one nobody can hand in documents."""
 
@@ -461,6 +470,45 @@ class WatchFolder(_Section):
         return self
 
 
+class Verdicts(_Section):
+    """What people say of alerts (docs/verdicts.md)."""
+
+    secret: SecretStr | None = None
+    """Signs the links by which receivers judge; with ``http.public_url`` they get some."""
+    link_days: Annotated[float, Field(gt=0, le=365)] = 7.0
+    """How long such a link is good after the last change of its alert."""
+    target: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Precision that a suggested threshold has to reach."""
+
+    @field_validator("secret")
+    @classmethod
+    def _not_to_be_guessed(cls, secret: SecretStr | None) -> SecretStr | None:
+        return None if secret is None else _long_enough(secret)
+
+
+class Drill(_Section):
+    """Invented crises that begin by themselves (docs/drill.md)."""
+
+    schedule: str | None = None
+    """A cron expression in UTC, with the days of the week by name; None: none."""
+    deadline: Positive = 120.0
+    """Seconds until every stop must have been reached."""
+    receiver: str | None = None
+    """The one that must take it; None: every one."""
+
+    @field_validator("schedule")
+    @classmethod
+    def _is_cron(cls, schedule: str | None) -> str | None:
+        if schedule is not None:
+            try:
+                cron_trigger(schedule)
+            except ValueError as error:
+                raise ValueError(
+                    f"must be a cron expression such as '30 6 * * mon-fri': {error}"
+                ) from None
+        return schedule
+
+
 class Replay(_Section):
     """Event time that runs faster than the clock: ``event_origin`` was "now" at ``wall_origin``."""
 
@@ -492,6 +540,8 @@ class Settings(_Section):
     feeds: tuple[Feed, ...] = ()
     http: Http = Http()
     watch_folders: tuple[WatchFolder, ...] = ()
+    drill: Drill = Drill()
+    verdicts: Verdicts = Verdicts()
     replay: Replay | None = None
     logs: Logs = Logs()
     watchdog: Positive = 120.0
@@ -536,6 +586,21 @@ class Settings(_Section):
             raise ValueError(
                 f"intake.max_message_bytes must be at most {_LARGEST_MESSAGE} where http.keys or "
                 "watch_folders are set: Kafka does not take larger messages"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _drills_can_pass(self) -> Settings:
+        names = [receiver.name for receiver in self.delivery.receivers]
+        if self.drill.receiver is not None and self.drill.receiver not in names:
+            raise ValueError(
+                f"drill.receiver: {self.drill.receiver} is none of delivery.receivers "
+                f"({', '.join(names) or 'there are none'})"
+            )
+        if self.drill.schedule and names and self.drill.deadline <= self.delivery.group_wait:
+            raise ValueError(
+                "drill.deadline must be longer than delivery.group_wait, which every first "
+                "notification waits"
             )
         return self
 

@@ -25,7 +25,7 @@ from monitor.alert.codec import alert_from_json
 from monitor.alert.complaint import Complaints
 from monitor.alert.group import Group, GroupTiming
 from monitor.alert.lane import Lane, ThreadLane
-from monitor.alert.payload import webhook_body
+from monitor.alert.payload import Links, no_links, webhook_body
 from monitor.alert.retry import after_attempt
 from monitor.clock import Clock
 from monitor.errors import DeliveryError, StoreError
@@ -100,6 +100,7 @@ class DeliveryLoop:
         random: Callable[[], float] = random_source.random,
         *,
         external_url: str = "",
+        links: Links = no_links,
         lane: Callable[[str], Lane] = ThreadLane,
         new_id: Callable[[], str] = lambda: f"msg_{uuid.uuid4().hex}",
     ) -> None:
@@ -110,6 +111,7 @@ class DeliveryLoop:
         self._clock = clock
         self._random = random
         self._external_url = external_url
+        self._links = links
         self._new_id = new_id
         self._relay = Relay(publisher, lane("publish"))
         self._lanes = {name: lane(f"send-{name}") for name in self._notifiers}
@@ -265,7 +267,7 @@ class DeliveryLoop:
                 continue
             identity = self._new_id()
             alerts = [member.alert for member in group.members]
-            body = webhook_body(group.receiver, group.key, alerts, self._external_url)
+            body = webhook_body(group.receiver, group.key, alerts, self._external_url, self._links)
             groups.append(grouping.offer(group, identity, now))
             notifications.append(Notification(identity, group.receiver, group.key, body, now, now))
         if groups:

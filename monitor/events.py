@@ -39,6 +39,7 @@ __all__ = [
     "Severity",
     "Sums",
     "View",
+    "Waterfall",
 ]
 
 SCORE_SCALE = 10_000
@@ -130,6 +131,8 @@ class Document(NamedTuple):
     """Known to be old when it was found: it fills baselines and pages nobody."""
     undated: bool = False
     """Its source gave no usable date: ``published_at`` is when it was first seen."""
+    drill: str | None = None
+    """Id of the drill that it belongs to: it is part of no aggregate, story or history."""
 
     @property
     def content(self) -> str:
@@ -330,6 +333,21 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Waterfall:
+    """The stops of the document that tipped an alert, on its way to the alert."""
+
+    published_at: datetime
+    """Event time; everything below is wall time."""
+    appended_at: datetime
+    """Its record was written to Kafka."""
+    ingested_at: datetime | None
+    """It was polled; None: stored by a version that did not note it."""
+    scored_at: datetime
+    fired_at: datetime
+    """The transaction with the alert was made up."""
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """One alert and its present state. ``id`` is uuid5(key, start bucket, detector version)."""
 
@@ -368,3 +386,5 @@ class Alert:
     stories: int = 0
     largest_story: int = 0
     """Documents of the window that tell its most repeated story."""
+    waterfall: Waterfall | None = None
+    """Of the newest document of its evidence; None before it fired."""

@@ -40,6 +40,15 @@ def watch_key(item: str) -> str:
     return f"watch:{item}"
 
 
+def drill_key(drill: str) -> str:
+    """Key of a drill's own alert, and of nothing else: no document counts for it."""
+    return f"drill:{drill}"
+
+
+DRILL_SCHEDULE = drill_key("schedule")
+"""Key of the alert that a scheduled drill failed or was missed; no drill has this id."""
+
+
 def universe() -> tuple[str, ...]:
     """Every key that exists before the first document."""
     return (ALL, *(kind_key(k) for k in Kind), *(topic_key(t) for t in TOPICS))
@@ -93,6 +102,8 @@ def display_name(key: str, names: Mapping[str, str] = _NO_NAMES) -> str:
     if (known := names.get(key)) is not None:
         return known
     sort, _, name = key.partition(":")
+    if sort == "drill":
+        return "Scheduled drill" if key == DRILL_SCHEDULE else f"DRILL {name}"
     if sort == "company":
         country, _, symbol = name.partition(":")
         return f"{symbol} ({country})"

@@ -38,6 +38,7 @@ CODES = ("202", "400", "401", "403", "404", "408", "413", "415", "422", "429", "
 RESULTS = ("accepted", "duplicate", "rejected")
 """What became of a document that was handed in."""
 FILES = ("done", "failed", "repeated")
+DRILLS = ("passed", "failed", "missed")
 _SECOND = timedelta(seconds=1)
 
 
@@ -195,6 +196,13 @@ class Metrics:
         )
         self.folder_files = counter("folder_files_total", "Files that were read.", ("file",))
 
+        self.drills = counter("drills_total", "Drills that ended.", ("outcome",))
+        self.drill_success = gauge(
+            "drill_success_timestamp_seconds", "When the last drill passed; 0: none has."
+        )
+
+        for drill in DRILLS:
+            self.drills.labels(drill)
         for code in CODES:
             self.push_requests.labels(code)
         for result in RESULTS:
@@ -340,3 +348,16 @@ class DeliveryCounters:
     def lag(self, seconds: float) -> None:
         """Age of the oldest row of the outbox."""
         self._metrics.outbox_lag.set(seconds)
+
+
+class DrillCounters:
+    """What is reported of drills (`monitor.drill.keeper.DrillMetrics`), as metrics."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def ended(self, outcome: str, at: datetime) -> None:
+        """One more has this outcome."""
+        self._metrics.drills.labels(outcome).inc()
+        if outcome == "passed":
+            self._metrics.drill_success.set(at.timestamp())

@@ -25,8 +25,9 @@ from monitor.clock import Clock
 from monitor.counting import Counting
 from monitor.detect.state import Context, Exhibit, ExhibitOf
 from monitor.detect.watch import Watch
+from monitor.drill.rule import advance
 from monitor.errors import FencedError, LeaseError, SourceError, StoreError
-from monitor.events import Partition, Scored
+from monitor.events import Alert, Evidence, Partition, Scored, Waterfall
 from monitor.inflight import Flight, InFlight
 from monitor.intake import Decode, Intake
 from monitor.judging import Judging
@@ -36,7 +37,7 @@ from monitor.outgoing import OutTopics, outgoing
 from monitor.score.base import Scorer
 from monitor.source.base import Batch, Source
 from monitor.source.pace import Pace
-from monitor.store.base import Commit, Move, Position, Store
+from monitor.store.base import Commit, DrillProgress, Journey, Move, Position, Store
 from monitor.story.shown import evidence_of, most_negative
 
 log = logging.getLogger(__name__)
@@ -106,7 +107,8 @@ class Pipeline:
         self._positions: dict[Partition, Position] = {}  # of the last transaction
         self._followed: frozenset[Partition] = frozenset()  # by the watermarks
         self._appended_at = wall()  # until a record is read
-        self._current: Sequence[Scored] = ()
+        self._current: Sequence[Scored] = ()  # the batch in hand …
+        self._current_at = self._appended_at  # … and when it was polled
         self._landed = 0  # transactions
         self._moved = (0, 0)  # texts judged and transactions, at the last sign of life
         self.progress = clock.monotonic()
@@ -227,8 +229,28 @@ class Pipeline:
         stored = self._store.evidence(key, begin, end, limit)
         pieces = most_negative((*stored, *(evidence_of(s, key) for s in fresh)), limit)
         return Exhibit(
-            tuple(replace(piece, copies=told[piece.story] - 1) for piece in pieces), told
+            tuple(replace(piece, copies=told[piece.story] - 1) for piece in pieces),
+            told,
+            self._waterfall(pieces),
         )
+
+    def _waterfall(self, pieces: Sequence[Evidence]) -> Waterfall | None:
+        """The way of the newest of these documents, to an alert that fires now."""
+        if not pieces:
+            return None
+        newest = max(pieces, key=lambda piece: (piece.published_at, piece.document_id)).document_id
+        fresh = next((s for s in self._current if s.document.id == newest), None)
+        journey = (
+            Journey(
+                fresh.document.published_at,
+                fresh.document.appended_at,
+                self._current_at,
+                fresh.scored_at,
+            )
+            if fresh is not None
+            else self._store.journey(newest)
+        )
+        return None if journey is None else Waterfall(*journey, fired_at=self._wall())
 
     # ------------------------------------------------------------------ 0 to 2
 
@@ -267,6 +289,7 @@ class Pipeline:
             self._observe(flight)
             counted = self._counting.count(flight.scored, flight.changes.flipped, self._clock.now())
             flight.scored = self._current = counted.scored
+            self._current_at = flight.now
             self._metrics.late.inc(counted.late)
             watermark = self._watermarks.current(flight.polled_at)
             version = self._judging.current.model_version
@@ -276,6 +299,7 @@ class Pipeline:
                 flight.alerts += self._watch.step(closed.start, closed.sums, context)
             if watermark is not None:
                 self._metrics.watermark.set(watermark)
+            drills, fired = self._rehearse(flight)
             alerts = list({a.id: a for a in flight.alerts}.values())
             told, forget_before = self._annotate.drain()
             return Commit(
@@ -287,12 +311,16 @@ class Pipeline:
                 buckets=self._counting.drain(),
                 history=counted.history,
                 key_states=list(self._watch.drain(version)),
-                alerts=alerts,
+                alerts=[*alerts, *fired],
                 outgoing=list(
                     outgoing(
-                        self._settings.topics, flight.scored, flight.dead_letters, flight.alerts
+                        self._settings.topics,
+                        flight.scored,
+                        flight.dead_letters,
+                        [*flight.alerts, *fired],
                     )
                 ),
+                drills=drills,
                 told=told,
                 forget_stories_before=forget_before,
                 gaps=flight.batch.gaps,
@@ -315,6 +343,22 @@ class Pipeline:
                 if p not in batch.assigned and offset >= batch.ends.get(p, offset + 1)
             }
         )
+
+    def _rehearse(self, flight: Flight) -> tuple[list[DrillProgress], list[Alert]]:
+        """The drills whose documents came, and those that fire; they change nothing else."""
+        arrived: dict[str, list[Scored]] = {}
+        for scored in flight.drilled:
+            arrived.setdefault(scored.document.drill or "", []).append(scored)
+        changed: list[DrillProgress] = []
+        fired: list[Alert] = []
+        for drill, documents in arrived.items():
+            before = self._store.drill(drill)
+            after, alert = advance(before, drill, documents, flight.now, self._wall())
+            changed += [after] if after is not None else []
+            fired += [alert] if alert is not None else []
+        for alert in fired:
+            log.warning("%s", alert.summary)
+        return changed, fired
 
     def _follow(self, partitions: frozenset[Partition], monotonic: float) -> None:
         self._followed = partitions

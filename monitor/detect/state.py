@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from monitor.detect.base import Reading
-from monitor.events import BUCKET_SECONDS, Alert, AlertStatus, Evidence, Severity
+from monitor.events import BUCKET_SECONDS, Alert, AlertStatus, Evidence, Severity, Waterfall
 from monitor.keys import display_name
 
 _NAMESPACE = uuid.UUID("6f0c8a52-1f0e-5d0b-9f55-6b3f5c0a4c11")
@@ -55,6 +55,8 @@ class Exhibit:
     """Its most negative documents, one of each story."""
     stories: Mapping[str, int]
     """How many documents tell each of its stories."""
+    waterfall: Waterfall | None = None
+    """Of the newest document of the evidence."""
 
 
 ExhibitOf = Callable[[str, int, int, int], Exhibit]
@@ -170,6 +172,7 @@ class Lifecycle:
             posts=sum(exhibit.stories.values()),
             stories=len(exhibit.stories),
             largest_story=max(exhibit.stories.values(), default=0),
+            waterfall=exhibit.waterfall if passed else None,
         )
         self._active[reading.key] = alert
         self._observations[reading.key] = []

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from monitor.events import (
     Alert,
@@ -83,13 +83,15 @@ class Commit:
     key_states: Sequence[KeyState] = ()
     alerts: Sequence[Alert] = ()
     outgoing: Sequence[Outgoing] = ()
+    drills: Sequence[DrillProgress] = ()
+    """They replace the progress of the drill of the same id, which need not be known."""
     gaps: Sequence[Gap] = ()
     told: Sequence[ToldRow] = ()
     """Wordings of stories, new or changed: they replace the row of the same number …"""
     forget_stories_before: datetime | None = None
     """… after those have been deleted whose last document was published before this."""
     now: datetime | None = None
-    """Wall time written beside the rows."""
+    """Wall time of the poll, written beside the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,35 @@ class Snapshot:
     """Those pending or firing."""
     told: Sequence[ToldRow] = ()
     """All wordings of stories, by number."""
+
+
+class Journey(NamedTuple):
+    """When a stored document passed the stops of the pipeline."""
+
+    published_at: datetime
+    """Event time; the others are wall time."""
+    appended_at: datetime
+    ingested_at: datetime | None
+    """None: stored by a version that did not note it."""
+    scored_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DrillProgress:
+    """How far the documents of one drill have come."""
+
+    id: str
+    evidence: tuple[Evidence, ...]
+    """Those that were scored, in the order of their arrival, each once."""
+    negative: int
+    """Of these, judged negative."""
+    journey: Journey
+    """Of the last to arrive."""
+    model_version: str
+    fired_at: datetime | None = None
+    """Wall time; None: it has not fired."""
+    over: bool = False
+    """It has an outcome: nothing can fire any more."""
 
 
 class Store(Protocol):
@@ -136,6 +167,15 @@ class Store(Protocol):
 
     def stories(self, key: str, since: datetime, until: datetime) -> Mapping[str, int]:
         """How many documents of a key and time tell each story, by the story's id."""
+        ...
+
+    def journey(self, document: str) -> Journey | None:
+        """The times of a stored document, by its id; None: there is none."""
+        ...
+
+    def drill(self, identifier: str) -> DrillProgress | None:
+        """How far a drill has come; None: none of its documents has arrived yet, and it is not
+        over."""
         ...
 
     def apply(self, commit: Commit) -> None:

@@ -27,7 +27,9 @@ from monitor.events import (
 from monitor.keys import keys_of, sort_of
 from monitor.store.base import (
     Commit,
+    DrillProgress,
     GroupState,
+    Journey,
     KeyState,
     Notification,
     NotificationStatus,
@@ -36,13 +38,24 @@ from monitor.store.base import (
     Position,
     Snapshot,
 )
+from monitor.store.drills.base import Drill, DrillOutcome, progressed
 from monitor.store.rows import milliseconds
 from monitor.story.base import ToldRow
 from monitor.story.shown import evidence_of
 from monitor.story.shown import stories as first_of_each
 
 Operation = Literal[
-    "load", "known", "evidence", "stories", "apply", "rows", "groups", "due", "save"
+    "load",
+    "known",
+    "evidence",
+    "stories",
+    "journey",
+    "drill",
+    "apply",
+    "rows",
+    "groups",
+    "due",
+    "save",
 ]
 
 
@@ -53,10 +66,13 @@ class MemoryDatabase:
         self.positions: dict[Partition, Position] = {}
         self.closed_until: int | None = None
         self.documents: dict[str, Scored] = {}
+        self.ingested: dict[str, datetime] = {}
         self.dead_letters: dict[Origin, DeadLetter] = {}
         self.buckets: dict[tuple[str, int], Bucket] = {}
         self.key_states: dict[tuple[str, str], KeyState] = {}
         self.alerts: dict[str, Alert] = {}
+        self.drills: dict[str, Drill] = {}
+        self.rehearsed: dict[str, DrillProgress] = {}
         self.gaps: dict[tuple[Partition, int], Gap] = {}
         self.told: dict[int, ToldRow] = {}
         self.outbox: dict[int, OutboxRow] = {}
@@ -154,6 +170,29 @@ class MemoryStore:
         with self.database.transaction("stories"):
             return dict(Counter(s.story or s.document.id for s in self._of_key(key, since, until)))
 
+    def journey(self, document: str) -> Journey | None:
+        """See ``Store.journey``."""
+        with self.database.transaction("journey"):
+            scored = self.database.documents.get(document)
+            if scored is None:
+                return None
+            of = scored.document
+            ingested = self.database.ingested[document]
+            return Journey(of.published_at, of.appended_at, ingested, scored.scored_at)
+
+    def drill(self, identifier: str) -> DrillProgress | None:
+        """See ``Store.drill``."""
+        with self.database.transaction("drill"):
+            drill = self.database.drills.get(identifier)
+            progress = self.database.rehearsed.get(identifier)
+            over = drill is not None and drill.outcome is not DrillOutcome.RUNNING
+            if progress is not None:
+                return replace(progress, over=over)
+            if drill is None or not over:
+                return None
+            at = drill.started_at
+            return DrillProgress(identifier, (), 0, Journey(at, at, None, at), "", over=True)
+
     def _of_key(self, key: str, since: datetime, until: datetime) -> list[Scored]:
         return [
             scored
@@ -192,6 +231,7 @@ class MemoryStore:
                 db.closed_until = commit.closed_until
             for scored in commit.documents:
                 db.documents.setdefault(scored.document.id, scored)
+                db.ingested.setdefault(scored.document.id, now)
             for letter in commit.dead_letters:
                 db.dead_letters.setdefault(letter.origin, letter)
             for gap in commit.gaps:
@@ -213,6 +253,9 @@ class MemoryStore:
                 for known in told:
                     db.documents[known.document.id] = known._replace(story=rename.new)
             db.key_states.update(((s.detector, s.key), s) for s in commit.key_states)
+            for progress in commit.drills:
+                db.rehearsed[progress.id] = progress
+                db.drills[progress.id] = progressed(db.drills.get(progress.id), progress)
             db.alerts.update((alert.id, alert) for alert in commit.alerts)
             if commit.forget_stories_before is not None:
                 before = milliseconds(commit.forget_stories_before)

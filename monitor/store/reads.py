@@ -74,6 +74,18 @@ class Delivery:
     alert_ids: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """How the news that an alert fires came to one receiver: the first message that said so. Both
+    in wall time."""
+
+    receiver: str
+    queued_at: datetime
+    """The message was made, after the group's wait."""
+    delivered_at: datetime | None
+    """None: not taken yet."""
+
+
 class Reads:
     """Queries over an engine of ``open_reader`` (or, within the daemon, its own). Thread-safe."""
 
@@ -134,6 +146,13 @@ class Reads:
         query = query.order_by(fired.desc(), table.updated_ms.desc(), table.id).limit(limit)
         with connected(self._engine, "reading the alerts") as connection:
             return [rows.alert_of(row) for row in connection.execute(query)]
+
+    def alert(self, identifier: str) -> Alert | None:
+        """One alert by its id; None: there is none."""
+        query = select(schema.alerts).where(schema.alerts.c.id == identifier)
+        with connected(self._engine, "reading an alert") as connection:
+            row = connection.execute(query).first()
+        return None if row is None else rows.alert_of(row)
 
     def span(self) -> tuple[datetime, datetime] | None:
         """Event times of the oldest and of the newest document; None without documents."""
@@ -293,6 +312,30 @@ class Reads:
             )
             for notification in found
         ]
+
+    def receipts(self, limit: int) -> dict[str, list[Receipt]]:
+        """By alert, how the last ``limit`` notifications told that it fires, in the order of the
+        receivers' names. One that was given up or overtaken does not hide a later one."""
+        table = schema.notifications.c
+        query = (
+            select(table.receiver, table.created_ms, table.delivered_ms, table.body)
+            .order_by(table.created_ms.desc(), table.id)
+            .limit(limit)
+        )
+        found: dict[str, dict[str, Receipt]] = {}
+        with connected(self._engine, "reading the receipts") as connection:
+            latest = connection.execute(query).all()
+        for row in reversed(latest):
+            delivered = None if row.delivered_ms is None else rows.moment(row.delivered_ms)
+            receipt = Receipt(row.receiver, rows.moment(row.created_ms), delivered)
+            for identifier, status in _listed(bytes(row.body)):
+                of = found.setdefault(identifier, {})
+                known = of.get(row.receiver)
+                if status == AlertStatus.FIRING.value and (
+                    known is None or (known.delivered_at is None and delivered is not None)
+                ):
+                    of[row.receiver] = receipt
+        return {name: [of[r] for r in sorted(of)] for name, of in found.items() if of}
 
     def alert_latency(self, since: datetime | None = None) -> pd.DataFrame:
         """From the record that made an alert fire to its first delivery, for each receiver.

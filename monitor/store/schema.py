@@ -66,8 +66,10 @@ documents = Table(
     Column("story", Text, nullable=False),
     Column("copy_of", Text),
     Column("counted", Boolean, nullable=False),
-    # Last, because SQLite walks a long text's overflow pages to reach any column behind it.
+    # SQLite walks a long text's overflow pages to reach any column behind it: only what is read
+    # for one document at a time may stand there, and adding it costs nothing.
     Column("text", Text, nullable=False),
+    Column("ingested_ms", BigInteger),  # null: stored by a version that did not note it
     Index("documents_by_time", "published_ms"),
     Index("documents_by_topic", "topic", "published_ms"),
     # Covers the lag (scored − appended) of the last hour without touching the rows.
@@ -170,7 +172,45 @@ alerts = Table(
     Column("posts", Integer, nullable=False),
     Column("stories", Integer, nullable=False),
     Column("largest_story", Integer, nullable=False),
+    Column("waterfall", Text),  # JSON object
     Index("alerts_by_status", "status", "fired_ms"),
+)
+
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("id", _Serial, primary_key=True, autoincrement=True),
+    Column("alert_id", String(36), nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("who", String(128), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Index("verdicts_by_alert", "alert_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+drills = Table(
+    "drills",
+    metadata,
+    Column("id", String(48), primary_key=True),
+    Column("scheduled", Boolean, nullable=False),
+    Column("receiver", String(64)),
+    Column("started_ms", BigInteger, nullable=False),
+    Column("deadline_ms", BigInteger, nullable=False),
+    # What the pipeline writes, in the transactions of the documents.
+    Column("arrived", Integer, nullable=False),
+    Column("negative", Integer, nullable=False),
+    Column("event_ms", BigInteger),
+    Column("appended_ms", BigInteger),
+    Column("ingested_ms", BigInteger),
+    Column("scored_ms", BigInteger),
+    Column("fired_ms", BigInteger),
+    Column("model_version", String(64), nullable=False),
+    Column("evidence", Text, nullable=False),  # JSON list; empty once it is over
+    Column("outcome", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("ended_ms", BigInteger),
+    Index("drills_by_start", "started_ms"),
 )
 
 outbox = Table(

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Engine, Insert, bindparam, func, select, upda
 from monitor.errors import FencedError, LeaseError
 from monitor.events import AlertStatus, Evidence, Heard, View
 from monitor.store import rows, schema
-from monitor.store.base import Commit, Move, Snapshot
+from monitor.store.base import Commit, DrillProgress, Journey, Move, Snapshot
+from monitor.store.drills.rows import PROGRESS, progress_of, progress_values
 from monitor.store.engine import writing
 from monitor.store.faults import connected, place
 from monitor.store.statements import Bulk, Dialect
@@ -77,6 +78,7 @@ class SqlStore:
         self._put_buckets = Bulk(dialect.upsert(schema.buckets), schema.buckets, engine)
         self._told = ToldTable(engine)
         self._put_key_state = dialect.upsert(schema.key_states)
+        self._put_drill = dialect.upsert(schema.drills, PROGRESS)
         self._put_alert = dialect.upsert(schema.alerts)
         self._put_outgoing = schema.outbox.insert().inline()
 
@@ -162,6 +164,23 @@ class SqlStore:
         with connected(self._engine, "counting stories") as connection:
             return {story: int(n) for story, n in connection.execute(query)}
 
+    def journey(self, document: str) -> Journey | None:
+        """See ``Store.journey``."""
+        table = schema.documents.c
+        query = select(
+            table.published_ms, table.appended_ms, table.ingested_ms, table.scored_ms
+        ).where(table.id == document)
+        with connected(self._engine, "reading a document's times") as connection:
+            row = connection.execute(query).first()
+        return None if row is None else rows.journey_of(row)
+
+    def drill(self, identifier: str) -> DrillProgress | None:
+        """See ``Store.drill``."""
+        query = select(schema.drills).where(schema.drills.c.id == identifier)
+        with connected(self._engine, "reading how far a drill has come") as connection:
+            row = connection.execute(query).first()
+        return None if row is None else progress_of(row)
+
     def apply(self, commit: Commit) -> None:
         """See ``Store.apply``; step 4 of the pipeline."""
         if self._lease is None:
@@ -175,7 +194,7 @@ class SqlStore:
                 connection.execute(
                     self._put_progress, {"name": _CLOSED_UNTIL, "value": commit.closed_until}
                 )
-            self._put_documents.execute(connection, rows.document_rows(commit.documents))
+            self._put_documents.execute(connection, rows.document_rows(commit.documents, now_ms))
             self._put_mentions.execute(connection, rows.mention_rows(commit.documents))
             self._put_names.execute(connection, rows.name_rows(commit.documents))
             self._put_buckets.execute(connection, rows.bucket_rows(commit.buckets))
@@ -185,6 +204,7 @@ class SqlStore:
             work: tuple[tuple[Insert, list[rows.Values]], ...] = (
                 (self._put_dead_letter, [rows.dead_letter_values(d) for d in commit.dead_letters]),
                 (self._put_key_state, [rows.key_state_values(s) for s in commit.key_states]),
+                (self._put_drill, [progress_values(drill) for drill in commit.drills]),
                 (self._put_alert, [rows.alert_values(a) for a in commit.alerts]),
                 (
                     self._put_outgoing,

@@ -17,6 +17,9 @@ import pytest
 from sqlalchemy import Engine
 
 from monitor.store.base import Outbox, Store
+from monitor.store.drills.base import Drills
+from monitor.store.drills.memory import MemoryDrills
+from monitor.store.drills.sql import SqlDrills
 from monitor.store.engine import open_engine
 from monitor.store.feeds.base import Feeds
 from monitor.store.feeds.memory import MemoryFeeds, MemoryFeedTables
@@ -32,6 +35,9 @@ from monitor.store.receiving.memory import MemoryReceiving
 from monitor.store.receiving.sql import SqlReceiving
 from monitor.store.schema import metadata
 from monitor.store.sql import SqlStore
+from monitor.store.verdicts.base import Verdicts
+from monitor.store.verdicts.memory import MemoryVerdicts
+from monitor.store.verdicts.sql import SqlVerdicts
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,8 @@ class Backend:
     publishing: Callable[[str], Publishing]
     feeds: Callable[[], tuple[Publishing, Feeds]]
     receiving: Callable[[str], Receiving]
+    drills: Callable[[], Drills]
+    verdicts: Callable[[], Verdicts]
 
 
 @pytest.fixture(scope="session")
@@ -120,6 +128,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
             publishing = MemoryPublishing(lanes, "feeds")
             return publishing, MemoryFeeds(tables, "feeds", publishing.check)
 
+        verdicts = MemoryVerdicts(database)
         received = MemoryReceiving(lanes, "intake", database.documents)
         yield Backend(
             lambda: MemoryStore(database),
@@ -127,6 +136,8 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
             lambda lane: MemoryPublishing(lanes, lane),
             in_memory,
             lambda _lane: received,
+            lambda: MemoryDrills(database),
+            lambda: verdicts,
         )
         return
     if request.param == "sqlite":
@@ -148,6 +159,8 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
             lambda lane: SqlPublishing(engine, SqlLane(engine, lane)),
             in_sql,
             lambda lane: SqlReceiving(engine, SqlLane(engine, lane)),
+            lambda: SqlDrills(engine),
+            lambda: SqlVerdicts(engine),
         )
     finally:
         engine.dispose()

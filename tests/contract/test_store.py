@@ -26,11 +26,13 @@ from monitor.events import (
     Reason,
     Scored,
     Severity,
+    Waterfall,
     heard_of,
 )
 from monitor.store.base import (
     RECEIVERS,
     Commit,
+    Journey,
     KeyState,
     Move,
     Outbox,
@@ -112,6 +114,13 @@ def alert(identifier: str, status: AlertStatus, minutes: int = 0) -> Alert:
         evidence=(
             Evidence("d1", T0, "wire", "Title 1", "https://example.org/1", 0.9, "Macro", "A text."),
             Evidence("d2", T0, "forum", "", None, 0.8),
+        ),
+        waterfall=Waterfall(
+            published_at=T0,
+            appended_at=T0 + timedelta(seconds=1),
+            ingested_at=None,
+            scored_at=T0 + timedelta(seconds=2),
+            fired_at=T0 + timedelta(minutes=32),
         ),
     )
 
@@ -596,3 +605,27 @@ def test_history_is_added_to_the_buckets_that_are_there(backend: Backend) -> Non
 
     added = Bucket("all", 600, 7, 4, 1, -100, 2, posts=10)
     assert [more[1], added] == store.load(DAY).buckets
+
+
+def test_a_document_keeps_the_times_of_its_stops(backend: Backend) -> None:
+    store = backend.store()
+    store.load(0)
+    polled = T0 + timedelta(minutes=1, seconds=1, milliseconds=500)
+    store.apply(Commit(documents=[scored(1)], now=polled))
+    assert store.journey("d2") is None
+    assert store.journey("d1") == Journey(
+        published_at=T0 + timedelta(minutes=1),
+        appended_at=T0 + timedelta(minutes=1, seconds=1),
+        ingested_at=polled,
+        scored_at=T0 + timedelta(minutes=1, seconds=2),
+    )
+
+
+def test_the_first_ingestion_of_a_document_counts(backend: Backend) -> None:
+    store = backend.store()
+    store.load(0)
+    for minutes in (2, 9):
+        store.apply(Commit(documents=[scored(1)], now=T0 + timedelta(minutes=minutes)))
+    found = store.journey("d1")
+    assert found is not None
+    assert found.ingested_at == T0 + timedelta(minutes=2)

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
 from monitor.events import SENTIMENTS, AlertStatus, Kind, Reason
-from monitor.metrics import CODES, FILES, OUTCOMES, RESULTS, STAGES, Metrics
+from monitor.metrics import CODES, DRILLS, FILES, OUTCOMES, RESULTS, STAGES, Metrics
 from monitor.source.feeds.fetch import Fault
 from monitor.source.feeds.metrics import FeedMetrics
 from monitor.source.feeds.poll import Verdict
@@ -22,7 +22,7 @@ CLOSED = {
     "reason": set(Reason),
     "stage": set(STAGES),
     "status": set(AlertStatus),
-    "outcome": set(OUTCOMES),
+    "outcome": {*OUTCOMES, *DRILLS},
     "code": set(CODES),
     "result": set(RESULTS),
     "file": set(FILES),

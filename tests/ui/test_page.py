@@ -6,14 +6,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from harness.page import APP, Database, an_alert, html
+from harness.page import APP, END, Database, an_alert, html
 from streamlit.testing.v1 import AppTest
 
-from monitor.events import TOPICS
+from monitor.events import TOPICS, AlertStatus, Waterfall
 
 _COLUMN = {"documents": "p_negative", "companies": "interval", "stories": "lasted"}
 
@@ -132,6 +134,50 @@ def test_an_alert_shows_what_moved_its_evidence_and_its_delivery(
     assert 'rel="noopener noreferrer nofollow"' in shown
     assert "91 %" in shown
     assert "delivered to duty-desk at 2023-03-13 12:00:00" in shown
+
+
+def test_an_alert_shows_how_long_each_stop_took(
+    database: Database, page: Callable[[], AppTest]
+) -> None:
+    alert = replace(
+        an_alert(),
+        waterfall=Waterfall(
+            published_at=END - timedelta(seconds=46),
+            appended_at=END - timedelta(seconds=40),
+            ingested_at=END - timedelta(seconds=39.75),
+            scored_at=END - timedelta(seconds=39.5),
+            fired_at=END - timedelta(seconds=37),
+        ),
+    )
+    database.fill(alerts=[alert])
+    database.deliver(alert, "duty-desk")
+
+    shown = html(page())
+
+    assert "in Kafka 6 s after its event time" in shown
+    assert "ingested +250 ms" in shown
+    assert "scored +250 ms" in shown
+    assert "fired +2.5 s" in shown
+    assert "queued +37 s" in shown
+    assert "duty-desk: delivered +0 ms after it was queued" in shown
+
+
+def test_the_alert_that_a_notification_links_to_comes_first(
+    database: Database, page: Callable[[], AppTest]
+) -> None:
+    many = [replace(an_alert(), id=f"a{number:02}") for number in range(20)]
+    over = replace(
+        an_alert(), id="old", status=AlertStatus.RESOLVED, resolved_at=END - timedelta(hours=1)
+    )
+    database.fill(alerts=[*many, over])
+
+    test = page()
+    assert "m-wanted" not in html(test)
+    test.query_params["alert"] = "old"
+    test.run()
+
+    assert 1 == html(test).count("m-wanted")
+    assert html(test).index("m-wanted") < html(test).index("m-card m-firing")
 
 
 def test_a_malicious_title_stays_text_and_its_address_is_no_link(
