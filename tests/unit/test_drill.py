@@ -184,9 +184,11 @@ class Scene:
 
     def fire(self, drill: str) -> None:
         self.database.drills[drill] = replace(
-            self.database.drills[drill], **{"arrived": DOCUMENTS, "negative": DOCUMENTS},
+            self.database.drills[drill],
+            arrived=DOCUMENTS,
+            negative=DOCUMENTS,
             fired_at=self.now,
-        )  # fmt: skip
+        )
 
     def counted(self, outcome: str) -> float:
         registry = self.metrics.registry
