@@ -307,7 +307,8 @@ def _alerts(at: Target) -> None:
 
 def _verdict(at: Target, alert_id: str, last: Verdict | None) -> None:
     """The buttons to judge an alert; the last word is marked, and who said it."""
-    key = f"verdict {alert_id}"
+    # Another key with each verdict, since a control that the browser knows keeps what it shows.
+    key = f"verdict {alert_id} {last.at.timestamp() if last else ''}"
 
     def note() -> None:
         chosen = st.session_state.get(key)

@@ -16,6 +16,8 @@ from monitor.store.verdicts.base import Judgement
 from monitor.store.verdicts.sql import SqlVerdicts
 from monitor.verdict.precision import ENOUGH, Rule, rules
 
+_WIDTH = 160  # of a file or a pipe
+
 
 def show_rules(path: Path | None, target: float | None) -> None:
     """Print the table. ``target`` None: the configuration's. Raises ``MonitorError``."""
@@ -26,6 +28,8 @@ def show_rules(path: Path | None, target: float | None) -> None:
         span = reads.span()
         found = rules(SqlVerdicts(engine).fired(), span[1] if span else datetime.now(UTC), target)
     console = Console(markup=False, highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDTH
     if not found:
         console.print("no alert has fired yet")
         return

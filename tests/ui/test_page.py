@@ -9,15 +9,26 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
-from harness.page import APP, END, Database, an_alert, html
+from harness.page import ALERT, APP, END, Database, an_alert, html
 from streamlit.testing.v1 import AppTest
 
 from monitor.events import TOPICS, AlertStatus, Waterfall
+from monitor.keys import drill_key
+from monitor.store.engine import open_engine
+from monitor.store.verdicts.base import Judgement, Verdict
+from monitor.store.verdicts.sql import SqlVerdicts
 
 _COLUMN = {"documents": "p_negative", "companies": "interval", "stories": "lasted"}
+
+
+def judging(test: AppTest) -> Any:
+    """The buttons to judge the alert."""
+    (buttons,) = [b for b in test.button_group if str(b.key).startswith(f"verdict {ALERT}")]
+    return buttons
 
 
 def table(test: AppTest, name: str) -> pd.DataFrame:
@@ -159,7 +170,7 @@ def test_an_alert_shows_how_long_each_stop_took(
     assert "scored +250 ms" in shown
     assert "fired +2.5 s" in shown
     assert "queued +37 s" in shown
-    assert "duty-desk: delivered +0 ms after it was queued" in shown
+    assert "duty-desk</bdi>: delivered +0 ms after it was queued" in shown
 
 
 def test_the_alert_that_a_notification_links_to_comes_first(
@@ -178,6 +189,51 @@ def test_the_alert_that_a_notification_links_to_comes_first(
 
     assert 1 == html(test).count("m-wanted")
     assert html(test).index("m-wanted") < html(test).index("m-card m-firing")
+
+
+def test_the_buttons_below_an_alert_judge_it(
+    database: Database, page: Callable[[], AppTest]
+) -> None:
+    database.fill(alerts=[an_alert()])
+    test = page()
+    assert "No alert was judged yet" in html(test)
+
+    judging(test).set_value("false").run()
+
+    verdicts = SqlVerdicts(open_engine(database.url))
+    assert [("false", "dashboard")] == [
+        (v.judgement.value, v.who) for v in verdicts.of(ALERT) or ()
+    ]
+    assert "judged by dashboard" in " ".join(caption.value for caption in test.caption)
+    assert "share on topic" in html(test)
+    assert "0 % (0 % to 79 %)" in html(test)
+
+
+def test_a_verdict_of_somebody_else_is_shown(
+    database: Database, page: Callable[[], AppTest]
+) -> None:
+    database.fill(alerts=[an_alert()])
+    given = Verdict(ALERT, Judgement.EXPECTED, "desk", "earnings", END)
+    assert SqlVerdicts(open_engine(database.url)).give(given)
+
+    test = page()
+
+    assert "expected" == judging(test).value
+    assert "judged by desk" in " ".join(caption.value for caption in test.caption)
+    assert "1 expected" in html(test)
+
+
+def test_a_drill_is_called_one_and_nobody_is_asked_to_judge_it(
+    database: Database, page: Callable[[], AppTest]
+) -> None:
+    drill = replace(an_alert(), id="drill", key=drill_key("d1"), detector="drill")
+    database.fill(alerts=[drill])
+
+    test = page()
+
+    assert "DRILL d1" in html(test)
+    assert "<b>DRILL</b>: nothing has happened" in html(test)
+    assert not [b for b in test.button_group if str(b.key).startswith("verdict")]
 
 
 def test_a_malicious_title_stays_text_and_its_address_is_no_link(
