@@ -253,7 +253,7 @@ def rules(found: Iterable[Rule]) -> str:
                 f"{at.per_day:.2f} alerts a day"
             )
         lines.append(
-            f"<tr><td><b>{escaped(rule.detector)} on {escaped(rule.sort)}</b>"
+            f"<tr><td><b>{escaped(f'{rule.detector} on {rule.sort}')}</b>"
             f'<span class="m-src">{rule.per_day:.2f} a day, threshold {rule.threshold:,.0f} · '
             f'{counts or "none judged"}</span><span class="m-src">{advice}</span></td>'
             f'<td class="m-n">{right}</td></tr>'

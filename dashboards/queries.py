@@ -280,7 +280,7 @@ def verdicts(at: Target, alert_ids: tuple[str, ...]) -> dict[str, Verdict]:
 def rules(at: Target) -> list[Rule]:
     """How often each rule was right."""
     span = _reads(at).span()
-    return precision.rules(SqlVerdicts(_engine(at)).fired(), span[1] if span else datetime.now(UTC))
+    return precision.rules(SqlVerdicts(_engine(at)).fired(), span[1] if span else None)
 
 
 def judge(at: Target, alert_id: str, judgement: Judgement) -> None:

@@ -99,4 +99,4 @@ def _best(sent: Sequence[Sent], receiver: str) -> Sent | None:
     mine = [each for each in sent if each.receiver == receiver]
     taken = [each for each in mine if each.delivered_at is not None]
     waiting = [each for each in mine if each.status is NotificationStatus.PENDING]
-    return (taken or waiting or mine[-1:] or [None])[0]
+    return next(iter(taken or waiting or mine[-1:]), None)

@@ -35,7 +35,7 @@ def messages(
     """
     names = list(topics)
     step = timedelta(seconds=60 / DOCUMENTS)
-    made = []
+    made: list[tuple[str, bytes | None, bytes]] = []
     for number, text in enumerate(TEXTS):
         at = now - step * (DOCUMENTS - 1 - number)
         value = {

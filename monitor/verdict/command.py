@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -26,7 +25,7 @@ def show_rules(path: Path | None, target: float | None) -> None:
     engine = open_reader(settings.store.url)
     with closing(Reads(engine)) as reads:
         span = reads.span()
-        found = rules(SqlVerdicts(engine).fired(), span[1] if span else datetime.now(UTC), target)
+        found = rules(SqlVerdicts(engine).fired(), span[1] if span else None, target)
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH

@@ -60,12 +60,15 @@ class Rule:
     """None: too few are judged, or no threshold reaches the target."""
 
 
-def rules(fired: Sequence[Fired], until: datetime, target: float = TARGET) -> list[Rule]:
-    """Every rule that fired, by detector and sort; ``fired`` in order of time, up to ``until``
-    (event time)."""
+def rules(fired: Sequence[Fired], until: datetime | None, target: float = TARGET) -> list[Rule]:
+    """Every rule that fired, by detector and sort; ``fired`` in order of time.
+
+    ``until``: the event time of the newest document; None where there is none any more.
+    """
     if not fired:
         return []
-    days = max((until - fired[0].fired_at) / timedelta(days=1), 1.0)
+    end = fired[-1].fired_at if until is None else until
+    days = max((end - fired[0].fired_at) / timedelta(days=1), 1.0)
     by_rule: dict[tuple[str, str], list[Fired]] = {}
     for each in fired:
         by_rule.setdefault((each.detector, each.key.partition(":")[0]), []).append(each)
