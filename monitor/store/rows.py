@@ -321,7 +321,7 @@ def _waterfall_of(values: Values) -> Waterfall:
     )
 
 
-def journey_of(row: Row[Any]) -> Journey:
+def journey_of(row: Any) -> Journey:
     """The times of a document."""
     return Journey(
         moment(row.published_ms),

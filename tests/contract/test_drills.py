@@ -128,7 +128,7 @@ def test_the_latest_is_chosen_by_how_it_began_and_what_it_came_to(backend: Backe
     drills.end("d2", DrillOutcome.PASSED, "", T0, told)
 
     def name(drill: Drill | None) -> str | None:
-        return drill and drill.id
+        return None if drill is None else drill.id
 
     assert "d3" == name(drills.latest())
     assert "d1" == name(drills.latest(scheduled=True))

@@ -112,9 +112,9 @@ def test_an_alert_fires_in_a_crisis_and_resolves_after_it() -> None:
 
 def test_an_alert_tells_the_way_of_the_newest_document_of_its_evidence() -> None:
     flow = make_flow(poll_records=50)
-    flow.put(
-        sorted([*ordinary_days(6), *crisis(10_000, hours=5)], key=lambda m: str(m["published_at"]))
-    )
+    mixed = [*ordinary_days(6), *crisis(10_000, hours=5)]
+    stream = sorted(mixed, key=lambda m: str(m["published_at"]))
+    flow.put(stream)
     flow.drain()
     fired = [a for a in flow.database.alerts.values() if a.fired_at]
     assert fired
