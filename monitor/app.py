@@ -33,9 +33,7 @@ from monitor.aggregate.watermark import Watermarks
 from monitor.aggregate.window import Window
 from monitor.alert.base import Notifier
 from monitor.alert.group import GroupTiming
-from monitor.alert.guard import Guard
 from monitor.alert.signing import Signer
-from monitor.alert.webhook import Limits as WebhookLimits
 from monitor.alert.webhook import WebhookNotifier
 from monitor.clock import Clock, ScaledClock, SystemClock
 from monitor.delivery import DeliveryLoop
@@ -43,8 +41,10 @@ from monitor.detect.share import ShareDetector, ShareSettings
 from monitor.detect.state import LifecycleSettings
 from monitor.detect.volume import VolumeDetector, VolumeSettings
 from monitor.detect.watch import Watch
+from monitor.dial import Limits as DialLimits
 from monitor.errors import ConfigError, MonitorError
 from monitor.events import Kind
+from monitor.guard import Guard
 from monitor.http import Answer, Checks, HttpServer, application
 from monitor.jobs import Jobs
 from monitor.keys import universe
@@ -395,7 +395,7 @@ def make_notifiers(delivery: config.Delivery, stack: ExitStack) -> dict[str, Not
             receiver.url,
             Signer([s.get_secret_value() for s in receiver.secrets]),
             Guard(receiver.allow_networks, receiver.plain_networks),
-            limits=WebhookLimits(read=receiver.timeout, total=2 * receiver.timeout),
+            limits=DialLimits(read=receiver.timeout, total=2 * receiver.timeout),
         )
         stack.callback(notifier.close)
         notifiers[receiver.name] = notifier

@@ -24,9 +24,9 @@ from pydantic import (
     model_validator,
 )
 
-from monitor.alert.guard import Guard
 from monitor.alert.signing import Signer
 from monitor.errors import ConfigError
+from monitor.guard import Guard
 
 Positive = Annotated[float, Field(gt=0)]
 Seconds = Annotated[float, Field(ge=0)]

@@ -50,6 +50,12 @@ class ScoringError(MonitorError):
     """The model failed on this micro-batch."""
 
 
+class AddressError(MonitorError):
+    """A host can't be resolved, or lies where nothing may be reached. An operator can mend both."""
+
+    retryable = True
+
+
 class DeliveryError(MonitorError):
     """The receiver did not take the notification; ``retryable`` is decided for each failure."""
 

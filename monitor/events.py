@@ -128,6 +128,8 @@ class Document(NamedTuple):
     appended_at: datetime
     history: bool = False
     """Known to be old when it was published to Kafka: it fills baselines and pages nobody."""
+    undated: bool = False
+    """Its source gave no usable date: ``published_at`` is when it was first seen."""
 
     @property
     def content(self) -> str:

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import queue
-import socket
 import ssl
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import datetime
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse
 
-from monitor.alert.guard import Address, Guard
 from monitor.alert.retry import judge
 from monitor.alert.signing import Signer
-from monitor.errors import DeliveryError
+from monitor.dial import USUAL, Dialer, Limits, look_up
+from monitor.errors import AddressError, DeliveryError
+from monitor.guard import Address, Guard
 from monitor.store.base import Notification
 
 _USER_AGENT = "monitor-webhook/1"
 _RESPONSE_LIMIT = 4096  # bytes of the answer that are read; the rest is never fetched
-_TRIED_ADDRESSES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Time limits of one attempt, in seconds."""
-
-    resolve: float = 5.0
-    connect: float = 5.0
-    read: float = 10.0
-    """The longest silence of the receiver."""
-    total: float = 20.0
-    """The whole exchange after connecting, however slowly the receiver goes on answering."""
 
 
 class WebhookNotifier:
@@ -49,7 +32,7 @@ class WebhookNotifier:
         signer: Signer,
         guard: Guard,
         *,
-        limits: Limits = Limits(),
+        limits: Limits = USUAL,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         """Raises ``ConfigError`` for a URL that the guard refuses.
@@ -60,20 +43,15 @@ class WebhookNotifier:
         self._signer = signer
         self._guard = guard
         self._limits = limits
-        self._tls = tls or ssl.create_default_context()
-        if self._tls.verify_mode is not ssl.CERT_REQUIRED or not self._tls.check_hostname:
-            raise ValueError("webhooks are sent with verified certificates only")
-        self._lock = threading.Lock()
-        self._open: tuple[socket.socket, threading.Event] | None = None
-        self._closed = False
+        self._dialer = Dialer(limits, tls)
 
     def __repr__(self) -> str:
         return f"WebhookNotifier({self._target})"
 
     def send(self, notification: Notification, now: datetime) -> None:
         """See ``Notifier.send``. At most `Limits.resolve` + `Limits.total` + the connects."""
-        with self._lock:
-            self._refuse_if_closed()
+        if self._dialer.closed:
+            raise DeliveryError(f"{self._target}: the notifier is closed", retryable=True)
         headers = {
             "Host": self._target.host_header,
             "Content-Type": "application/json",
@@ -83,12 +61,11 @@ class WebhookNotifier:
         }
         addresses = self._addresses()
         try:
-            with self._connected(addresses) as (connection, cut):
+            with self._dialer.connected(self._target, addresses) as (connection, cut):
                 connection.request("POST", self._target.path, notification.body, headers)
                 response = connection.getresponse()
                 status, retry_after = response.status, response.getheader("Retry-After")
                 detail = b"" if 200 <= status < 300 else _beginning(response)
-                # http.client takes the end of a connection for the end of the headers.
                 if cut.is_set():
                     raise TimeoutError("cut off before its answer was complete")
         except ssl.SSLCertVerificationError as error:
@@ -106,95 +83,13 @@ class WebhookNotifier:
 
     def close(self) -> None:
         """Refuse further sends and cut the one in flight. Idempotent."""
-        with self._lock:
-            self._closed = True
-            self._cut()
+        self._dialer.close()
 
     def _addresses(self) -> tuple[Address, ...]:
-        """What the guard answers, within the time limit that the system's resolver lacks."""
-        answer: queue.SimpleQueue[tuple[Address, ...] | DeliveryError] = queue.SimpleQueue()
-
-        def work() -> None:
-            try:
-                answer.put(self._guard.addresses(self._target))
-            except DeliveryError as error:
-                answer.put(error)
-
-        threading.Thread(target=work, name="resolve", daemon=True).start()
         try:
-            found = answer.get(timeout=self._limits.resolve)
-        except queue.Empty:
-            raise DeliveryError(
-                f"{self._target.host} was not resolved within {self._limits.resolve:g} s",
-                retryable=True,
-            ) from None
-        if isinstance(found, DeliveryError):
-            raise found
-        return found
-
-    @contextmanager
-    def _connected(
-        self, addresses: tuple[Address, ...]
-    ) -> Iterator[tuple[HTTPConnection, threading.Event]]:
-        """A connection to the first address that answers, and whether it has been cut: by `close`,
-        or because the total time was over."""
-        opened = self._connect(addresses[:_TRIED_ADDRESSES])
-        cut = threading.Event()
-        with self._lock:
-            self._open = (opened, cut)
-            if self._closed:
-                self._cut()
-        timer = threading.Timer(self._limits.total, self._cut_late)
-        timer.daemon = True
-        timer.start()
-        connection = HTTPConnection(self._target.host, self._target.port)
-        connection.sock = opened
-        try:
-            yield connection, cut
-        finally:
-            timer.cancel()
-            with self._lock:
-                self._open = None
-            connection.close()
-            opened.close()
-
-    def _connect(self, addresses: tuple[Address, ...]) -> socket.socket:
-        """To an address that was checked; the name in TLS (SNI, certificate) stays the URL's."""
-        fault: OSError = OSError("no address")
-        for address in addresses:
-            try:
-                opened = socket.create_connection(
-                    (str(address), self._target.port), self._limits.connect
-                )
-            except OSError as error:
-                fault = error
-                continue
-            try:
-                if self._target.scheme == "https":
-                    name = self._target.host.removesuffix(".")
-                    opened = self._tls.wrap_socket(opened, server_hostname=name)
-                opened.settimeout(self._limits.read)
-            except BaseException:
-                opened.close()
-                raise
-            return opened
-        raise fault
-
-    def _refuse_if_closed(self) -> None:
-        if self._closed:
-            raise DeliveryError(f"{self._target}: the notifier is closed", retryable=True)
-
-    def _cut_late(self) -> None:
-        with self._lock:
-            self._cut()
-
-    def _cut(self) -> None:
-        if self._open is not None:
-            opened, cut = self._open
-            cut.set()
-            # Not SSLSocket.shutdown: that one drops the TLS state under the reading thread.
-            with suppress(OSError):
-                socket.socket.shutdown(opened, socket.SHUT_RDWR)
+            return look_up(self._guard, self._target, self._limits.resolve)
+        except AddressError as error:
+            raise DeliveryError(str(error), retryable=True) from error
 
 
 def _beginning(response: HTTPResponse) -> bytes:

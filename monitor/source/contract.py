@@ -22,7 +22,9 @@ FIELDS = (
     *("id", "kind", "source", "published_at", "title", "text", "url", "author", "lang"),
     "tickers",
 )
-"""Every field of a message; all but ``tickers`` are strings."""
+"""Every field of a message that holds text; all but ``tickers`` are strings."""
+FLAGS = ("history", "undated")
+"""The fields that are true or false."""
 
 PUBLISHED_AT = (
     r"(?:19[7-9]\d|[2-9]\d{3})-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
@@ -140,6 +142,16 @@ def message_schema(limits: Limits | None = None) -> dict[str, Any]:
                     "pattern": clean,
                     "allOf": [{"pattern": r"\S"}],
                 },
+            },
+            "history": {
+                "description": "Known to be old: an archive, an item that its feed held before it "
+                "was first read. It fills baselines and pages nobody. Without it: false.",
+                "type": ["boolean", "null"],
+            },
+            "undated": {
+                "description": "The source gave no usable date: published_at is when the item was "
+                "first seen. Without it: false.",
+                "type": ["boolean", "null"],
             },
         },
     }

@@ -141,6 +141,8 @@ class Decoder:
             tickers=self._tickers(message),
             origin=record.origin,
             appended_at=record.appended_at,
+            history=_flag(message, "history"),
+            undated=_flag(message, "undated"),
         )
 
     def _message(self, value: bytes | None) -> dict[str, Any]:
@@ -294,6 +296,16 @@ def _text(message: dict[str, Any], name: str, limit: int) -> str:
             Reason.TOO_LARGE, f"{name} has {len(value):,} characters, {limit:,} allowed"
         )
     return value.strip()
+
+
+def _flag(message: dict[str, Any], name: str) -> bool:
+    """A field that is true or false; false where it is absent or null."""
+    value = message.get(name)
+    if value is None or type(value) is bool:
+        return bool(value)
+    raise _RejectedError(
+        Reason.WRONG_TYPE, f"{name} must be true or false, not {_type_name(value)}"
+    )
 
 
 def _missing(message: dict[str, Any], name: str) -> NoReturn:

@@ -7,7 +7,7 @@ so that no test has to wait for it.
 from __future__ import annotations
 
 import zlib
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from monitor.errors import SourceError
 from monitor.events import Gap, Origin, Partition, Record
 from monitor.source.base import Batch
+from monitor.source.dispatch import Key
+from monitor.store.publishing.base import Message
 
 
 @dataclass(slots=True)
@@ -43,6 +45,8 @@ class MemoryLog:
             Partition(topic, number): _Segment() for topic in topics for number in range(partitions)
         }
         self._turn = 0
+        self.senders: defaultdict[str, int] = defaultdict(int)
+        """Epochs of the transactional senders, by identity."""
 
     def partitions(self, topics: Collection[str]) -> frozenset[Partition]:
         """The partitions of these topics."""
@@ -248,3 +252,40 @@ class MemoryPublisher:
     def close(self) -> None:
         """See `monitor.source.base.Publisher.close`."""
         self._closed = True
+
+
+class MemoryTransactions:
+    """A `monitor.source.dispatch.TransactionLog` on a `MemoryLog`."""
+
+    def __init__(self, log: MemoryLog, identity: str) -> None:
+        self._log = log
+        self._identity = identity
+        log.senders[identity] += 1
+        self._epoch = log.senders[identity]
+
+    def ends(self, topics: Collection[str]) -> Mapping[Partition, int]:
+        """See `TransactionLog.ends`."""
+        return {p: self._log.segment(p)[1] for p in self._log.partitions(topics)}
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        """See `TransactionLog.publish`."""
+        if self._log.senders[self._identity] != self._epoch:
+            raise SourceError(f"{self._identity} is fenced: another sender has its identity")
+        for topic in {message.topic for message in messages}:
+            if not self._log.partitions({topic}):
+                raise SourceError(f"there is no topic {topic}")
+        for message in messages:
+            self._log.append(message.topic, message.id.encode(), message.value)
+
+    def found(self, since: Mapping[Partition, int], keys: Collection[Key]) -> set[Key]:
+        """See `TransactionLog.found`."""
+        return {
+            key
+            for partition in self._log.partitions({topic for topic, _ in keys})
+            for record in self._log.segment(partition)[2]
+            if record.origin.offset >= since.get(partition, 0)
+            if record.key is not None and (key := (partition.topic, record.key.decode())) in keys
+        }
+
+    def close(self) -> None:
+        """Nothing to close."""

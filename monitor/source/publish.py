@@ -8,7 +8,6 @@ the main loop would wait for, librdkafka's 2 µs, most of them without the lock.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,28 +15,14 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from kafka import errors as kafka_errors
 
 from monitor.errors import SourceError
-from monitor.source.client import milliseconds, require_reachable, source_error
+from monitor.source.client import require_reachable, source_error
+from monitor.source.librdkafka import fault_kind, producer_options
 from monitor.source.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
 
 _CHUNK = 10_000
 """Messages that wait for their acknowledgement at once."""
-_TOKEN_SECONDS = 300.0
-"""For how long a token that was read from its file counts as good."""
-
-# What librdkafka finds out by itself has codes of its own; the brokers' codes are everybody's.
-_LOCAL = {
-    KafkaError._MSG_TIMED_OUT: kafka_errors.KafkaTimeoutError,  # noqa: SLF001
-    KafkaError._TIMED_OUT: kafka_errors.KafkaTimeoutError,  # noqa: SLF001
-    KafkaError._TRANSPORT: kafka_errors.KafkaConnectionError,  # noqa: SLF001
-    KafkaError._ALL_BROKERS_DOWN: kafka_errors.KafkaConnectionError,  # noqa: SLF001
-    KafkaError._RESOLVE: kafka_errors.KafkaConnectionError,  # noqa: SLF001
-    KafkaError._SSL: kafka_errors.KafkaConnectionError,  # noqa: SLF001
-    KafkaError._AUTHENTICATION: kafka_errors.SaslAuthenticationFailedError,  # noqa: SLF001
-    KafkaError._UNKNOWN_TOPIC: kafka_errors.UnknownTopicOrPartitionError,  # noqa: SLF001
-    KafkaError._UNKNOWN_PARTITION: kafka_errors.UnknownTopicOrPartitionError,  # noqa: SLF001
-}
 
 
 class KafkaPublisher:
@@ -113,16 +98,16 @@ class KafkaPublisher:
     def _in_words(self, error: KafkaException) -> kafka_errors.KafkaError:
         """The same fault as an exception of kafka-python, for which there is advice."""
         fault = error.args[0]
-        if _kind(fault) is kafka_errors.KafkaTimeoutError and self._cause is not None:
+        if fault_kind(fault) is kafka_errors.KafkaTimeoutError and self._cause is not None:
             fault = self._cause  # why it took too long
-        kind = _kind(fault)
+        kind = fault_kind(fault)
         return kind(fault.str())
 
     def _connect(self) -> Any:
         settings = self._settings
         require_reachable(settings)
         self._failed, self._cause = [], None
-        producer = Producer({**_options(settings), "error_cb": self._on_error}, logger=log)
+        producer = Producer({**producer_options(settings), "error_cb": self._on_error}, logger=log)
         try:
             producer.list_topics(timeout=settings.connect_timeout)
         except KafkaException as error:
@@ -130,54 +115,3 @@ class KafkaPublisher:
             cause = self._in_words(error)
             raise source_error(settings, "Connecting to Kafka", cause) from error
         return producer
-
-
-def _kind(fault: KafkaError) -> type[kafka_errors.KafkaError]:
-    code = fault.code()
-    kind: type[kafka_errors.KafkaError] = (
-        kafka_errors.for_code(code) if code >= 0 else _LOCAL.get(code, kafka_errors.KafkaError)
-    )
-    return kind
-
-
-def _options(settings: KafkaSettings) -> dict[str, Any]:
-    """librdkafka's names for the settings."""
-    timeout = milliseconds(settings.delivery_timeout)
-    options: dict[str, Any] = {
-        "bootstrap.servers": settings.bootstrap_servers,
-        "client.id": settings.client_id,
-        "acks": "all",
-        "enable.idempotence": True,
-        "compression.type": settings.compression or "none",
-        "partitioner": "murmur2_random",
-        "linger.ms": 5,
-        "message.max.bytes": settings.max_message_bytes,
-        "message.timeout.ms": timeout,
-        # One lost answer must leave time for a retry within the delivery timeout.
-        "request.timeout.ms": min(milliseconds(settings.request_timeout), timeout // 2),
-        "topic.metadata.propagation.max.ms": timeout,
-        "reconnect.backoff.max.ms": 2_000,
-        "log.connection.close": False,
-        "delivery.report.only.error": True,
-        "security.protocol": settings.security_protocol,
-    }
-    if settings.security_protocol.endswith("SSL"):
-        check = "https" if settings.ssl_check_hostname else "none"
-        options["ssl.endpoint.identification.algorithm"] = check
-    optional = {
-        "ssl.ca.location": settings.ssl_cafile,
-        "ssl.certificate.location": settings.ssl_certfile,
-        "ssl.key.location": settings.ssl_keyfile,
-        "ssl.key.password": settings.ssl_password,
-        "sasl.mechanism": settings.sasl_mechanism,
-        "sasl.username": settings.sasl_username,
-        "sasl.password": settings.sasl_password,
-    }
-    options |= {name: str(value) for name, value in optional.items() if value is not None}
-    if settings.sasl_token_file is not None:
-        path = settings.sasl_token_file
-        options["oauth_cb"] = lambda _config: (
-            path.read_text("ascii").strip(),
-            time.time() + _TOKEN_SECONDS,
-        )
-    return options

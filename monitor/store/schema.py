@@ -206,3 +206,27 @@ notifications = Table(
     Column("last_error", Text),
     Index("notifications_due", "status", "next_attempt_ms"),
 )
+
+to_publish = Table(
+    "to_publish",
+    metadata,
+    Column("id", _Serial, primary_key=True, autoincrement=True),
+    Column("lane", String(32), nullable=False),
+    Column("topic", String(249), nullable=False),
+    Column("message_id", String(256), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("doubtful", SmallInteger, nullable=False),  # 1: in an attempt that is not settled
+    Column("value", LargeBinary, nullable=False),
+    Index("to_publish_by_message", "lane", "topic", "message_id", unique=True),
+    Index("to_publish_by_lane", "lane", "id"),
+    sqlite_autoincrement=True,
+)
+
+publish_ends = Table(
+    "publish_ends",
+    metadata,
+    Column("lane", String(32), primary_key=True),
+    Column("topic", String(249), primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("end", BigInteger, nullable=False),  # of the log, before the attempt
+)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     Engine,
@@ -32,9 +33,10 @@ class Dialect:
     def _insert(self, table: Table) -> Insert:
         return postgresql.insert(table) if self.name == "postgresql" else sqlite.insert(table)
 
-    def insert_or_ignore(self, table: Table) -> Insert:
-        """Leave a row with the same primary key as it is."""
-        return self._insert(table).on_conflict_do_nothing(index_elements=[*table.primary_key])
+    def insert_or_ignore(self, table: Table, unique: Sequence[Column[Any]] = ()) -> Insert:
+        """Leave a row with the same primary key, or the same ``unique`` columns, as it is."""
+        elements = [*(unique or table.primary_key)]
+        return self._insert(table).on_conflict_do_nothing(index_elements=elements)
 
     def upsert(self, table: Table, columns: Collection[str] = ()) -> Insert:
         """Replace ``columns`` (by default all outside the primary key) of an existing row."""

@@ -21,6 +21,9 @@ from monitor.store.engine import open_engine
 from monitor.store.memory import MemoryDatabase, MemoryOutbox, MemoryStore
 from monitor.store.migrations import migrate
 from monitor.store.outbox import SqlOutbox
+from monitor.store.publishing.base import Publishing
+from monitor.store.publishing.memory import MemoryLanes, MemoryPublishing
+from monitor.store.publishing.sql import SqlLane, SqlPublishing
 from monitor.store.schema import metadata
 from monitor.store.sql import SqlStore
 
@@ -31,6 +34,7 @@ class Backend:
 
     store: Callable[[], Store]
     outbox: Callable[[], Outbox]
+    publishing: Callable[[str], Publishing]
 
 
 @pytest.fixture(scope="session")
@@ -101,8 +105,12 @@ def _empty(engine: Engine) -> None:
 @pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     if request.param == "memory":
-        database = MemoryDatabase()
-        yield Backend(lambda: MemoryStore(database), lambda: MemoryOutbox(database))
+        database, lanes = MemoryDatabase(), MemoryLanes()
+        yield Backend(
+            lambda: MemoryStore(database),
+            lambda: MemoryOutbox(database),
+            lambda lane: MemoryPublishing(lanes, lane),
+        )
         return
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path / 'contract.db'}"
@@ -112,6 +120,10 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
     engine = open_engine(url)
     _empty(engine)
     try:
-        yield Backend(lambda: SqlStore(engine), lambda: SqlOutbox(engine))
+        yield Backend(
+            lambda: SqlStore(engine),
+            lambda: SqlOutbox(engine),
+            lambda lane: SqlPublishing(engine, SqlLane(engine, lane)),
+        )
     finally:
         engine.dispose()

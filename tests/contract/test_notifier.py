@@ -18,11 +18,12 @@ from typing import Any, Protocol
 import pytest
 
 from monitor.alert.base import Notifier
-from monitor.alert.guard import Guard
 from monitor.alert.memory import Cut, MemoryNotifier, Reply
 from monitor.alert.signing import Signer, new_secret
-from monitor.alert.webhook import Limits, WebhookNotifier
+from monitor.alert.webhook import WebhookNotifier
+from monitor.dial import Limits
 from monitor.errors import ConfigError, DeliveryError
+from monitor.guard import Guard
 from monitor.store.base import Notification
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)

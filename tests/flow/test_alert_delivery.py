@@ -12,13 +12,13 @@ from harness.alerts import START, an_alert
 
 from monitor.alert.codec import alert_to_json
 from monitor.alert.group import GroupTiming
-from monitor.alert.guard import Guard
 from monitor.alert.signing import Signer, new_secret
 from monitor.alert.webhook import WebhookNotifier
 from monitor.clock import SystemClock
 from monitor.delivery import DeliveryLoop
 from monitor.demo.receiver import Delivery, WebhookReceiver
 from monitor.events import Alert, Evidence, Severity
+from monitor.guard import Guard
 from monitor.store.base import RECEIVERS, Commit, Outgoing
 from monitor.store.engine import open_engine
 from monitor.store.migrations import migrate

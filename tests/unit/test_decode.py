@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.events import DeadLetter, Document, Kind, Origin, Reason, Record
-from monitor.source.contract import FIELDS, Limits, message_schema
+from monitor.source.contract import FIELDS, FLAGS, Limits, message_schema
 from monitor.source.decode import Decoder, document_id, parse_timestamp, pseudonymiser
 
 NOW = datetime(2024, 5, 17, 9, 30, tzinfo=UTC)
@@ -190,6 +190,8 @@ def test_what_is_no_json_object_is_rejected_with_its_reason(
         ({"lang": "English, please"}, Reason.WRONG_TYPE, "lang"),
         ({"lang": "en" + "-x" * 20}, Reason.TOO_LARGE, "lang"),
         ({"tickers": "SHIP"}, Reason.WRONG_TYPE, "tickers"),
+        ({"history": "yes"}, Reason.WRONG_TYPE, "history"),
+        ({"undated": 0}, Reason.WRONG_TYPE, "undated"),
         ({"tickers": ["SHIP", 3]}, Reason.WRONG_TYPE, "tickers"),
         ({"tickers": [" "]}, Reason.WRONG_TYPE, "tickers"),
         ({"tickers": ["A"] * 65}, Reason.TOO_LARGE, "tickers"),
@@ -241,6 +243,14 @@ def test_null_and_blank_optional_fields_count_as_absent() -> None:
         found = accepted(message(id=nothing, url=nothing, author=nothing, lang=nothing))
         assert (None, None, None, ()) == (found.url, found.author, found.lang, found.tickers)
         assert len(found.id) == 32
+
+
+def test_a_message_says_itself_that_it_is_history_or_undated() -> None:
+    plain, marked = accepted(message()), accepted(message(history=True, undated=True))
+
+    assert (False, False) == (plain.history, plain.undated)
+    assert (True, True) == (marked.history, marked.undated)
+    assert not accepted(message(history=None, undated=False)).history
 
 
 def test_of_a_repeated_field_the_last_counts() -> None:
@@ -306,6 +316,8 @@ SAME = [
     {},
     {"unknown": {"deep": [1]}},
     {"kind": "comment", "lang": "pt_BR", "tickers": []},
+    {"history": True, "undated": False},
+    {"history": None, "undated": None},
     {"title": "", "text": "only text"},
     {"id": None, "url": None, "author": None, "lang": None, "tickers": None, "kind": None},
     {"url": " ", "lang": "", "id": ""},
@@ -335,6 +347,8 @@ SAME = [
     {"author": {}},
     {"lang": "e"},
     {"lang": "en--US"},
+    {"history": "true"},
+    {"undated": 1},
     {"tickers": "A"},
     {"tickers": [""]},
     {"tickers": [None]},
@@ -362,7 +376,7 @@ def test_the_published_schema_is_the_one_of_the_code() -> None:
     path = Path(__file__).parents[2] / "docs" / "message.schema.json"
 
     assert message_schema() == json.loads(path.read_text("utf-8"))
-    assert FIELDS == tuple(message_schema()["properties"])
+    assert (*FIELDS, *FLAGS) == tuple(message_schema()["properties"])
     jsonschema.Draft202012Validator.check_schema(message_schema())
 
 
@@ -390,7 +404,7 @@ ODD = st.sampled_from(["\x00", "a\ud800", "\x85", " ", "https://", "en", "2024-0
 JSON = PLAIN | ODD | st.lists(PLAIN | ODD, max_size=3)
 
 
-@given(st.dictionaries(st.sampled_from(FIELDS), JSON))
+@given(st.dictionaries(st.sampled_from(FIELDS + FLAGS), JSON))
 def test_any_object_becomes_a_document_or_a_dead_letter(fields: dict[str, Any]) -> None:
     assert is_sound(decode(json.dumps({**GOOD, **fields}).encode()))
 
@@ -438,7 +452,7 @@ PIECES = (
 
 @given(
     st.dictionaries(
-        st.one_of(st.sampled_from([*FIELDS, "other", "sou\\u0072ce"]), st.text(max_size=3)),
+        st.one_of(st.sampled_from([*FIELDS, *FLAGS, "other", "sou\\u0072ce"]), st.text(max_size=3)),
         st.sampled_from(PIECES),
         max_size=4,
     ),

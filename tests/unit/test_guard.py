@@ -5,8 +5,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from monitor.alert.guard import Guard
-from monitor.errors import ConfigError, DeliveryError
+from monitor.errors import AddressError, ConfigError
+from monitor.guard import Guard
 
 REFUSED = [
     # IPv4: this host, loopback, private, link-local, shared, protocol, documentation, multicast
@@ -147,7 +147,7 @@ def answering(*addresses: str) -> Guard:
 @pytest.mark.parametrize("address", REFUSED)
 def test_an_address_that_is_not_public_is_refused(address: str) -> None:
     guard = answering(address)
-    with pytest.raises(DeliveryError, match="not a public address") as caught:
+    with pytest.raises(AddressError, match="not a public address") as caught:
         guard.addresses(guard.target("https://hooks.example.com/"))
     assert caught.value.retryable
 
@@ -195,7 +195,7 @@ def test_the_secret_path_of_a_target_stays_out_of_its_text() -> None:
 
 def test_one_bad_address_among_good_ones_refuses_them_all() -> None:
     guard = answering("8.8.8.8", "2606:4700:4700::1111", "127.0.0.1")
-    with pytest.raises(DeliveryError, match=r"127\.0\.0\.1"):
+    with pytest.raises(AddressError, match=r"127\.0\.0\.1"):
         guard.addresses(guard.target("https://hooks.example.com/"))
 
 
@@ -211,14 +211,14 @@ def test_a_name_is_resolved_once_for_each_look() -> None:
     target = guard.target("https://rebind.example/")
     assert guard.addresses(target) == (ip_address("8.8.8.8"),)
     assert asked == ["rebind.example"]
-    with pytest.raises(DeliveryError, match="not a public address"):
+    with pytest.raises(AddressError, match="not a public address"):
         guard.addresses(target)
 
 
 def test_a_literal_address_is_judged_like_any_other() -> None:
     guard = Guard()
     for url in ("https://127.0.0.1/", "https://[::1]/", "https://[::ffff:7f00:1]/"):
-        with pytest.raises(DeliveryError, match="not a public address"):
+        with pytest.raises(AddressError, match="not a public address"):
             guard.addresses(guard.target(url))
 
 
@@ -237,7 +237,7 @@ def test_a_network_inside_may_be_allowed(address: str) -> None:
 @pytest.mark.parametrize("address", ["10.2.0.1", "127.0.0.1", "2002:a01:203::1", "fd13::5"])
 def test_an_allowed_network_opens_nothing_beside_it(address: str) -> None:
     guard = Guard(inside=["10.1.0.0/16", "fd12::/16"], resolver=lambda _h, _p: [address])
-    with pytest.raises(DeliveryError, match="not a public address"):
+    with pytest.raises(AddressError, match="not a public address"):
         guard.addresses(guard.target("https://alerts.internal/"))
 
 
@@ -257,20 +257,20 @@ def test_plain_http_is_for_listed_hosts_and_networks_only() -> None:
         ("http://other/", ["10.9.1.1", "10.1.1.1"]),
         ("http://hooks.example.com/", ["8.8.8.8"]),
     ]:
-        with pytest.raises(DeliveryError, match="not encrypted"):
+        with pytest.raises(AddressError, match="not encrypted"):
             guard(*addresses).addresses(guard().target(url))
 
 
 def test_a_listed_plain_host_may_still_not_be_inside() -> None:
     guard = Guard(plain_http=["alerts.internal"], resolver=lambda _h, _p: ["127.0.0.1"])
-    with pytest.raises(DeliveryError, match="not a public address"):
+    with pytest.raises(AddressError, match="not a public address"):
         guard.addresses(guard.target("http://alerts.internal/"))
 
 
 @pytest.mark.parametrize("answer", [[], ["fe80::1%eth0"], ["nonsense"]])
 def test_a_useless_answer_of_the_resolver_is_refused(answer: list[str]) -> None:
     guard = answering(*answer)
-    with pytest.raises(DeliveryError) as caught:
+    with pytest.raises(AddressError) as caught:
         guard.addresses(guard.target("https://hooks.example.com/"))
     assert caught.value.retryable
 
@@ -280,7 +280,7 @@ def test_a_name_that_does_not_resolve_can_be_tried_again() -> None:
         raise OSError("name or service not known")
 
     guard = Guard(resolver=resolver)
-    with pytest.raises(DeliveryError, match="can't be resolved") as caught:
+    with pytest.raises(AddressError, match="can't be resolved") as caught:
         guard.addresses(guard.target("https://hooks.example.com/"))
     assert caught.value.retryable
 

@@ -1,4 +1,4 @@
-"""Keeps webhooks from reaching what only this machine's network can reach (SSRF).
+"""Keeps webhooks and feeds from reaching what only this machine's network can reach (SSRF).
 
 A name is resolved once; every address in the answer is judged, and the connection goes to an
 address that was judged: a second look-up, which could answer differently (DNS rebinding), does not
@@ -21,7 +21,7 @@ from ipaddress import (
 )
 from urllib.parse import urlsplit
 
-from monitor.errors import ConfigError, DeliveryError
+from monitor.errors import AddressError, ConfigError
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -55,7 +55,7 @@ _VISIBLE = re.compile(r"[!-~]+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a webhook goes, taken apart once: nothing parses the URL a second time."""
+    """Where a request goes, taken apart once: nothing parses the URL a second time."""
 
     scheme: str
     host: str
@@ -83,9 +83,11 @@ class Guard:
         inside: Collection[str] = (),
         plain_http: Collection[str] = (),
         resolver: Resolver | None = None,
+        what: str = "webhook",
     ) -> None:
-        """``inside``: networks (CIDR) that receivers may be in although they are not global.
-        ``plain_http``: host names and networks that may be spoken to without TLS.
+        """``inside``: networks (CIDR) that may be reached although they are not global.
+        ``plain_http``: host names and networks that may be spoken to without TLS. ``what`` the
+        URLs are of, for messages.
 
         Raises ``ConfigError`` for what is neither.
         """
@@ -96,31 +98,34 @@ class Guard:
             _network(text, "plain_http") for text in plain_http if text.lower() not in named
         )
         self._resolver = resolver or resolve
+        self._what = what
 
     def target(self, url: str) -> Target:
-        """The parts of a receiver's URL; raises ``ConfigError`` for one that is not acceptable.
+        """The parts of a URL; raises ``ConfigError`` for one that is not acceptable.
 
         Strict on purpose: whatever two parsers could read differently is refused.
         """
         if len(url) > _MAX_URL or not _VISIBLE.fullmatch(url) or "\\" in url:
             raise ConfigError(
-                f"a webhook URL has at most {_MAX_URL} visible ASCII characters and no backslash "
-                "(write an international name in its xn-- form)"
+                f"a {self._what} URL has at most {_MAX_URL} visible ASCII characters and no "
+                "backslash (write an international name in its xn-- form)"
             )
         try:
             parts = urlsplit(url)
             host, port = parts.hostname or "", parts.port
         except ValueError as error:
-            raise ConfigError(f"the webhook URL can't be read: {error}") from None
+            raise ConfigError(f"the {self._what} URL can't be read: {error}") from None
         if parts.scheme not in _PORTS:
-            raise ConfigError(f"a webhook URL begins with https://, not {parts.scheme or 'this'}:")
+            raise ConfigError(
+                f"a {self._what} URL begins with https://, not {parts.scheme or 'this'}:"
+            )
         if "@" in parts.netloc:
-            raise ConfigError("a webhook URL must not carry a user name or password")
+            raise ConfigError(f"a {self._what} URL must not carry a user name or password")
         if parts.fragment or "#" in url:
-            raise ConfigError("a webhook URL must not carry a fragment (#)")
+            raise ConfigError(f"a {self._what} URL must not carry a fragment (#)")
         if port == 0 or parts.netloc.endswith(":"):
-            raise ConfigError("the port of a webhook URL is a number from 1 to 65535")
-        host = _host(host, bracketed="[" in parts.netloc)
+            raise ConfigError(f"the port of a {self._what} URL is a number from 1 to 65535")
+        host = _host(host, self._what, bracketed="[" in parts.netloc)
         if parts.scheme == "http" and not (self._http_hosts or self._http_networks):
             raise ConfigError(
                 f"http://{host} is not encrypted: use https, or list the host in plain_http"
@@ -131,31 +136,27 @@ class Guard:
     def addresses(self, target: Target) -> tuple[Address, ...]:
         """The judged addresses to connect to, in the resolver's order. Blocks while resolving.
 
-        Raises ``DeliveryError`` when the name can't be resolved or when any of its addresses is
-        refused. Both are retryable: an operator can mend them while the notification waits.
+        Raises ``AddressError`` when the name can't be resolved or when any of its addresses is
+        refused. An operator can mend both meanwhile.
         """
         try:
             answer = self._resolver(target.host, target.port)
         except (OSError, UnicodeError) as error:
-            raise DeliveryError(
-                f"{target.host} can't be resolved: {error}", retryable=True
-            ) from error
+            raise AddressError(f"{target.host} can't be resolved: {error}") from error
         found = tuple(dict.fromkeys(_parse(text) for text in answer[:_MAX_ADDRESSES]))
         if not found:
-            raise DeliveryError(f"{target.host} has no address", retryable=True)
+            raise AddressError(f"{target.host} has no address")
         for address in found:
             if fault := self.fault(address):
-                raise DeliveryError(
-                    f"{target.host} is at {address}, {fault}; if the receiver belongs there, "
-                    "list its network among the inside networks",
-                    retryable=True,
+                raise AddressError(
+                    f"{target.host} is at {address}, {fault}; if it belongs there, "
+                    "list its network among the inside networks"
                 )
         if target.scheme == "http" and target.host not in self._http_hosts:
             for address in found:
                 if not _within(address, self._http_networks):
-                    raise DeliveryError(
-                        f"{target} is not encrypted and {address} is not listed in plain_http",
-                        retryable=True,
+                    raise AddressError(
+                        f"{target} is not encrypted and {address} is not listed in plain_http"
                     )
         return found
 
@@ -218,15 +219,15 @@ def _parse(text: str) -> Address:
     try:
         address = ip_address(text)
     except ValueError:
-        raise DeliveryError(f"the resolver answered {text!r}, no address", retryable=True) from None
+        raise AddressError(f"the resolver answered {text!r}, no address") from None
     if isinstance(address, IPv6Address) and address.scope_id is not None:
-        raise DeliveryError(f"{text} is an address of one link only", retryable=True)
+        raise AddressError(f"{text} is an address of one link only")
     # Connecting to a mapped address is connecting to the IPv4 address in it.
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
 
 
-def _host(host: str, *, bracketed: bool) -> str:
+def _host(host: str, what: str, *, bracketed: bool) -> str:
     """The host in lower case; a dotted quad, an IPv6 address in brackets, or a DNS name."""
     if bracketed:
         try:
@@ -234,7 +235,7 @@ def _host(host: str, *, bracketed: bool) -> str:
         except ValueError:
             raise ConfigError(f"[{host}] is not an IPv6 address") from None
         if address.scope_id is not None:
-            raise ConfigError("a webhook URL must not name a network interface (%)")
+            raise ConfigError(f"a {what} URL must not name a network interface (%)")
         return str(address)
     if _is_name(host):
         return host

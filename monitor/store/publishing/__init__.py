@@ -1,0 +1,1 @@
+"""Messages on their way to Kafka, each of which is written there exactly once."""
