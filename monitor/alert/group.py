@@ -36,6 +36,8 @@ class GroupTiming:
     """At least this long between two notifications of a group."""
     repeat: timedelta = timedelta(hours=4)
     """A group that goes on firing unchanged is repeated after this long."""
+    insist: bool = False
+    """The repetition comes even while the one before is still failing, and takes its place."""
 
     def __post_init__(self) -> None:
         if self.wait < timedelta(0) or self.interval <= timedelta(0) or self.repeat < self.interval:
@@ -110,7 +112,9 @@ def due_at(group: Group, timing: GroupTiming) -> datetime | None:
     said = dict(group.offer.states) if group.offer else {}
     if any(said.get(m.alert.id, m.told) != m.state for m in group.members):
         return group.last_at + timing.interval
-    if group.offer is None and any(m.alert.status is AlertStatus.FIRING for m in group.members):
+    if (group.offer is None or timing.insist) and any(
+        m.alert.status is AlertStatus.FIRING for m in group.members
+    ):
         return group.last_at + timing.repeat
     return None
 

@@ -55,28 +55,43 @@ def fingerprint(labels: Mapping[str, str]) -> str:
     return f"{value:016x}"
 
 
-def _alert(alert: Alert, external_url: str) -> dict[str, Any]:
-    labels = {
-        "alertname": _NAMES.get(alert.detector, alert.detector),
+def alert_name(detector: str) -> str:
+    """The label ``alertname`` of a detector's alerts."""
+    return _NAMES.get(detector, detector)
+
+
+def labels_of(alert: Alert) -> dict[str, str]:
+    """What an alert is known by, all its life; only the severity may change."""
+    return {
+        "alertname": alert_name(alert.detector),
         "severity": alert.severity.value,
         "key": alert.key,
         **group_labels(alert.key),
         "detector": alert.detector,
         "alert_id": alert.id,
     }
+
+
+def link_to(alert: Alert, external_url: str) -> str:
+    """Where the dashboard shows this alert; empty without a dashboard."""
+    return f"{external_url}?alert={quote(alert.id)}" if external_url else ""
+
+
+def _alert(alert: Alert, external_url: str) -> dict[str, Any]:
+    labels = labels_of(alert)
     ended = alert.status is AlertStatus.RESOLVED and alert.resolved_at is not None
     return {
         "status": "resolved" if alert.status is AlertStatus.RESOLVED else "firing",
         "labels": labels,
-        "annotations": _annotations(alert),
+        "annotations": annotations_of(alert),
         "startsAt": timestamp(alert.fired_at or alert.started_at),
         "endsAt": timestamp(alert.resolved_at) if ended and alert.resolved_at else NOT_ENDED,
-        "generatorURL": f"{external_url}?alert={quote(alert.id)}" if external_url else "",
+        "generatorURL": link_to(alert, external_url),
         "fingerprint": fingerprint(labels),
     }
 
 
-def _annotations(alert: Alert) -> dict[str, str]:
+def annotations_of(alert: Alert) -> dict[str, str]:
     """Alertmanager's annotations are strings; times that are not known are left out."""
     values = {
         "summary": alert.summary,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
+from monitor.alert.base import Answer
 from monitor.errors import DeliveryError
 from monitor.store.base import Notification, NotificationStatus
 
@@ -80,7 +81,7 @@ def judge(
     """
     if 200 <= status < 300:
         return None
-    said = f": {_printable(detail)}" if detail.strip() else ""
+    said = f": {printable(detail)}" if detail.strip() else ""
     if status in _RETRYABLE or 500 <= status < 600:
         return DeliveryError(
             f"the receiver answered {status}{said}",
@@ -103,6 +104,13 @@ def judge(
     return DeliveryError(f"the receiver refused with {status}{said}", retryable=False)
 
 
+def judge_answer(answer: Answer, now: datetime) -> DeliveryError | None:
+    """`judge` for an answer; what it says is in the error."""
+    return judge(
+        answer.status, answer.retry_after, now, answer.body.decode("utf-8", errors="replace")
+    )
+
+
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
     """Seconds from a Retry-After header (seconds or an HTTP date); None where it says nothing."""
     if value is None:
@@ -120,7 +128,7 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
     return max(0.0, (date - now).total_seconds())
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """The beginning of what the receiver said, safe for one line of a log."""
     flat = " ".join(text.split())[:_DETAIL_LIMIT]
     return "".join(letter if letter.isprintable() else "?" for letter in flat)

@@ -201,6 +201,8 @@ class OutboxChange:
     """(receiver, group_key) pairs."""
     put_notifications: Sequence[Notification] = ()
     """Inserted, or their status, attempts, next_attempt_at, delivered_at, last_error updated."""
+    wake: Mapping[str, datetime] = field(default_factory=dict)
+    """Receivers that have come back: what waits for them is due at this time, not later."""
 
 
 class Outbox(Protocol):
@@ -218,8 +220,9 @@ class Outbox(Protocol):
         """Every live group."""
         ...
 
-    def due(self, now: datetime, limit: int) -> Sequence[Notification]:
-        """Pending notifications whose next attempt is due, oldest first."""
+    def due(self, now: datetime, limit: int, skip: Collection[str] = ()) -> Sequence[Notification]:
+        """Pending notifications whose next attempt is due, oldest first, without those of the
+        receivers in ``skip``: what a slow one has waiting must not fill the page."""
         ...
 
     def save(self, change: OutboxChange) -> None:

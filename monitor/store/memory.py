@@ -224,7 +224,7 @@ class MemoryOutbox:
         with self.database.transaction("groups"):
             return [group for _, group in sorted(self.database.groups.items())]
 
-    def due(self, now: datetime, limit: int) -> Sequence[Notification]:
+    def due(self, now: datetime, limit: int, skip: Collection[str] = ()) -> Sequence[Notification]:
         """See ``Outbox.due``."""
         with self.database.transaction("due"):
             waiting = [
@@ -232,6 +232,7 @@ class MemoryOutbox:
                 for notification in self.database.notifications.values()
                 if notification.status is NotificationStatus.PENDING
                 and notification.next_attempt_at <= now
+                and notification.receiver not in skip
             ]
             waiting.sort(key=lambda n: (n.next_attempt_at, n.created_at, n.id))
             return waiting[:limit]
@@ -255,6 +256,11 @@ class MemoryOutbox:
                     delivered_at=notification.delivered_at,
                     last_error=notification.last_error,
                 )
+            for waiting in list(db.notifications.values()):
+                at = change.wake.get(waiting.receiver)
+                if at is not None and waiting.status is NotificationStatus.PENDING:
+                    due = min(at, waiting.next_attempt_at)
+                    db.notifications[waiting.id] = replace(waiting, next_attempt_at=due)
 
     def close(self) -> None:
         """Nothing to close."""

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from harness.alerts import NOW, START
+from harness.alerts import NOW, START, receivers
 from harness.alerts import an_alert as alert
 
 from monitor.alert.base import Notifier
@@ -87,7 +87,7 @@ class Bench:
         self.loop = DeliveryLoop(
             MemoryOutbox(self.db),
             self.publisher,
-            self.notifiers,
+            receivers(self.notifiers),
             TIMING,
             self.metrics,
             self.clock,
@@ -446,7 +446,7 @@ def _threaded(bench: Bench) -> DeliveryLoop:
     return DeliveryLoop(
         MemoryOutbox(bench.db),
         bench.publisher,
-        bench.notifiers,
+        receivers(bench.notifiers),
         quick,
         bench.metrics,
         SystemClock(),
