@@ -30,6 +30,7 @@ MEANINGS: dict[Reason, str] = {
     Reason.FUTURE: "Published too far in the future to be believed.",
     Reason.DUPLICATE: "Read before, under the same id.",
     Reason.UNSCORABLE: "The model failed on this one document.",
+    Reason.BAD_ROW: "A row of a file that cannot be taken apart.",
 }
 
 

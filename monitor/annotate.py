@@ -3,52 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from datetime import datetime
+from typing import NamedTuple, Protocol
 
-from monitor.events import Document, Flip, Mention, Scored
+from models.text import normalise
+from monitor.events import Document, Mention, Scored
 from monitor.score.base import Verdicts
-from monitor.store.base import Snapshot
-
-
-class Told(Protocol):
-    """Where a document stands among those before it; see `monitor.story`."""
-
-    @property
-    def story(self) -> str:
-        """Id of the first document of its story."""
-        ...
-
-    @property
-    def copy_of(self) -> str | None:
-        """Id of an earlier document that it repeats."""
-        ...
+from monitor.store.base import NO_CHANGES, Snapshot
+from monitor.story.base import Changes, Told, ToldRow
 
 
 class Stories(Protocol):
-    """Tells copies from documents with words of their own."""
+    """Tells copies from documents with words of their own; see `monitor.story.stories`."""
 
-    def tell(self, documents: Sequence[Document]) -> tuple[Sequence[Told], Sequence[Flip]]:
-        """One for each document, in their order; and what else has turned out to be a copy."""
-        ...
+    def tell(
+        self, documents: Sequence[Document], texts: Sequence[str] | None = None
+    ) -> list[Told]: ...
+
+    def changes(self) -> Changes: ...
+
+    def drain(self) -> tuple[list[ToldRow], datetime | None]: ...
+
+    def restore(self, rows: Iterable[ToldRow]) -> None: ...
 
 
 class Naming(Protocol):
-    """Finds the keys that a text names."""
+    """Finds the keys that texts name."""
 
     def mentions(
-        self, documents: Sequence[Document], verdicts: Verdicts, rows: Sequence[int]
-    ) -> Sequence[tuple[Mention, ...]]:
-        """Of each document; ``rows`` are their places in ``verdicts``."""
+        self,
+        scored: Sequence[Scored],
+        texts: Sequence[str],
+        verdicts: Verdicts,
+        rows: Sequence[int],
+    ) -> list[tuple[Mention, ...]]:
+        """Of each document, whose text is normalised; ``rows`` are their places in ``verdicts``."""
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Annotated:
-    """A batch with stories and mentions."""
+class Annotated(NamedTuple):
+    """A batch with stories and mentions, and what earlier documents have turned out to be."""
 
     scored: list[Scored]
-    flips: Sequence[Flip]
+    changes: Changes
 
 
 class Annotator:
@@ -59,25 +56,32 @@ class Annotator:
         self._stories = stories
         self._naming = naming
 
-    def restore(self, snapshot: Snapshot) -> None:
-        """Go on from what the store holds."""
-
     def __call__(
-        self, scored: Sequence[Scored], verdicts: Verdicts | None, rows: Sequence[int]
+        self, scored: Sequence[Scored], verdicts: Verdicts, rows: Sequence[int]
     ) -> Annotated:
         """``rows``: the place of each scored document in ``verdicts``."""
-        if not scored or verdicts is None:
-            return Annotated(list(scored), ())
-        documents = [s.document for s in scored]
-        found: Iterable[Scored] = scored
-        flips: Sequence[Flip] = ()
+        found, changes = list(scored), NO_CHANGES
+        if not found:
+            return Annotated(found, changes)
+        documents = [s.document for s in found]
+        texts = [normalise(document.content) for document in documents]
         if self._stories is not None:
-            told, flips = self._stories.tell(documents)
+            told = self._stories.tell(documents, texts)
+            changes = self._stories.changes()
             found = [
                 s._replace(story=t.story, copy_of=t.copy_of)
                 for s, t in zip(found, told, strict=True)
             ]
         if self._naming is not None:
-            named = self._naming.mentions(documents, verdicts, rows)
+            named = self._naming.mentions(found, texts, verdicts, rows)
             found = [s._replace(mentions=m) if m else s for s, m in zip(found, named, strict=True)]
-        return Annotated(list(found), flips)
+        return Annotated(found, changes)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from what the store holds."""
+        if self._stories is not None:
+            self._stories.restore(snapshot.told)
+
+    def drain(self) -> tuple[list[ToldRow], datetime | None]:
+        """What of the stories has changed, and before when they are forgotten."""
+        return self._stories.drain() if self._stories is not None else ([], None)

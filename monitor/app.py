@@ -22,7 +22,7 @@ from pathlib import Path
 from types import FrameType
 
 from prometheus_client import CollectorRegistry
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Engine
 
 from models.errors import ModelError
 from models.predict import Predictor
@@ -35,6 +35,7 @@ from monitor.alert.base import Notifier
 from monitor.alert.group import GroupTiming
 from monitor.alert.signing import Signer
 from monitor.alert.webhook import WebhookNotifier
+from monitor.annotate import Annotator
 from monitor.clock import Clock, ScaledClock, SystemClock
 from monitor.delivery import DeliveryLoop
 from monitor.detect.share import ShareDetector, ShareSettings
@@ -49,8 +50,10 @@ from monitor.http import Answer, Checks, HttpServer, application
 from monitor.jobs import Jobs
 from monitor.keys import universe
 from monitor.metrics import DeliveryCounters, Metrics, ScoringCounters
+from monitor.opening import database_file, every_topic, kafka_settings, open_database
 from monitor.outgoing import OutTopics
 from monitor.pipeline import Pipeline, PipelineSettings
+from monitor.reception import Reception
 from monitor.score.base import Scorer
 from monitor.score.engine import BatchScorer
 from monitor.score.reload import Reloader
@@ -60,12 +63,10 @@ from monitor.source.contract import Limits
 from monitor.source.decode import Decoder, pseudonymiser
 from monitor.source.kafka import KafkaSource
 from monitor.source.publish import KafkaPublisher
-from monitor.source.settings import KafkaSettings
-from monitor.store.engine import open_engine
-from monitor.store.migrations import migrate
 from monitor.store.outbox import SqlOutbox
 from monitor.store.retention import Keep, prune
 from monitor.store.sql import SqlStore
+from monitor.story.stories import Stories, StoriesSettings
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +119,8 @@ class Daemon:
     clock: Clock
     stop: threading.Event
     reloader: Reloader | None
+    reception: Reception | None
+    """None: nothing is handed in."""
 
     def run(self) -> None:
         """Run until ``stop`` is set. Raises what neither loop can mend."""
@@ -127,6 +130,8 @@ class Daemon:
             self._thread("delivery", lambda: self.delivery.run(self.stop), failures),
             self._thread("watchdog", self._watch, failures),
         ]
+        if self.reception is not None:
+            threads.append(self._thread("reception", self.reception.run, failures))
         try:
             self.pipeline.run(self.stop)
         finally:
@@ -182,12 +187,15 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
     store = SqlStore(engine)
     stack.callback(store.close)
     health = Health(settings.watchdog)
+    kafka = kafka_settings(settings.kafka)
+    decoder = make_decoder(settings)
+    reception = Reception(settings, kafka, engine, decoder.decode, clock, metrics, stop)
+    stack.callback(reception.close)
     # The port is taken before the model is loaded: that it is in use must be told at once.
-    web = application(metrics.registry, health.alive, health.ready, health.reload)
+    web = application(metrics.registry, health.alive, health.ready, health.reload, reception.routes)
     server = HttpServer(web, settings.http.host, settings.http.port)
     stack.callback(server.close)
     server.start()
-    kafka = kafka_settings(settings.kafka)
     ensure_topics(kafka, dict.fromkeys(every_topic(settings.kafka), settings.kafka.partitions))
     reloader = None
     if scorer is None:
@@ -203,16 +211,11 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
     stack.callback(source.close)
     publisher = KafkaPublisher(kafka)
     stack.callback(publisher.close)
-    limits = Limits(
-        message_bytes=settings.intake.max_message_bytes,
-        future=timedelta(seconds=settings.intake.future_tolerance),
-    )
-    kinds = {topic: Kind(kind) for topic, kind in settings.kafka.topics.items()}
-    decoder = Decoder(limits, kinds, pseudonymiser(author_key(settings)))
     successor = reloader.take if reloader else lambda: None
     pipeline = _pipeline(settings, source, decoder, scorer, successor, store, metrics, clock)
     stack.callback(pipeline.close)
     pipeline.load()
+    handed_in = reception.open()
     outbox = SqlOutbox(engine)
     stack.callback(outbox.close)
     delivery = DeliveryLoop(
@@ -233,8 +236,20 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
     jobs.hourly("retention", lambda: _prune(engine, settings.store, clock))
     if reloader is not None:
         jobs.every("reload", settings.model.reload_every, reloader.look)
+    reception.schedule(jobs)
     health.pipeline, health.reloader = pipeline, reloader
-    return Daemon(settings, pipeline, delivery, server, jobs, metrics, clock, stop, reloader)
+    return Daemon(
+        settings,
+        pipeline,
+        delivery,
+        server,
+        jobs,
+        metrics,
+        clock,
+        stop,
+        reloader,
+        reception if handed_in else None,
+    )
 
 
 def run_daemon(settings: config.Settings, scorer: Scorer | None = None) -> None:
@@ -269,29 +284,22 @@ def run_daemon(settings: config.Settings, scorer: Scorer | None = None) -> None:
         log.info("stopped; every offset and alert is in the database")
 
 
+def make_decoder(settings: config.Settings) -> Decoder:
+    """The message contract with this configuration's limits."""
+    limits = Limits(
+        message_bytes=settings.intake.max_message_bytes,
+        future=timedelta(seconds=settings.intake.future_tolerance),
+    )
+    kinds = {topic: Kind(kind) for topic, kind in settings.kafka.topics.items()}
+    return Decoder(limits, kinds, pseudonymiser(author_key(settings)))
+
+
 def make_clock(settings: config.Settings) -> Clock:
     """The clock of event times."""
     if settings.replay is None:
         return SystemClock()
     r = settings.replay
     return ScaledClock(r.event_origin, r.wall_origin, r.speed)
-
-
-def open_database(settings: config.Settings, stack: ExitStack) -> Engine:
-    """The engine, with the tables brought up to date."""
-    path = database_file(settings.store.url)
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    migrate(settings.store.url)
-    engine = open_engine(settings.store.url)
-    stack.callback(engine.dispose)
-    return engine
-
-
-def database_file(url: str) -> Path | None:
-    """The file of an SQLite database, None for others."""
-    parsed = make_url(url)
-    return Path(parsed.database) if url.startswith("sqlite") and parsed.database else None
 
 
 def author_key(settings: config.Settings) -> bytes:
@@ -313,34 +321,6 @@ def author_key(settings: config.Settings) -> bytes:
     with os.fdopen(descriptor, "wb") as file:
         file.write(key)
     return key
-
-
-def kafka_settings(kafka: config.Kafka) -> KafkaSettings:
-    """The source's settings, with the secrets opened."""
-    return KafkaSettings(
-        bootstrap_servers=kafka.bootstrap_servers,
-        group_id=kafka.group_id,
-        client_id=kafka.client_id,
-        group_instance_id=kafka.group_instance_id,
-        session_timeout=kafka.session_timeout,
-        fetch_max_wait=kafka.fetch_max_wait,
-        api_version=kafka.api_version,
-        security_protocol=kafka.security_protocol,
-        ssl_cafile=kafka.ssl_cafile,
-        ssl_certfile=kafka.ssl_certfile,
-        ssl_keyfile=kafka.ssl_keyfile,
-        ssl_password=kafka.ssl_password.get_secret_value() if kafka.ssl_password else None,
-        ssl_check_hostname=kafka.ssl_check_hostname,
-        sasl_mechanism=kafka.sasl_mechanism,
-        sasl_username=kafka.sasl_username,
-        sasl_password=kafka.sasl_password.get_secret_value() if kafka.sasl_password else None,
-        sasl_token_file=kafka.sasl_token_file,
-    )
-
-
-def every_topic(kafka: config.Kafka) -> list[str]:
-    """Topics that are read and written."""
-    return [*kafka.topics, kafka.scored_topic, kafka.alerts_topic, kafka.dead_letters_topic]
 
 
 def current_release(model: config.Model) -> Release:
@@ -424,10 +404,17 @@ def _pipeline(
         accept_after=int(d.accept_after),
     )
 
+    stories = Stories(
+        StoriesSettings(
+            window=timedelta(hours=settings.stories.window_hours),
+            capacity=settings.stories.capacity,
+        )
+    )
     return Pipeline(
         source=source,
         decode=decoder.decode_batch,
         scorer=scorer,
+        annotate=Annotator(stories),
         watermarks=Watermarks(settings.aggregate.out_of_orderness, settings.aggregate.idle_after),
         window=Window(settings.aggregate.allowed_lateness),
         watch=lambda evidence: Watch(detectors, evidence, lifecycle),

@@ -12,15 +12,13 @@ from rich.console import Console
 from monitor.app import (
     author_key,
     current_release,
-    every_topic,
-    kafka_settings,
     load_scorer,
     make_notifiers,
-    open_database,
 )
 from monitor.config import Settings, load_settings
 from monitor.errors import MonitorError
 from monitor.metrics import Metrics
+from monitor.opening import every_topic, kafka_settings, open_database
 from monitor.source.client import require_reachable
 
 

@@ -19,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+KINDS = "JSON lines, CSV, TSV (also .gz, .zst) or Parquet"
 Config = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="TOML file; without one: defaults and the environment."),
@@ -69,7 +70,7 @@ def demo(
     "source==reddit.com --blank Comment --speed 3600",
 )
 def replay(
-    files: Annotated[list[Path], typer.Argument(help="JSONL or CSV files; order by event time.")],
+    files: Annotated[list[Path], typer.Argument(help=f"{KINDS}; order by event time.")],
     config: Config = None,
     mapping: Annotated[
         str,
@@ -88,7 +89,8 @@ def replay(
         bool, typer.Option("--assume-utc", help="Times without a zone are UTC, not an error.")
     ] = False,
 ) -> None:
-    """Publish a file into Kafka with its event times."""
+    """Publish recorded streams into Kafka in event order, at a chosen speed. Each run publishes all
+    of it; `import` takes what is new, once."""
     from monitor.replay import ReplayOptions, parse_speed, run_replay
     from monitor.source.files import FieldMap
 
@@ -96,6 +98,39 @@ def replay(
     raise typer.Exit(
         run_replay(ReplayOptions(tuple(files), config, fields, topic, parse_speed(speed)))
     )
+
+
+@app.command(
+    name="import",
+    epilog="Example: monitor import posts.parquet --kind comment --map published_at=created,"
+    "text=body,source==reddit.com",
+)
+def import_files(
+    files: Annotated[list[Path], typer.Argument(help=KINDS)],
+    config: Config = None,
+    kind: Annotated[str, typer.Option(help="news or comment: of rows that name none.")] = "news",
+    mapping: Annotated[
+        str,
+        typer.Option("--map", help="FIELD=COLUMN or FIELD==TEXT, separated by commas."),
+    ] = "",
+    blank: Annotated[
+        list[str] | None, typer.Option(help="A value that counts as absent; may be repeated.")
+    ] = None,
+    assume_utc: Annotated[
+        bool, typer.Option("--assume-utc", help="Times without a zone are UTC, not an error.")
+    ] = False,
+    history_after: Annotated[
+        float, typer.Option(min=0, help="Hours; what was published before is history, not news.")
+    ] = 24.0,
+) -> None:
+    """Hand in the rows of files, each once: what is interrupted goes on where it was, a file that
+    was read is not read again, a row that is no message becomes a dead letter."""
+    from monitor.importing import ImportOptions, parse_kind, run_import
+    from monitor.source.files import FieldMap
+
+    fields = FieldMap.parse(mapping, blanks=blank or (), assume_utc=assume_utc)
+    options = ImportOptions(tuple(files), config, parse_kind(kind), fields, history_after * 3600)
+    raise typer.Exit(run_import(options))
 
 
 @app.command(epilog="Example: monitor check --config monitor.toml")
@@ -114,6 +149,62 @@ def migrate(config: Config = None) -> None:
 
     found, now = upgrade(load_settings(config).store.url)
     typer.echo(f"tables: {found or 'none'} → {now}")
+
+
+feeds = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app.add_typer(
+    feeds,
+    name="feed",
+    epilog="Examples: monitor feed --config monitor.toml | "
+    "monitor feed check https://www.example.com/rss.xml",
+)
+
+
+@feeds.callback()
+def feed(
+    context: typer.Context,
+    config: Config = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Poll each feed once; status 1 if one failed.")
+    ] = False,
+) -> None:
+    """Read the configured RSS and Atom feeds into Kafka. SIGTERM ends it cleanly."""
+    from monitor import log
+    from monitor.config import load_settings
+    from monitor.feeding import run_feeds
+
+    if context.invoked_subcommand is None:
+        settings = load_settings(config)
+        log.configure(settings.logs.level, settings.logs.style)
+        raise typer.Exit(run_feeds(settings, once=once))
+
+
+@feeds.command("check", epilog="Example: monitor feed check https://www.example.com/rss.xml")
+def check_feed(
+    feed: Annotated[str, typer.Argument(help="A URL, or the name of a configured feed.")],
+    config: Config = None,
+) -> None:
+    """Show what a feed would give: its items, their dates, what is wrong. Stores nothing."""
+    from rich.console import Console
+
+    from monitor import feeding
+    from monitor.clock import SystemClock
+    from monitor.config import load_settings
+
+    console = Console(markup=False, highlight=False)
+    feeding.check_feed(load_settings(config), feed, console, SystemClock().now())
+
+
+@feeds.command("status", epilog="Example: monitor feed status --config monitor.toml")
+def feed_status(config: Config = None) -> None:
+    """Show how each configured feed does; status 1 if one fails or was never read."""
+    from rich.console import Console
+
+    from monitor.config import load_settings
+    from monitor.feeding import show_states
+
+    bad = show_states(load_settings(config), Console(markup=False, highlight=False))
+    raise typer.Exit(1 if bad else 0)
 
 
 app.command(epilog=EXAMPLES)(bench)

@@ -9,8 +9,9 @@ from datetime import datetime
 from monitor.aggregate.rollup import bucket_start, deltas
 from monitor.aggregate.voices import HOUR, Voices
 from monitor.aggregate.window import Closed, Window
-from monitor.events import Bucket, Flip, Scored, heard_of
+from monitor.events import Bucket, Scored, heard_of
 from monitor.store.base import Snapshot
+from monitor.story.base import Flip
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Counted:
     scored: list[Scored]
     """All of it, each document marked whether it was counted."""
     late: int
-    """Documents too late for any aggregate."""
+    """Documents too late for any aggregate; those without a date are not among them."""
     history: list[Bucket]
     """What was known to be old, to be added to the buckets of the past, the oldest first."""
 
@@ -54,6 +55,7 @@ class Counting:
         marked: list[Scored] = []
         live: list[Scored] = []
         old: list[Scored] = []
+        late = 0
         horizon = self._window.closed_until
         # Before the first bucket is closed, what an hour ago was published can open no window.
         since = now.timestamp() - HOUR if horizon is None else horizon - self._window.lookback
@@ -63,13 +65,14 @@ class Counting:
             if document.history and start < since:
                 old.append(scored)
                 marked.append(scored._replace(counted=False))
-            elif self._window.is_late(start):
+            elif document.undated or self._window.is_late(start):
+                late += not document.undated
                 marked.append(scored._replace(counted=False))
             else:
                 live.append(scored)
                 marked.append(scored)
         self._window.add(self._voices.count([heard_of(s) for s in live], flips))
-        return Counted(marked, len(batch) - len(live) - len(old), _history(old))
+        return Counted(marked, late, _history(old))
 
     def close(self, watermark: float | None) -> Iterator[Closed]:
         """Close, oldest first, every bucket whose end the watermark has passed."""

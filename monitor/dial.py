@@ -6,6 +6,7 @@ be one that the other side has forgotten, to an address judged long ago.
 
 from __future__ import annotations
 
+import math
 import queue
 import socket
 import ssl
@@ -13,6 +14,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection
 
 from monitor.errors import AddressError
@@ -67,6 +70,23 @@ def look_up(guard: Guard, target: Target, seconds: float) -> tuple[Address, ...]
     return found
 
 
+def parse_retry_after(value: str | None, now: datetime) -> float | None:
+    """Seconds from a Retry-After header (seconds or an HTTP date); None where it says nothing."""
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        # A thousand digits are a legal header, but no float.
+        return float(text) if len(text) <= 9 else math.inf
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if date.tzinfo is None:  # "-0000": the RFC reads it as UTC
+        date = date.replace(tzinfo=UTC)
+    return max(0.0, (date - now).total_seconds())
+
+
 class Dialer:
     """Opens connections; ``close`` cuts those that are open, from any thread."""
 
@@ -79,10 +99,11 @@ class Dialer:
 
     @contextmanager
     def connected(
-        self, target: Target, addresses: tuple[Address, ...]
+        self, target: Target, addresses: tuple[Address, ...], total: float | None = None
     ) -> Iterator[tuple[HTTPConnection, threading.Event]]:
         """A connection to the first address that answers, and whether it has been cut: by `close`,
-        or because the total time was over. ``addresses`` have been checked (`look_up`).
+        or because the total time was over. ``addresses`` have been checked (`look_up`); ``total``
+        stands in for the limit of that name.
 
         http.client takes the end of a connection for the end of headers, or of a body without a
         length: look at the event before an answer is believed. Raises ``OSError``.
@@ -93,7 +114,9 @@ class Dialer:
             self._open[cut] = opened
             if self.closed:
                 self._cut(cut)
-        timer = threading.Timer(self._limits.total, self._cut_late, (cut,))
+        timer = threading.Timer(
+            self._limits.total if total is None else total, self._cut_late, (cut,)
+        )
         timer.daemon = True
         timer.start()
         connection = HTTPConnection(target.host, target.port)

@@ -51,9 +51,14 @@ class ScoringError(MonitorError):
 
 
 class AddressError(MonitorError):
-    """A host can't be resolved, or lies where nothing may be reached. An operator can mend both."""
+    """A host can't be resolved, or (``refused``) lies where nothing may be reached. An operator can
+    mend both."""
 
     retryable = True
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 class DeliveryError(MonitorError):

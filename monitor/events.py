@@ -27,7 +27,6 @@ __all__ = [
     "DeadLetter",
     "Document",
     "Evidence",
-    "Flip",
     "Gap",
     "Heard",
     "Kind",
@@ -74,6 +73,7 @@ class Reason(StrEnum):
     FUTURE = "future"
     DUPLICATE = "duplicate"
     UNSCORABLE = "unscorable"
+    BAD_ROW = "bad_row"
 
 
 class Partition(NamedTuple):
@@ -127,7 +127,7 @@ class Document(NamedTuple):
     origin: Origin
     appended_at: datetime
     history: bool = False
-    """Known to be old when it was published to Kafka: it fills baselines and pages nobody."""
+    """Known to be old when it was found: it fills baselines and pages nobody."""
     undated: bool = False
     """Its source gave no usable date: ``published_at`` is when it was first seen."""
 
@@ -242,14 +242,6 @@ class Heard(NamedTuple):
     """It repeats an earlier document."""
     views: tuple[View, ...]
     """Of the keys that it names; what it says as a whole is not among them."""
-
-
-class Flip(NamedTuple):
-    """A document that was told as its own has turned out to repeat one that arrived after it."""
-
-    id: str
-    story: str
-    copy_of: str | None
 
 
 def most_probable(sentiment: tuple[float, float, float]) -> int:

@@ -150,13 +150,15 @@ class Guard:
             if fault := self.fault(address):
                 raise AddressError(
                     f"{target.host} is at {address}, {fault}; if it belongs there, "
-                    "list its network among the inside networks"
+                    "list its network among the inside networks",
+                    refused=True,
                 )
         if target.scheme == "http" and target.host not in self._http_hosts:
             for address in found:
                 if not _within(address, self._http_networks):
                     raise AddressError(
-                        f"{target} is not encrypted and {address} is not listed in plain_http"
+                        f"{target} is not encrypted and {address} is not listed in plain_http",
+                        refused=True,
                     )
         return found
 

@@ -1,4 +1,5 @@
-"""The daemon's HTTP: metrics for Prometheus, liveness and readiness for the supervisor."""
+"""The daemon's HTTP: metrics for Prometheus, liveness and readiness for the supervisor, and what
+else it is handed."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import uvicorn
 from prometheus_client import CollectorRegistry
@@ -34,10 +35,11 @@ def application(
     alive: Callable[[], Checks],
     ready: Callable[[], Checks],
     reload: Callable[[], Answer] | None = None,
+    more: Sequence[Route] = (),
 ) -> Starlette:
     """``/metrics``; ``/livez`` and ``/readyz``: 200 when every check passes, else 503.
 
-    ``POST /-/reload`` calls ``reload``, for this machine alone.
+    ``POST /-/reload`` calls ``reload``, for this machine alone. ``more``: what else is served.
     """
 
     def metrics(request: Request) -> Response:
@@ -67,6 +69,7 @@ def application(
             Route("/livez", health(alive)),
             Route("/readyz", health(ready)),
             Route("/-/reload", look_again, methods=["POST"]),
+            *more,
         ]
     )
 

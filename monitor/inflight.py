@@ -11,9 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from monitor.events import Alert, DeadLetter, Document, Flip, Origin, Partition, Reason, Scored
+from monitor.events import Alert, DeadLetter, Document, Origin, Partition, Reason, Scored
 from monitor.score.base import Scorer, Ticket
 from monitor.source.base import Batch
+from monitor.store.base import NO_CHANGES
+from monitor.story.base import Changes
 
 
 @dataclass(slots=True, eq=False)
@@ -37,8 +39,8 @@ class Flight:
     ticket: Ticket | None = None
     submitted_at: float = 0.0
     scored: list[Scored] = field(default_factory=list)
-    flips: Sequence[Flip] = ()
-    """Documents of earlier batches that one of these has made a copy."""
+    changes: Changes = NO_CHANGES
+    """What documents of earlier batches have turned out to be."""
     alerts: list[Alert] = field(default_factory=list)
     _values: dict[Origin, bytes | None] = field(default_factory=dict)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import UTC
+from datetime import UTC, datetime
 
+from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from monitor.errors import MonitorError
@@ -18,9 +20,11 @@ log = logging.getLogger(__name__)
 class Jobs:
     """Each job in a thread of its own; one that fails is logged and tried at its next time."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers: int = 10) -> None:
+        """``workers``: jobs that run at once; others wait for a thread."""
         # One run at a time for each job; what was missed while the machine slept runs once.
         self._scheduler = BackgroundScheduler(
+            executors={"default": ThreadPoolExecutor(workers)},
             timezone=UTC,
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": 3600},
         )
@@ -35,6 +39,18 @@ class Jobs:
         """At this interval in seconds; what it did is the job's own business to log."""
         trigger = IntervalTrigger(seconds=seconds, timezone=UTC)
         self._scheduler.add_job(_guarded(name, work, quiet=True), trigger, id=name, name=name)
+
+    def once(self, name: str, moment: datetime, work: Callable[[], object]) -> None:
+        """At this moment, or at once when it is over; however late. A job of that name that waits
+        is replaced."""
+        self._scheduler.add_job(
+            _guarded(name, work, quiet=True),
+            DateTrigger(moment, timezone=UTC),
+            id=name,
+            name=name,
+            replace_existing=True,
+            misfire_grace_time=None,
+        )
 
     def start(self) -> None:
         """Begin."""

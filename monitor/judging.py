@@ -85,7 +85,7 @@ class Judging:
         scored, places, failed = judged(flight.documents, verdicts, self._wall())
         begin = self._clock.monotonic()
         annotated = self._annotate(scored, verdicts, places)
-        flight.scored, flight.flips = annotated.scored, annotated.flips
+        flight.scored, flight.changes = annotated.scored, annotated.changes
         self._metrics.stage.labels("annotate").observe(self._clock.monotonic() - begin)
         for document, error in failed:
             detail = f"{verdicts.model_version} cannot judge this text: {error}"

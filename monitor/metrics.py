@@ -33,6 +33,11 @@ LAG_BUCKETS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 STAGE_BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 STAGES = ("poll", "score", "aggregate", "apply", "commit")
 OUTCOMES = ("ok", "failed")
+CODES = ("202", "400", "401", "403", "404", "408", "413", "415", "422", "429", "503")
+"""Statuses of the requests that hand in documents."""
+RESULTS = ("accepted", "duplicate", "rejected")
+"""What became of a document that was handed in."""
+FILES = ("done", "failed", "repeated")
 _SECOND = timedelta(seconds=1)
 
 
@@ -172,6 +177,31 @@ class Metrics:
         )
         self.model_load = gauge("model_load_seconds", "Time that the last load of a model took.")
 
+        self.push_requests = counter(
+            "push_requests_total", "Requests that handed in documents.", ("code",)
+        )
+        self.push_documents = counter(
+            "push_documents_total", "Documents that were pushed.", ("result",)
+        )
+        self.push_waiting = gauge(
+            "push_waiting_records", "Pushed documents and rows of files that wait for Kafka."
+        )
+        self.push_sent = counter(
+            "push_sent_total", "Pushed documents and rows of files that are in Kafka."
+        )
+        self.push_failures = counter("push_failures_total", "Attempts to send them that failed.")
+        self.folder_rows = counter(
+            "folder_rows_total", "Rows of files that were read.", ("result",)
+        )
+        self.folder_files = counter("folder_files_total", "Files that were read.", ("file",))
+
+        for code in CODES:
+            self.push_requests.labels(code)
+        for result in RESULTS:
+            self.push_documents.labels(result)
+            self.folder_rows.labels(result)
+        for file in FILES:
+            self.folder_files.labels(file)
         for kind in Kind:
             for sentiment in SENTIMENTS:
                 self.scored.labels(kind, sentiment)
@@ -242,6 +272,46 @@ class ScoringCounters:
     def busy(self, name: str, seconds: float) -> None:
         """So much more time with a forward pass under way."""
         self._metrics.device_busy.labels(name).inc(max(seconds, 0.0))
+
+
+class PushCounters:
+    """What is reported of documents that are handed in over HTTP, and of the way to Kafka."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def answered(self, status: int) -> None:
+        """A request got this status."""
+        self._metrics.push_requests.labels(str(status)).inc()
+
+    def documents(self, accepted: int, duplicate: int, rejected: int) -> None:
+        """So many more of each."""
+        for result, count in zip(RESULTS, (accepted, duplicate, rejected), strict=True):
+            self._metrics.push_documents.labels(result).inc(count)
+
+    def sent(self, messages: int) -> None:
+        """So many more messages are in Kafka."""
+        self._metrics.push_sent.inc(messages)
+
+    def failed(self) -> None:
+        """An attempt failed; it is repeated."""
+        self._metrics.push_failures.inc()
+
+
+class FolderCounters:
+    """What is reported of files."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def rows(self, accepted: int, duplicate: int, rejected: int) -> None:
+        """So many more of each."""
+        for result, count in zip(RESULTS, (accepted, duplicate, rejected), strict=True):
+            self._metrics.folder_rows.labels(result).inc(count)
+
+    def file(self, outcome: str) -> None:
+        """One more file."""
+        self._metrics.folder_files.labels(outcome).inc()
 
 
 class DeliveryCounters:

@@ -11,7 +11,7 @@ from datetime import datetime
 import orjson
 
 from monitor.alert.codec import alert_to_json
-from monitor.events import SENTIMENTS, Alert, DeadLetter, Mention, Scored, most_probable
+from monitor.events import SENTIMENTS, Alert, DeadLetter, Mention, Reason, Scored, most_probable
 from monitor.store.base import RECEIVERS, Outgoing
 
 _SCALE = 100_000  # five digits of a probability; `round` takes four times as long
@@ -106,6 +106,23 @@ def dead_letter_message(letter: DeadLetter) -> dict[str, object]:
         "offset": letter.origin.offset,
         "rejected_at": letter.rejected_at,
         "value_base64": None if letter.value is None else b64encode(letter.value).decode(),
+    }
+
+
+def bad_row_message(
+    reason: Reason, detail: str, file: str, row: int, value: bytes | None, rejected_at: datetime
+) -> dict[str, object]:
+    """A message of the topic ``dead-letters`` for a row of a file, which is its place."""
+    return {
+        "reason": reason,
+        "detail": detail,
+        "topic": None,
+        "partition": None,
+        "offset": None,
+        "file": file,
+        "row": row,
+        "rejected_at": rejected_at,
+        "value_base64": None if value is None else b64encode(value).decode(),
     }
 
 

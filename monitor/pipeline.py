@@ -222,7 +222,7 @@ class Pipeline:
         fresh = [
             s for s in self._current if begin <= s.document.published_at < end and key in keys_of(s)
         ]
-        told = Counter(self._store.told(key, begin, end))
+        told = Counter(self._store.stories(key, begin, end))
         told.update(s.story or s.document.id for s in fresh)
         stored = self._store.evidence(key, begin, end, limit)
         pieces = most_negative((*stored, *(evidence_of(s, key) for s in fresh)), limit)
@@ -265,7 +265,7 @@ class Pipeline:
             self._follow_model()
         with self._timed("aggregate"):
             self._observe(flight)
-            counted = self._counting.count(flight.scored, flight.flips, self._clock.now())
+            counted = self._counting.count(flight.scored, flight.changes.flipped, self._clock.now())
             flight.scored = self._current = counted.scored
             self._metrics.late.inc(counted.late)
             watermark = self._watermarks.current(flight.polled_at)
@@ -277,11 +277,12 @@ class Pipeline:
             if watermark is not None:
                 self._metrics.watermark.set(watermark)
             alerts = list({a.id: a for a in flight.alerts}.values())
+            told, forget_before = self._annotate.drain()
             return Commit(
                 moves=self._moves(flight.batch),
                 closed_until=self._counting.closed_until,
                 documents=flight.scored,
-                flips=flight.flips,
+                changes=flight.changes,
                 dead_letters=flight.dead_letters,
                 buckets=self._counting.drain(),
                 history=counted.history,
@@ -292,6 +293,8 @@ class Pipeline:
                         self._settings.topics, flight.scored, flight.dead_letters, flight.alerts
                     )
                 ),
+                told=told,
+                forget_stories_before=forget_before,
                 gaps=flight.batch.gaps,
                 now=flight.now,
             )

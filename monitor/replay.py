@@ -7,10 +7,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from monitor.app import kafka_settings
 from monitor.clock import SystemClock
 from monitor.config import load_settings
 from monitor.errors import ConfigError
+from monitor.opening import kafka_settings
 from monitor.source.client import ensure_topics
 from monitor.source.files import FieldMap, progress_bar, replay
 from monitor.source.publish import KafkaPublisher

@@ -12,7 +12,8 @@ from bisect import insort
 from collections.abc import Callable, Iterable, Sequence
 
 from monitor.aggregate.rollup import Place, add, bucket_start, deltas, views_of
-from monitor.events import Flip, Heard, Sums, View
+from monitor.events import Heard, Sums, View
+from monitor.story.base import Flip
 
 HOUR = 3600
 
@@ -48,7 +49,7 @@ class Voices:
         """
         sums = deltas(batch, (h for h in batch if h.author is None and not h.copy))
         for flip in flips:
-            self._silence(flip.id, sums)
+            self._silence(flip.document, sums)
         for heard in batch:
             self._remember(heard)
             if heard.author is not None and not heard.copy:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 
 from monitor.alert.base import Answer
+from monitor.dial import parse_retry_after
 from monitor.errors import DeliveryError
 from monitor.store.base import Notification, NotificationStatus
 
@@ -106,26 +105,7 @@ def judge(
 
 def judge_answer(answer: Answer, now: datetime) -> DeliveryError | None:
     """`judge` for an answer; what it says is in the error."""
-    return judge(
-        answer.status, answer.retry_after, now, answer.body.decode("utf-8", errors="replace")
-    )
-
-
-def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds from a Retry-After header (seconds or an HTTP date); None where it says nothing."""
-    if value is None:
-        return None
-    text = value.strip()
-    if text.isascii() and text.isdigit():
-        # A thousand digits are a legal header, but no float.
-        return float(text) if len(text) <= 9 else math.inf
-    try:
-        date = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if date.tzinfo is None:  # "-0000": the RFC reads it as UTC
-        date = date.replace(tzinfo=UTC)
-    return max(0.0, (date - now).total_seconds())
+    return judge(answer.status, answer.retry_after, now, answer.body.decode(errors="replace"))
 
 
 def printable(text: str) -> str:

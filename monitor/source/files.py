@@ -1,4 +1,4 @@
-"""Recorded streams: JSONL and CSV files as messages of the contract, published in event order.
+"""Recorded streams: the rows of files as messages of the contract, published in event order.
 
 Only what has a place in time is published; whether it is a valid message is for the daemon to
 judge, so that a replay counts the same rejections as a live stream would.
@@ -6,10 +6,8 @@ judge, so that a replay counts the same rejections as a live stream would.
 
 from __future__ import annotations
 
-import csv
 import json
 import re
-import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -23,40 +21,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from monitor.clock import Clock
 from monitor.errors import ConfigError
 from monitor.source.base import Publisher
-from monitor.source.contract import FIELDS
+from monitor.source.contract import FIELDS, FLAGS
 from monitor.source.decode import document_id
+from monitor.source.table import BadRow, Row, read_rows
 
-JSON_SUFFIXES = (".jsonl", ".ndjson")
-CSV_DELIMITERS = {".csv": ",", ".tsv": "\t"}
 CHUNK = 2_000
 """Messages published at once: what a failure in the middle can repeat."""
 LONGEST_SLEEP = 0.5
 """Seconds; a slow replay still shows that it lives."""
 _MOST_FAULTS_KEPT = 100
-_LARGEST_FIELD = 16 * 1024 * 1024
+_FLAGS = {"true": True, "True": True, "false": False, "False": False}
 _MILLISECONDS_FROM = 1e11  # as seconds that would be the year 5138
-_SURROGATE = re.compile("[\ud800-\udfff]").search
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One record of a file, with the names that the file gives its fields."""
-
-    path: Path
-    line: int
-    fields: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A row that can't be read, or has no place in time."""
-
-    path: Path
-    line: int
-    fault: str
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.fault}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,27 +101,6 @@ class ReplayProgress:
     event_time: datetime
 
 
-def read_rows(path: Path) -> Iterator[Row | BadRow]:
-    """The file's rows in its order, by its suffix: .jsonl, .ndjson, .csv (comma), .tsv (tab).
-
-    UTF-8; CSV with a header line. Raises ``ConfigError`` where the file can't be opened or its
-    kind is unknown.
-    """
-    suffix = path.suffix.lower()
-    if suffix not in JSON_SUFFIXES and suffix not in CSV_DELIMITERS:
-        raise ConfigError(
-            f"{path}: unknown kind of file; known are "
-            f"{', '.join((*JSON_SUFFIXES, *CSV_DELIMITERS))} (one JSON object a line, or a header)"
-        )
-    try:
-        if suffix in JSON_SUFFIXES:
-            yield from _json_rows(path)
-        else:
-            yield from _csv_rows(path, CSV_DELIMITERS[suffix])
-    except OSError as error:
-        raise ConfigError(f"{path} can't be read: {error.strerror}") from error
-
-
 def normalised_time(value: object, *, assume_utc: bool = False) -> datetime:
     """A moment in UTC from what exports write: ISO 8601 (a space for the T, ``+0000``), or seconds
     or milliseconds since the epoch as number or text. Raises ``ValueError`` in words."""
@@ -185,13 +139,30 @@ def message_of(row: Row, mapping: FieldMap) -> tuple[datetime, dict[str, Any]]:
             value = row.fields.get(mapping.columns.get(name, name))
         if value is None or (isinstance(value, str) and value in mapping.blanks):
             continue
-        message[name] = value
-    moment = normalised_time(message.get("published_at", ""), assume_utc=mapping.assume_utc)
+        message[name] = _identifier(value) if name == "id" else value
+    for name in FLAGS:
+        value = row.fields.get(name)
+        if value is not None and value != "":
+            message[name] = _FLAGS.get(value, value) if isinstance(value, str) else value
+    if "published_at" not in message:
+        column = mapping.columns.get("published_at", "published_at")
+        raise ValueError(f"no time: nothing in {column}, from which published_at is taken")
+    moment = normalised_time(message["published_at"], assume_utc=mapping.assume_utc)
     message["published_at"] = moment.isoformat().replace("+00:00", "Z")
     tickers = message.get("tickers")
     if isinstance(tickers, str):
         message["tickers"] = [part for part in re.split(r"[\s,;|]+", tickers) if part]
     return moment, message
+
+
+def encoded(message: Mapping[str, Any]) -> bytes:
+    """A message as JSON. Raises ``ValueError`` for what JSON has no word for."""
+    try:
+        return json.dumps(message, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # a lone surrogate: escaped it reaches the daemon, which rejects it
+        return json.dumps(message).encode()
+    except TypeError as error:
+        raise ValueError(f"a column that is no text: {error}") from None
 
 
 def load(paths: Sequence[Path], mapping: FieldMap) -> tuple[list[Timed], int, list[BadRow]]:
@@ -312,44 +283,9 @@ def progress_bar(console: Console | None = None) -> Iterator[Callable[[ReplayPro
         yield show
 
 
-def _json_rows(path: Path) -> Iterator[Row | BadRow]:
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                fields = json.loads(line.decode("utf-8-sig"))
-            except UnicodeDecodeError as error:
-                yield BadRow(path, number, f"not UTF-8: {error.reason} at byte {error.start}")
-            except (ValueError, RecursionError) as error:
-                yield BadRow(path, number, f"not JSON: {str(error)[:120]}")
-            else:
-                if isinstance(fields, dict):
-                    yield Row(path, number, fields)
-                else:
-                    yield BadRow(path, number, "not a JSON object")
-
-
-def _csv_rows(path: Path, delimiter: str) -> Iterator[Row | BadRow]:
-    csv.field_size_limit(min(_LARGEST_FIELD, sys.maxsize))
-    # A byte that is not UTF-8 must cost its row, not the file: it comes through as a surrogate.
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-        reader = csv.DictReader(lines, delimiter=delimiter, restkey="", strict=False)
-        while True:
-            line = reader.line_num + 1 if reader.line_num else 2
-            try:
-                fields = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                yield BadRow(path, line, f"not CSV: {error}")
-                continue
-            if fields.pop("", None) is not None:
-                yield BadRow(path, line, "more fields than the header has")
-            elif any(value and _SURROGATE(value) for value in fields.values()):
-                yield BadRow(path, line, "not UTF-8")
-            else:
-                yield Row(path, line, fields)
+def _identifier(value: Any) -> Any:
+    """A number becomes a text, which an id is, whatever a table thinks of its column."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _timed(row: Row, mapping: FieldMap, place: int) -> Timed | BadRow:
@@ -358,9 +294,9 @@ def _timed(row: Row, mapping: FieldMap, place: int) -> Timed | BadRow:
     except ValueError as error:
         return BadRow(row.path, row.line, str(error))
     try:
-        value = json.dumps(message, ensure_ascii=False).encode()
-    except UnicodeEncodeError:  # a lone surrogate: escaped it reaches the daemon, which rejects it
-        value = json.dumps(message).encode()
+        value = encoded(message)
+    except ValueError as error:
+        return BadRow(row.path, row.line, str(error))
     return Timed(moment, place, _key(message, moment), value)
 
 

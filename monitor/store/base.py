@@ -6,19 +6,22 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from monitor.events import (
     Alert,
     Bucket,
     DeadLetter,
     Evidence,
-    Flip,
     Gap,
     Heard,
     Partition,
     Scored,
 )
+from monitor.story.base import Changes, ToldRow
+
+NO_CHANGES: Final = Changes([], [])
+"""No document has turned out to be anything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,8 @@ class Commit:
     closed_until: int | None = None
     """Buckets that start before this (seconds since the epoch) are closed; None: as before."""
     documents: Sequence[Scored] = ()
-    flips: Sequence[Flip] = ()
-    """Stored documents that have turned out to be copies."""
+    changes: Changes = NO_CHANGES
+    """What stored documents have turned out to be."""
     dead_letters: Sequence[DeadLetter] = ()
     buckets: Sequence[Bucket] = ()
     """Absolute values: they replace the row of the same key and start."""
@@ -81,6 +84,10 @@ class Commit:
     alerts: Sequence[Alert] = ()
     outgoing: Sequence[Outgoing] = ()
     gaps: Sequence[Gap] = ()
+    told: Sequence[ToldRow] = ()
+    """Wordings of stories, new or changed: they replace the row of the same number …"""
+    forget_stories_before: datetime | None = None
+    """… after those have been deleted whose last document was published before this."""
     now: datetime | None = None
     """Wall time written beside the rows."""
 
@@ -98,6 +105,8 @@ class Snapshot:
     key_states: Sequence[KeyState] = ()
     alerts: Sequence[Alert] = ()
     """Those pending or firing."""
+    told: Sequence[ToldRow] = ()
+    """All wordings of stories, by number."""
 
 
 class Store(Protocol):
@@ -125,7 +134,7 @@ class Store(Protocol):
         """
         ...
 
-    def told(self, key: str, since: datetime, until: datetime) -> Mapping[str, int]:
+    def stories(self, key: str, since: datetime, until: datetime) -> Mapping[str, int]:
         """How many documents of a key and time tell each story, by the story's id."""
         ...
 

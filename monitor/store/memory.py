@@ -36,9 +36,14 @@ from monitor.store.base import (
     Position,
     Snapshot,
 )
-from monitor.story.shown import evidence_of, stories
+from monitor.store.rows import milliseconds
+from monitor.story.base import ToldRow
+from monitor.story.shown import evidence_of
+from monitor.story.shown import stories as first_of_each
 
-Operation = Literal["load", "known", "evidence", "told", "apply", "rows", "groups", "due", "save"]
+Operation = Literal[
+    "load", "known", "evidence", "stories", "apply", "rows", "groups", "due", "save"
+]
 
 
 class MemoryDatabase:
@@ -53,6 +58,7 @@ class MemoryDatabase:
         self.key_states: dict[tuple[str, str], KeyState] = {}
         self.alerts: dict[str, Alert] = {}
         self.gaps: dict[tuple[Partition, int], Gap] = {}
+        self.told: dict[int, ToldRow] = {}
         self.outbox: dict[int, OutboxRow] = {}
         self.groups: dict[tuple[str, str], GroupState] = {}
         self.notifications: dict[str, Notification] = {}
@@ -119,6 +125,7 @@ class MemoryStore:
                     (a for a in db.alerts.values() if a.status is not AlertStatus.RESOLVED),
                     key=lambda alert: (alert.started_at, alert.id),
                 ),
+                told=[row for _, row in sorted(db.told.items())],
             )
 
     def known(self, ids: Collection[str]) -> set[str]:
@@ -139,12 +146,12 @@ class MemoryStore:
                 (e.document_id, e.story, e.title, documents[e.document_id].document.text)
                 for e in ranked
             )
-            return [found[i] for i in stories(candidates, limit)]
+            return [found[i] for i in first_of_each(candidates, limit)]
 
-    def told(self, key: str, since: datetime, until: datetime) -> dict[str, int]:
-        """See ``Store.told``."""
+    def stories(self, key: str, since: datetime, until: datetime) -> dict[str, int]:
+        """See ``Store.stories``."""
         sort_of(key)
-        with self.database.transaction("told"):
+        with self.database.transaction("stories"):
             return dict(Counter(s.story or s.document.id for s in self._of_key(key, since, until)))
 
     def _of_key(self, key: str, since: datetime, until: datetime) -> list[Scored]:
@@ -194,12 +201,23 @@ class MemoryStore:
                 place = bucket.key, bucket.start
                 stored = db.buckets.get(place)
                 db.buckets[place] = added(stored, bucket) if stored else bucket
-            for flip in commit.flips:
-                if (known := db.documents.get(flip.id)) is not None:
-                    changed = known._replace(story=flip.story, copy_of=flip.copy_of)
-                    db.documents[flip.id] = changed
+            for flip in commit.changes.flipped:
+                if (known := db.documents.get(flip.document)) is not None:
+                    db.documents[flip.document] = known._replace(
+                        story=flip.told.story, copy_of=flip.told.copy_of
+                    )
+            for rename in commit.changes.renamed:
+                told = [
+                    s for s in db.documents.values() if (s.story or s.document.id) == rename.old
+                ]
+                for known in told:
+                    db.documents[known.document.id] = known._replace(story=rename.new)
             db.key_states.update(((s.detector, s.key), s) for s in commit.key_states)
             db.alerts.update((alert.id, alert) for alert in commit.alerts)
+            if commit.forget_stories_before is not None:
+                before = milliseconds(commit.forget_stories_before)
+                db.told = {n: row for n, row in db.told.items() if row.last_ms >= before}
+            db.told.update((row.number, row) for row in commit.told)
             for outgoing in commit.outgoing:
                 db.append(outgoing.destination, outgoing.payload, now)
 

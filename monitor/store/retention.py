@@ -13,6 +13,8 @@ from monitor.store.faults import connected
 from monitor.store.rows import milliseconds
 
 CHUNK = 1_000
+REQUESTS = timedelta(days=1)
+"""How long a request with an Idempotency-Key is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,8 @@ def prune(engine: Engine, event_now: datetime, wall: datetime, keep: Keep) -> di
     """Delete the rows that are too old; returns how many, by table.
 
     Documents, buckets and alerts age by event time, dead letters and ended notifications (kept as
-    long) by the wall clock. Alerts are kept as long as buckets. Raises ``StoreError``; the chunks
-    deleted before it stay deleted.
+    long, as are the ids of documents that were handed in) by the wall clock. Alerts are kept as
+    long as buckets. Raises ``StoreError``; the chunks deleted before it stay deleted.
     """
     texts, buckets = milliseconds(event_now - keep.texts), milliseconds(event_now - keep.buckets)
     letters = milliseconds(wall - keep.dead_letters)
@@ -44,6 +46,8 @@ def prune(engine: Engine, event_now: datetime, wall: datetime, keep: Keep) -> di
             s.notifications,
             (s.notifications.c.status != "pending") & (s.notifications.c.created_ms < letters),
         ),
+        (s.handed_in, s.handed_in.c.received_ms < letters),
+        (s.push_requests, s.push_requests.c.received_ms < milliseconds(wall - REQUESTS)),
     ]
     return {table.name: _delete(engine, table, condition) for table, condition in old}
 

@@ -207,6 +207,22 @@ notifications = Table(
     Index("notifications_due", "status", "next_attempt_ms"),
 )
 
+stories = Table(
+    "stories",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_id", Text, nullable=False),
+    Column("first_ms", BigInteger, nullable=False),
+    Column("last_ms", BigInteger, nullable=False),
+    Column("origin_id", Text),
+    Column("origin_ms", BigInteger),
+    Column("story", BigInteger, nullable=False),  # the same number in all rows of one story
+    Column("story_id", Text, nullable=False),
+    Column("story_ms", BigInteger, nullable=False),
+    Column("words", LargeBinary, nullable=False),
+    Index("stories_by_last", "last_ms"),
+)
+
 to_publish = Table(
     "to_publish",
     metadata,
@@ -229,4 +245,69 @@ publish_ends = Table(
     Column("topic", String(249), primary_key=True),
     Column("partition", Integer, primary_key=True),
     Column("end", BigInteger, nullable=False),  # of the log, before the attempt
+)
+
+feeds = Table(
+    "feeds",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("etag", Text),
+    Column("last_modified", Text),
+    Column("failures", Integer, nullable=False),
+    Column("polled_ms", BigInteger),
+    Column("succeeded_ms", BigInteger),
+    Column("next_poll_ms", BigInteger),
+    Column("fault", Text),
+    Column("gone", SmallInteger, nullable=False),
+)
+
+feed_items = Table(
+    "feed_items",
+    metadata,
+    Column("feed", String(64), primary_key=True),
+    Column("key", String(64), primary_key=True),
+    Column("fingerprints", Text, nullable=False),  # JSON list
+    Column("published_ms", BigInteger, nullable=False),
+    Column("history", SmallInteger, nullable=False),
+    Column("first_seen_ms", BigInteger, nullable=False),
+    Column("last_seen_ms", BigInteger, nullable=False),
+    Index("feed_items_by_age", "feed", "last_seen_ms"),
+)
+
+handed_in = Table(  # documents that came over HTTP or in a file
+    "handed_in",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("digest", String(32), nullable=False),  # of what the document says
+    Column("received_ms", BigInteger, nullable=False),
+    Index("handed_in_by_time", "received_ms"),
+)
+
+push_requests = Table(  # those with an Idempotency-Key, and what they were told
+    "push_requests",
+    metadata,
+    Column("caller", String(64), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("status", SmallInteger, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index("push_requests_by_time", "received_ms"),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("rows", BigInteger, nullable=False),  # that are dealt with
+    Column("accepted", BigInteger, nullable=False),
+    Column("repeated", BigInteger, nullable=False),
+    Column("rejected", BigInteger, nullable=False),
+    Column("found_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+    Column("fault", Text),
 )

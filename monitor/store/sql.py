@@ -14,7 +14,9 @@ from monitor.store.base import Commit, Move, Snapshot
 from monitor.store.engine import writing
 from monitor.store.faults import connected, place
 from monitor.store.statements import Bulk, Dialect
-from monitor.story.shown import HEAD, excerpt, stories
+from monitor.store.told import ToldTable
+from monitor.story.shown import HEAD, excerpt
+from monitor.story.shown import stories as first_of_each
 
 _CLOSED_UNTIL = "closed_until"
 _EPOCH = "epoch"
@@ -70,15 +72,10 @@ class SqlStore:
             schema.buckets,
             engine,
         )
-        documents = schema.documents.c
-        self._flip = (
-            update(schema.documents)
-            .where(documents.id == bindparam("of_id"))
-            .values(story=bindparam("story"), copy_of=bindparam("copy_of"))
-        )
         self._put_dead_letter = dialect.insert_or_ignore(schema.dead_letters)
         self._put_gap = dialect.insert_or_ignore(schema.gaps)
         self._put_buckets = Bulk(dialect.upsert(schema.buckets), schema.buckets, engine)
+        self._told = ToldTable(engine)
         self._put_key_state = dialect.upsert(schema.key_states)
         self._put_alert = dialect.upsert(schema.alerts)
         self._put_outgoing = schema.outbox.insert().inline()
@@ -120,7 +117,7 @@ class SqlStore:
         )
         with connected(self._engine, "gathering evidence") as connection:
             with connection.execute(ranked) as candidates:
-                ids = stories((tuple(row) for row in candidates), limit)
+                ids = first_of_each((tuple(row) for row in candidates), limit)
             chosen = select(
                 table.id,
                 table.published_ms,
@@ -149,8 +146,8 @@ class SqlStore:
             }
         return [found[identifier] for identifier in ids]
 
-    def told(self, key: str, since: datetime, until: datetime) -> dict[str, int]:
-        """See ``Store.told``."""
+    def stories(self, key: str, since: datetime, until: datetime) -> dict[str, int]:
+        """See ``Store.stories``."""
         published = rows.published(key)
         query = (
             select(schema.documents.c.story, func.count())
@@ -183,11 +180,8 @@ class SqlStore:
             self._put_names.execute(connection, rows.name_rows(commit.documents))
             self._put_buckets.execute(connection, rows.bucket_rows(commit.buckets))
             self._add_buckets.execute(connection, rows.bucket_rows(commit.history))
-            if commit.flips:
-                connection.execute(
-                    self._flip,
-                    [{"of_id": f.id, "story": f.story, "copy_of": f.copy_of} for f in commit.flips],
-                )
+            self._told.change(connection, commit.changes)
+            self._told.write(connection, commit.told, commit.forget_stories_before)
             work: tuple[tuple[Insert, list[rows.Values]], ...] = (
                 (self._put_dead_letter, [rows.dead_letter_values(d) for d in commit.dead_letters]),
                 (self._put_key_state, [rows.key_state_values(s) for s in commit.key_states]),
@@ -279,6 +273,7 @@ class SqlStore:
             recent=self._recent(connection, since),
             key_states=[rows.key_state_of(row) for row in connection.execute(states)],
             alerts=[rows.alert_of(row) for row in connection.execute(live)],
+            told=self._told.read(connection),
         )
 
     def _recent(self, connection: Connection, since: int) -> list[Heard]:

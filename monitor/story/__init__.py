@@ -1,1 +1,1 @@
-"""Copies and stories: which documents tell the same, and how they are shown."""
+"""Which documents tell the same story: copies found in the stream, and how a story is shown."""

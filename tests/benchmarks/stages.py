@@ -106,7 +106,7 @@ def write(values: list[bytes], folder: str, watch: Stopwatch) -> None:
     def exhibit(key: str, since: int, until: int, limit: int) -> Exhibit:
         begin, end = datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC)
         evidence = store.evidence(key, begin, end, limit)
-        return Exhibit(tuple(evidence), store.told(key, begin, end))
+        return Exhibit(tuple(evidence), store.stories(key, begin, end))
 
     alarms = Watch(
         detectors,

@@ -18,7 +18,6 @@ from monitor.events import (
     DeadLetter,
     Document,
     Evidence,
-    Flip,
     Gap,
     Kind,
     Mention,
@@ -40,6 +39,7 @@ from monitor.store.base import (
     Snapshot,
     Store,
 )
+from monitor.story.base import Changes, Flip, Rename, Told, ToldRow
 
 T0 = datetime(2023, 3, 9, 12, 0, tzinfo=UTC)
 NEWS_0 = Partition("news", 0)
@@ -120,6 +120,22 @@ def move(partition: Partition, expected: int | None, to: int, minutes: int = 0) 
     return Move(partition, expected, Position(to, T0 + timedelta(minutes=minutes)))
 
 
+def wording(number: int, last_ms: int, **other: object) -> ToldRow:
+    row = ToldRow(
+        number=number,
+        words=b"\x00\xff\x80",
+        first_id=f"d{number}",
+        first_ms=last_ms - 60_000,
+        last_ms=last_ms,
+        origin_id=None,
+        origin_ms=None,
+        story=number,
+        story_id=f"d{number}",
+        story_ms=last_ms - 60_000,
+    )
+    return row._replace(**other)
+
+
 def full(expected: int | None = None, to: int = 3) -> Commit:
     """A commit with something of everything."""
     return Commit(
@@ -132,12 +148,14 @@ def full(expected: int | None = None, to: int = 3) -> Commit:
         alerts=[alert("a1", AlertStatus.FIRING)],
         outgoing=[Outgoing(RECEIVERS, b"{}"), Outgoing("scored", b"{}\n{}\n")],
         gaps=[Gap(NEWS_1, 5, 9)],
+        told=[wording(3, 1_000), wording(4, 2_000, story=3, origin_id="d0", origin_ms=1)],
         now=T0,
     )
 
 
 def test_a_new_database_is_empty(backend: Backend) -> None:
-    assert Snapshot(buckets=[], recent=[], key_states=[], alerts=[]) == backend.store().load(DAY)
+    empty = Snapshot(buckets=[], recent=[], key_states=[], alerts=[], told=[])
+    assert empty == backend.store().load(DAY)
 
 
 def test_what_was_applied_is_found_by_the_next_daemon(backend: Backend) -> None:
@@ -153,6 +171,7 @@ def test_what_was_applied_is_found_by_the_next_daemon(backend: Backend) -> None:
     assert expected.buckets == found.buckets
     assert expected.key_states == found.key_states
     assert expected.alerts == found.alerts
+    assert expected.told == found.told
     sent = [(row.destination, row.payload, row.created_at) for row in backend.outbox().rows(10)]
     assert [(o.destination, o.payload, T0) for o in expected.outgoing] == sent
 
@@ -198,6 +217,29 @@ def test_later_values_replace_buckets_key_states_alerts_and_the_closed_time(
         found.key_states,
         found.alerts,
     )
+
+
+def test_a_wording_is_replaced_by_its_number(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    store.apply(full())
+    later = wording(4, 5_000, story=4, words=b"")
+    store.apply(Commit(told=[later, wording(2, 3_000)]))
+
+    assert [wording(2, 3_000), wording(3, 1_000), later] == store.load(DAY).told
+
+
+def test_wordings_older_than_what_is_to_be_forgotten_are_gone_but_for_those_just_told(
+    backend: Backend,
+) -> None:
+    store = backend.store()
+    store.load(DAY)
+    at = int(T0.timestamp()) * 1_000
+    store.apply(Commit(told=[wording(1, at - 1), wording(2, at), wording(3, at + 1)]))
+    late = wording(4, at - 5)
+    store.apply(Commit(told=[late], forget_stories_before=T0))
+
+    assert [wording(2, at), wording(3, at + 1), late] == store.load(DAY).told
 
 
 def test_an_empty_commit_changes_nothing(backend: Backend) -> None:
@@ -492,7 +534,7 @@ def test_documents_are_counted_by_the_story_that_they_tell(backend: Backend) -> 
     store.apply(Commit(documents=[naming(1, 0.5), *copies, scored(4)]))
 
     def told(key: str, minutes: int = 60) -> Mapping[str, int]:
-        return store.told(key, T0, T0 + timedelta(minutes=minutes))
+        return store.stories(key, T0, T0 + timedelta(minutes=minutes))
 
     assert {"d1": 3, "d4": 1} == told("all")
     assert {"d1": 2} == told("company:US:ABC")
@@ -504,10 +546,21 @@ def test_a_stored_document_may_turn_out_to_be_a_copy(backend: Backend) -> None:
     store = backend.store()
     store.load(DAY)
     store.apply(Commit(documents=[scored(2), scored(3)]))
-    store.apply(Commit(documents=[scored(1)], flips=[Flip("d2", "d1", "d1"), Flip("no", "x", "x")]))
+    flips = [Flip("d2", Told("d1", "d1")), Flip("no", Told("x", "x"))]
+    store.apply(Commit(documents=[scored(1)], changes=Changes(flips, [])))
 
-    assert {"d1": 2, "d3": 1} == store.told("all", T0, T0 + timedelta(hours=1))
+    assert {"d1": 2, "d3": 1} == store.stories("all", T0, T0 + timedelta(hours=1))
     assert [False, True, False] == [h.copy for h in store.load(DAY).recent]
+
+
+def test_a_story_may_get_another_first_document(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    copy = scored(3)._replace(story="d2", copy_of="d2")
+    store.apply(Commit(documents=[scored(2), copy, scored(4)]))
+    store.apply(Commit(documents=[scored(1)], changes=Changes([], [Rename("d2", "d1")])))
+
+    assert {"d1": 3, "d4": 1} == store.stories("all", T0, T0 + timedelta(hours=1))
 
 
 def test_the_next_daemon_knows_what_was_counted_of_late(backend: Backend) -> None:

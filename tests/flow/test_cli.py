@@ -14,12 +14,12 @@ import pytest
 from harness.daemon import ROOT, Installation, read_topics
 from typer.main import get_command
 
-from monitor import app, check, cli, log
+from monitor import app, check, cli, log, opening
 from monitor.config import Kafka
 from monitor.demo.broker import EmbeddedBroker
 from monitor.source.settings import KafkaSettings
 
-COMMANDS = ("bench", "run", "demo", "replay", "check", "migrate")
+COMMANDS = ("bench", "run", "demo", "feed", "replay", "import", "check", "migrate")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     def quick(kafka: Kafka) -> KafkaSettings:
         return replace(original(kafka), connect_timeout=0.3)
 
-    original = app.kafka_settings
+    original = opening.kafka_settings
     monkeypatch.setattr(app, "kafka_settings", quick)
     monkeypatch.setattr(check, "kafka_settings", quick)
 

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from monitor.aggregate.watermark import Watermarks
 from monitor.aggregate.window import Window
+from monitor.annotate import Annotator
 from monitor.clock import ManualClock
 from monitor.detect.share import ShareDetector
 from monitor.detect.state import LifecycleSettings
@@ -65,6 +66,7 @@ class Flow:
     poll_records: int = 512
     script: Sequence[Step] = ()
     successor: Callable[[], Scorer | None] = lambda: None
+    annotator: Callable[[], Annotator] = Annotator
 
     def __post_init__(self) -> None:
         self.stop = threading.Event()
@@ -83,6 +85,7 @@ class Flow:
             source=self.source,
             decode=decoder.decode_batch,
             scorer=self.scorer,
+            annotate=self.annotator(),
             watermarks=Watermarks(),
             window=Window(),
             watch=lambda evidence: Watch(detectors, evidence, self.lifecycle),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from monitor.config import Receiver, Settings, load_settings
+from monitor.config import Feed, Receiver, Settings, load_settings
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "monitor.example.toml"
 NOT_FOR_OPERATORS = {"replay"}
@@ -47,10 +47,17 @@ def test_every_setting_of_a_receiver_occurs_in_the_example() -> None:
     assert set(Receiver.model_fields) == set(receiver)
 
 
+def test_every_setting_of_a_feed_occurs_in_the_example() -> None:
+    (feed,) = tomllib.loads(uncommented())["feeds"]
+    assert set(Feed.model_fields) == set(feed)
+
+
 def test_the_example_with_everything_in_force_is_valid(tmp_path: Path) -> None:
     secret = "whsec_" + base64.b64encode(bytes(32)).decode()
     path = tmp_path / "monitor.toml"
-    path.write_text(uncommented().replace("whsec_…", secret), "utf-8")
+    path.write_text(
+        uncommented().replace("whsec_…", secret).replace("Bearer …", "Bearer x"), "utf-8"
+    )
     settings = load_settings(path, {})
     assert "risk-desk" == settings.delivery.receivers[0].name
     assert (2, 3, 0) == settings.kafka.api_version

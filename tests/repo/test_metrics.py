@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
 from monitor.events import SENTIMENTS, AlertStatus, Kind, Reason
-from monitor.metrics import OUTCOMES, STAGES, Metrics
+from monitor.metrics import CODES, FILES, OUTCOMES, RESULTS, STAGES, Metrics
 
 UNITS = ("seconds", "total", "records", "tokens", "ratio", "info", "assigned", "firing", "up")
 """Seconds for times, ``_total`` for counters, and what is counted for gauges."""
@@ -20,6 +20,9 @@ CLOSED = {
     "stage": set(STAGES),
     "status": set(AlertStatus),
     "outcome": set(OUTCOMES),
+    "code": set(CODES),
+    "result": set(RESULTS),
+    "file": set(FILES),
 }
 CONFIGURED = {"topic", "receiver", "destination", "retryable", "version", "device"}
 """Labels whose values the operator chooses: topics, receivers, the model, its devices."""

@@ -17,17 +17,15 @@ from monitor.source.contract import Limits
 from monitor.source.decode import Decoder
 from monitor.source.files import (
     CHUNK,
-    BadRow,
     FieldMap,
     ReplayProgress,
-    Row,
     load,
     message_of,
     normalised_time,
-    read_rows,
     replay,
 )
 from monitor.source.memory import MemoryLog, MemoryPublisher
+from monitor.source.table import BadRow, Row, read_rows
 
 NOON = datetime(2024, 5, 17, 12, tzinfo=UTC)
 PLAIN = FieldMap()
@@ -188,7 +186,7 @@ def test_values_that_stand_for_nothing_are_left_out() -> None:
 
 def test_an_unknown_kind_of_file_and_a_missing_one_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="unknown kind of file"):
-        list(read_rows(tmp_path / "a.parquet"))
+        list(read_rows(tmp_path / "a.xlsx"))
     with pytest.raises(ConfigError, match="can't be read: No such file"):
         list(read_rows(tmp_path / "a.jsonl"))
 

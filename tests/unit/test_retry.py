@@ -11,8 +11,8 @@ from monitor.alert.retry import (
     after_attempt,
     judge,
     next_delay,
-    parse_retry_after,
 )
+from monitor.dial import parse_retry_after
 from monitor.errors import DeliveryError
 from monitor.store.base import Notification, NotificationStatus
 

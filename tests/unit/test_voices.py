@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from monitor.aggregate.rollup import Place
 from monitor.aggregate.voices import HOUR, Voices
-from monitor.events import Flip, Heard, Kind, Mention, Sums, heard_of
+from monitor.events import Heard, Kind, Mention, Sums, heard_of
+from monitor.story.base import Flip, Told
 
 NEGATIVE, POSITIVE = (0.8, 0.15, 0.05), (0.05, 0.15, 0.8)
 
@@ -85,18 +86,19 @@ def test_who_spoke_first_counts_and_not_who_was_read_first() -> None:
 def test_a_document_that_turns_out_to_be_a_copy_is_taken_back() -> None:
     of = voices()
     first = of.count([heard(2, MONDAY + 300, names=("name:x",))])
-    second = of.count([heard(1, names=("name:x",))], [Flip("d2", "d1", "d1")])
+    second = of.count([heard(1, names=("name:x",))], [Flip("d2", Told("d1", "d1"))])
     both = total(first, second)
     assert (1, 0) == counts(both, start=MONDAY + 300)
     assert (1, 0) == counts(both, "name:x", MONDAY + 300)
     assert (1, 1) == counts(both)
-    assert {} == total(of.count([], [Flip("d2", "d1", "d1"), Flip("unknown", "d1", "d1")]))
+    again = [Flip(identifier, Told("d1", "d1")) for identifier in ("d2", "unknown")]
+    assert {} == total(of.count([], again))
 
 
 def test_when_an_authors_first_word_was_a_copy_the_next_one_counts() -> None:
     of = voices()
     first = of.count([heard(1, author="ann"), heard(2, MONDAY + 300, author="ann")])
-    both = total(first, of.count([], [Flip("d1", "d0", "d0")]))
+    both = total(first, of.count([], [Flip("d1", Told("d0", "d0"))]))
     assert (1, 0) == counts(both)
     assert (1, 1) == counts(both, start=MONDAY + 300)
 
@@ -104,7 +106,7 @@ def test_when_an_authors_first_word_was_a_copy_the_next_one_counts() -> None:
 def test_a_bucket_that_takes_no_corrections_is_left_alone() -> None:
     of = Voices(lambda start: start < MONDAY + 300)
     of.restore([heard(1, author="ann")])
-    assert {} == total(of.count([], [Flip("d1", "d0", "d0")]))
+    assert {} == total(of.count([], [Flip("d1", Told("d0", "d0"))]))
 
 
 def test_only_what_can_still_be_corrected_is_remembered() -> None:
@@ -147,7 +149,7 @@ def test_any_order_any_split_and_a_restart_give_the_same_counts(
     changes = [of.count(first)]
     restarted = voices()
     restarted.restore(first)
-    flips = [Flip(h.id, "s", "s") for h in first if h.id in flipped]
+    flips = [Flip(h.id, Told("s", "s")) for h in first if h.id in flipped]
     changes.append(restarted.count(shuffled[cut:], flips))
 
     assert expected == total(*changes)

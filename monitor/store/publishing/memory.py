@@ -109,6 +109,10 @@ class MemoryPublishing:
     def close(self) -> None:
         """Nothing to close."""
 
+    def check(self) -> None:
+        """Raises ``LeaseError`` where another sender has taken the lane; within the lock only."""
+        self._held()
+
     def _held(self) -> Lane:
         if self._lease is None:
             raise RuntimeError("open() must come first: it takes the lease")

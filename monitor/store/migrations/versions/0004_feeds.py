@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
-down_revision = "0001"
+down_revision = "0003"
 
 
 def upgrade() -> None:
@@ -37,3 +37,29 @@ def upgrade() -> None:
         sa.Column("end", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("lane", "topic", "partition"),
     )
+    op.create_table(
+        "feeds",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("etag", sa.Text(), nullable=True),
+        sa.Column("last_modified", sa.Text(), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("polled_ms", sa.BigInteger(), nullable=True),
+        sa.Column("succeeded_ms", sa.BigInteger(), nullable=True),
+        sa.Column("next_poll_ms", sa.BigInteger(), nullable=True),
+        sa.Column("fault", sa.Text(), nullable=True),
+        sa.Column("gone", sa.SmallInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "feed_items",
+        sa.Column("feed", sa.String(length=64), nullable=False),
+        sa.Column("key", sa.String(length=64), nullable=False),
+        sa.Column("fingerprints", sa.Text(), nullable=False),
+        sa.Column("published_ms", sa.BigInteger(), nullable=False),
+        sa.Column("history", sa.SmallInteger(), nullable=False),
+        sa.Column("first_seen_ms", sa.BigInteger(), nullable=False),
+        sa.Column("last_seen_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("feed", "key"),
+    )
+    op.create_index("feed_items_by_age", "feed_items", ["feed", "last_seen_ms"], unique=False)

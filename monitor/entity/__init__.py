@@ -1,0 +1,1 @@
+"""Which listed companies, other organisations and watched things a text names."""

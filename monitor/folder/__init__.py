@@ -1,0 +1,1 @@
+"""Files whose rows are documents: read once, whatever crashes when."""

@@ -1,0 +1,1 @@
+"""What was handed in: over HTTP, or in files."""
