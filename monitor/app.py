@@ -31,10 +31,6 @@ from models.registry.trial import judge
 from monitor import config
 from monitor.aggregate.watermark import Watermarks
 from monitor.aggregate.window import Window
-from monitor.alert.base import Notifier
-from monitor.alert.group import GroupTiming
-from monitor.alert.signing import Signer
-from monitor.alert.webhook import WebhookNotifier
 from monitor.annotate import Annotator
 from monitor.clock import Clock, ScaledClock, SystemClock
 from monitor.delivery import DeliveryLoop
@@ -42,14 +38,13 @@ from monitor.detect.share import ShareDetector, ShareSettings
 from monitor.detect.state import LifecycleSettings
 from monitor.detect.volume import VolumeDetector, VolumeSettings
 from monitor.detect.watch import Watch
-from monitor.dial import Limits as DialLimits
 from monitor.errors import ConfigError, MonitorError
 from monitor.events import Kind
-from monitor.guard import Guard
 from monitor.http import Answer, Checks, HttpServer, application
 from monitor.jobs import Jobs
 from monitor.keys import universe
 from monitor.metrics import DeliveryCounters, Metrics, ScoringCounters
+from monitor.notifying import group_timing, make_receivers
 from monitor.opening import database_file, every_topic, kafka_settings, open_database
 from monitor.outgoing import OutTopics
 from monitor.pipeline import Pipeline, PipelineSettings
@@ -221,12 +216,8 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
     delivery = DeliveryLoop(
         outbox,
         publisher,
-        make_notifiers(settings.delivery, stack),
-        GroupTiming(
-            timedelta(seconds=settings.delivery.group_wait),
-            timedelta(seconds=settings.delivery.group_interval),
-            timedelta(seconds=settings.delivery.repeat_interval),
-        ),
+        make_receivers(settings.delivery, stack),
+        group_timing(settings.delivery),
         DeliveryCounters(metrics),
         SystemClock(),
         external_url=settings.delivery.external_url,
@@ -365,21 +356,6 @@ def _reloader(model: config.Model, running: Release, metrics: Metrics) -> Reload
         running,
         metrics,
     )
-
-
-def make_notifiers(delivery: config.Delivery, stack: ExitStack) -> dict[str, Notifier]:
-    """One for each receiver, by name."""
-    notifiers: dict[str, Notifier] = {}
-    for receiver in delivery.receivers:
-        notifier = WebhookNotifier(
-            receiver.url,
-            Signer([s.get_secret_value() for s in receiver.secrets]),
-            Guard(receiver.allow_networks, receiver.plain_networks),
-            limits=DialLimits(read=receiver.timeout, total=2 * receiver.timeout),
-        )
-        stack.callback(notifier.close)
-        notifiers[receiver.name] = notifier
-    return notifiers
 
 
 def _pipeline(

@@ -13,11 +13,11 @@ from monitor.app import (
     author_key,
     current_release,
     load_scorer,
-    make_notifiers,
 )
 from monitor.config import Settings, load_settings
 from monitor.errors import MonitorError
 from monitor.metrics import Metrics
+from monitor.notifying import make_receivers
 from monitor.opening import every_topic, kafka_settings, open_database
 from monitor.source.client import require_reachable
 
@@ -67,5 +67,5 @@ def _model(settings: Settings, stack: ExitStack) -> str:
 
 
 def _receivers(settings: Settings, stack: ExitStack) -> str:
-    names = list(make_notifiers(settings.delivery, stack))
+    names = list(make_receivers(settings.delivery, stack))
     return ", ".join(names) or "none configured: alerts go to the dashboard and Kafka only"

@@ -16,8 +16,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AwareDatetime,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -25,26 +23,18 @@ from pydantic import (
     model_validator,
 )
 
-from monitor.alert.signing import Signer
 from monitor.errors import ConfigError
 from monitor.guard import Guard
+from monitor.receivers import TYPES, AnyReceiver
+from monitor.section import Port, Positive, Seconds, Section
 from monitor.source.contract import FIELDS, LANG
 from monitor.source.files import FieldMap
 
-Positive = Annotated[float, Field(gt=0)]
-Seconds = Annotated[float, Field(ge=0)]
-Port = Annotated[int, Field(ge=0, le=65535)]
 PREFIX = "MONITOR_"
 _SECRET_LENGTH = 24
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False
-    )
-
-
-class Kafka(_Section):
+class Kafka(Section):
     """The brokers and how to speak to them. Durations in seconds."""
 
     bootstrap_servers: str = "127.0.0.1:9092"
@@ -84,7 +74,7 @@ class Kafka(_Section):
         return self
 
 
-class Intake(_Section):
+class Intake(Section):
     """What is taken from a message, and how much at once."""
 
     max_message_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024
@@ -99,7 +89,7 @@ class Intake(_Section):
     """Key of the authors' hashes; without one a random key is kept beside the database."""
 
 
-class Model(_Section):
+class Model(Section):
     """Which weights, and how they run."""
 
     registry: Path = Path("var/models")
@@ -139,7 +129,7 @@ class Model(_Section):
         return tokens
 
 
-class Aggregate(_Section):
+class Aggregate(Section):
     """Event time. All in seconds."""
 
     out_of_orderness: Seconds = 60.0
@@ -147,7 +137,7 @@ class Aggregate(_Section):
     allowed_lateness: Annotated[int, Field(ge=0)] = 600
 
 
-class Stories(_Section):
+class Stories(Section):
     """Which documents are copies of one another."""
 
     window_hours: Annotated[float, Field(gt=0, le=24 * 30)] = 72.0
@@ -156,7 +146,7 @@ class Stories(_Section):
     """Wordings remembered, about 0.6 KB each; with more in the window the oldest go early."""
 
 
-class Detect(_Section):
+class Detect(Section):
     """When an alert fires."""
 
     budget: Positive = 1.0
@@ -169,7 +159,7 @@ class Detect(_Section):
     accept_after: Positive = 86_400.0
 
 
-class StoreSection(_Section):
+class StoreSection(Section):
     """The database and how long it keeps what."""
 
     url: str = Field(default="sqlite:///var/monitor.db", repr=False)
@@ -187,45 +177,10 @@ class StoreSection(_Section):
         return url
 
 
-class Receiver(_Section):
-    """One webhook."""
-
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
-    url: str = Field(repr=False)
-    secrets: Annotated[tuple[SecretStr, ...], Field(min_length=1)]
-    """``whsec_…``, the newest first; several while a secret is being rotated."""
-    allow_http: bool = False
-    allow_networks: tuple[str, ...] = ()
-    """CIDR blocks inside the house that this receiver may lie in."""
-    timeout: Positive = 10.0
-
-    @property
-    def plain_networks(self) -> tuple[str, ...]:
-        """Networks that may be spoken to without TLS."""
-        return self.allow_networks if self.allow_http else ()
-
-    @model_validator(mode="after")
-    def _usable(self) -> Receiver:
-        if self.url.startswith("http:") and not self.plain_networks:
-            raise ValueError("plain http needs allow_http = true and its network in allow_networks")
-        faults = []
-        for part in (
-            lambda: Signer([s.get_secret_value() for s in self.secrets]),
-            lambda: Guard(self.allow_networks, self.plain_networks).target(self.url),
-        ):
-            try:
-                part()
-            except ConfigError as error:
-                faults.append(str(error))
-        if faults:
-            raise ValueError("; ".join(faults))
-        return self
-
-
-class Delivery(_Section):
+class Delivery(Section):
     """Who is told, and how often. Durations in seconds."""
 
-    receivers: tuple[Receiver, ...] = ()
+    receivers: tuple[AnyReceiver, ...] = ()
     group_wait: Seconds = 30.0
     group_interval: Positive = 300.0
     repeat_interval: Positive = 14_400.0
@@ -234,7 +189,7 @@ class Delivery(_Section):
 
     @field_validator("receivers")
     @classmethod
-    def _unique_names(cls, receivers: tuple[Receiver, ...]) -> tuple[Receiver, ...]:
+    def _unique_names(cls, receivers: tuple[AnyReceiver, ...]) -> tuple[AnyReceiver, ...]:
         names = [r.name for r in receivers]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
@@ -248,7 +203,7 @@ class Delivery(_Section):
         return self
 
 
-class Feed(_Section):
+class Feed(Section):
     """One RSS or Atom feed."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
@@ -296,7 +251,7 @@ class Feed(_Section):
         return Guard(self.allow_networks, ("0.0.0.0/0", "::/0"), what="feed")
 
 
-class Feeding(_Section):
+class Feeding(Section):
     """How the feeds are read (`monitor feed`). Durations in seconds."""
 
     contact: Annotated[str, Field(pattern=r"^[ -~]*$", max_length=200)] = ""
@@ -329,7 +284,7 @@ class Feeding(_Section):
     """Of the metrics and health of `monitor feed`; None: none."""
 
 
-class ApiKey(_Section):
+class ApiKey(Section):
     """A caller that may hand in documents."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
@@ -351,7 +306,7 @@ class ApiKey(_Section):
         return secret
 
 
-class Http(_Section):
+class Http(Section):
     """Metrics, health, and the documents that callers hand in."""
 
     host: str = "127.0.0.1"
@@ -381,7 +336,7 @@ class Http(_Section):
         return self
 
 
-class WatchFolder(_Section):
+class WatchFolder(Section):
     """A folder whose files are read once."""
 
     path: Path
@@ -389,9 +344,9 @@ class WatchFolder(_Section):
     """Of the names, as in a shell. Hidden and temporary names are never meant."""
     kind: Literal["news", "comment"] = "news"
     """Of the rows that name none."""
-    columns: dict[str, str] = {}
+    columns: dict[str, str] = Field(default_factory=dict)
     """Field of a message = column of the files; fields that are not named keep their names."""
-    literals: dict[str, str] = {}
+    literals: dict[str, str] = Field(default_factory=dict)
     """Field = the same text for each row."""
     blanks: tuple[str, ...] = ()
     """Values that count as absent."""
@@ -437,7 +392,7 @@ class WatchFolder(_Section):
         return self
 
 
-class Replay(_Section):
+class Replay(Section):
     """Event time that runs faster than the clock: ``event_origin`` was "now" at ``wall_origin``."""
 
     event_origin: AwareDatetime
@@ -445,14 +400,14 @@ class Replay(_Section):
     speed: Positive = 1.0
 
 
-class Logs(_Section):
+class Logs(Section):
     """Where the daemon says what it does."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     style: Literal["auto", "text", "json"] = "auto"
 
 
-class Settings(_Section):
+class Settings(Section):
     """The whole tree."""
 
     kafka: Kafka = Kafka()
@@ -563,10 +518,17 @@ def _place(variable: str) -> tuple[str, ...] | None:
 
 def _where(loc: tuple[int | str, ...], variables: Mapping[tuple[str, ...], str]) -> str:
     """The place of a fault, with the variable that it came from."""
-    place = tuple(str(part) for part in loc)
+    place = tuple(str(part) for part in _written(loc))
     near = (v for p, v in variables.items() if p[: len(place)] == place[: len(p)])
     variable = next(near, None)
     return ".".join(place) + (f" (from {variable})" if variable else "")
+
+
+def _written(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """A place without the type of a receiver, which the file has as a value, not as a name."""
+    if loc[:2] == ("delivery", "receivers") and len(loc) > 3 and loc[3] in TYPES:
+        return (*loc[:3], *loc[4:])
+    return loc
 
 
 def _explain(error: Any) -> str:
@@ -574,6 +536,8 @@ def _explain(error: Any) -> str:
         return "unknown name; see deploy/monitor.example.toml for those that exist"
     if error["type"] == "missing":
         return "is missing"
+    if error["type"] == "union_tag_invalid":
+        return f"type must be one of {', '.join(TYPES)}"
     message = error["msg"].removeprefix("Value error, ")
     return f"{message}{_shown(error['input'], '.'.join(str(p) for p in error['loc']))}"
 

@@ -66,8 +66,9 @@ def _alert(alert: Alert, notice: Notice) -> dict[str, Any]:
         "labels": labels_of(alert) | ({"test": "true"} if notice.test else {}),
         "annotations": annotations_of(alert),
         "startsAt": timestamp(starts),
-        "generatorURL": link_to(alert, notice.external_url),
     }
+    if link := link_to(alert, notice.external_url):
+        item["generatorURL"] = link
     if alert.status is AlertStatus.RESOLVED:
         item["endsAt"] = timestamp(max(starts, min(alert.resolved_at or notice.at, notice.at)))
     return item

@@ -30,7 +30,7 @@ _BUSY = {-1: None, 130101: 600.0}  # the system is busy; more than 20 a minute
 class DingTalk:
     """The channel; ``secret`` is that of the robot's signature (SEC…), if it is switched on."""
 
-    rates = (Rate(20, 60.0),)
+    rates: tuple[Rate, ...] = (Rate(20, 60.0),)
     status_only = False
 
     def __init__(self, secret: str | None = None) -> None:

@@ -18,12 +18,13 @@ from typing import Any
 
 from monitor.alert.base import Answer, Notice, Rate, Request
 from monitor.alert.channels.coded import judge_code
-from monitor.alert.channels.message import OPEN, Document, Entry, State, cut, message_of
+from monitor.alert.channels.message import OPEN, Document, Entry, Message, State, cut, fitting
 from monitor.alert.codec import compact_json
 from monitor.errors import DeliveryError
 from monitor.store.base import Notification
 
-_TITLE = 200
+_TITLE = 200  # characters
+_BODY = 20 * 1024 - 200  # bytes, without the signature
 _SPECIAL = frozenset("&<>~-!*/\\[]()#:+\"'`$_|@^=")
 _COLOURS = {
     State.CRITICAL: "red",
@@ -38,7 +39,7 @@ _BAD_REQUEST = 9499  # also how older tenants say "too many request"
 class Feishu:
     """The channel; ``secret`` is that of the bot's signature verification, if it is switched on."""
 
-    rates = (Rate(5, 1.0), Rate(100, 60.0))
+    rates: tuple[Rate, ...] = (Rate(5, 1.0), Rate(100, 60.0))
     status_only = False
 
     def __init__(self, secret: str | None = None) -> None:
@@ -46,21 +47,7 @@ class Feishu:
 
     def render(self, notice: Notice) -> bytes:
         """A card with a coloured header."""
-        message = message_of(notice)
-        elements: list[dict[str, Any]] = []
-        for entry in message.entries:
-            elements += [*([{"tag": "hr"}] if elements else []), *_elements(entry)]
-        if message.rest:
-            elements.append({"tag": "div", "text": _plain(message.rest)})
-        if message.link:
-            button = {"tag": "button", "text": _plain(OPEN), "type": "primary", "url": message.link}
-            elements.append({"tag": "action", "actions": [button]})
-        header = {
-            "template": _COLOURS[message.state],
-            "title": _plain(cut(message.title, _TITLE)),
-        }
-        card = {"config": {"wide_screen_mode": True}, "header": header, "elements": elements}
-        return compact_json({"msg_type": "interactive", "card": card})
+        return fitting(notice, _BODY, _card)
 
     def requests(
         self,
@@ -93,6 +80,23 @@ def sign(timestamp: str, secret: str) -> str:
 def escape(text: str) -> str:
     """Whatever could be markup as an HTML entity, as the documentation asks for."""
     return "".join(f"&#{ord(c)};" if c in _SPECIAL else c for c in text)
+
+
+def _card(message: Message) -> bytes:
+    elements: list[dict[str, Any]] = []
+    for entry in message.entries:
+        elements += [*([{"tag": "hr"}] if elements else []), *_elements(entry)]
+    if message.rest:
+        elements.append({"tag": "div", "text": _plain(message.rest)})
+    if message.link:
+        button = {"tag": "button", "text": _plain(OPEN), "type": "primary", "url": message.link}
+        elements.append({"tag": "action", "actions": [button]})
+    header = {
+        "template": _COLOURS[message.state],
+        "title": _plain(cut(message.title, _TITLE)),
+    }
+    card = {"config": {"wide_screen_mode": True}, "header": header, "elements": elements}
+    return compact_json({"msg_type": "interactive", "card": card})
 
 
 def _elements(entry: Entry) -> Iterator[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -98,6 +99,14 @@ def message_of(notice: Notice, entries: int = ENTRIES) -> Message:
         left_out=len(ranked) - len(shown),
         link=first.link if len(ranked) == 1 else safe_url(notice.external_url),
     )
+
+
+def fitting(notice: Notice, limit: int, build: Callable[[Message], bytes]) -> bytes:
+    """The body with as many alerts as fit into ``limit`` bytes, at least one."""
+    entries = ENTRIES
+    while len(body := build(message_of(notice, entries))) > limit and entries > 1:
+        entries -= 1
+    return body
 
 
 def headline(alert: Alert) -> str:

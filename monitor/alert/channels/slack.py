@@ -43,7 +43,7 @@ _COLOURS = {
 class Slack:
     """The channel; one receiver is one incoming webhook."""
 
-    rates = (Rate(1, 1.0),)
+    rates: tuple[Rate, ...] = (Rate(1, 1.0),)
     status_only = False
 
     def render(self, notice: Notice) -> bytes:

@@ -13,12 +13,13 @@ from datetime import datetime
 from typing import Any
 
 from monitor.alert.base import Answer, Notice, Rate, Request
-from monitor.alert.channels.message import OPEN, Document, Entry, State, message_of
+from monitor.alert.channels.message import OPEN, Document, Entry, Message, State, fitting
 from monitor.alert.codec import compact_json
 from monitor.alert.retry import judge_answer
 from monitor.errors import DeliveryError
 from monitor.store.base import Notification
 
+_BODY = 28 * 1024  # bytes
 _STYLES = {
     State.CRITICAL: "attention",
     State.WARNING: "warning",
@@ -30,32 +31,12 @@ _STYLES = {
 class Teams:
     """The channel; one receiver is one workflow, whose URL is the secret."""
 
-    rates = (Rate(4, 1.0),)
+    rates: tuple[Rate, ...] = (Rate(4, 1.0),)
     status_only = True
 
     def render(self, notice: Notice) -> bytes:
         """A card with a coloured container for each alert."""
-        message = message_of(notice)
-        body: list[dict[str, Any]] = [_runs(_run(message.title, weight="Bolder", size="Medium"))]
-        body += [_container(entry) for entry in message.entries]
-        if message.rest:
-            body.append(_runs(_run(message.rest)))
-        card: dict[str, Any] = {
-            "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
-            "type": "AdaptiveCard",
-            "version": "1.4",
-            "fallbackText": message.title,
-            "msteams": {"width": "Full"},
-            "body": body,
-        }
-        if message.link:
-            card["actions"] = [{"type": "Action.OpenUrl", "title": OPEN, "url": message.link}]
-        attachment = {
-            "contentType": "application/vnd.microsoft.card.adaptive",
-            "contentUrl": None,
-            "content": card,
-        }
-        return compact_json({"type": "message", "attachments": [attachment]})
+        return fitting(notice, _BODY, _card)
 
     def requests(
         self,
@@ -69,6 +50,29 @@ class Teams:
     def verdict(self, answer: Answer, now: datetime) -> DeliveryError | None:
         """2xx: the workflow has taken it (202); whether it posts is said in its run history."""
         return judge_answer(answer, now)
+
+
+def _card(message: Message) -> bytes:
+    body: list[dict[str, Any]] = [_runs(_run(message.title, weight="Bolder", size="Medium"))]
+    body += [_container(entry) for entry in message.entries]
+    if message.rest:
+        body.append(_runs(_run(message.rest)))
+    card: dict[str, Any] = {
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.4",
+        "fallbackText": message.title,
+        "msteams": {"width": "Full"},
+        "body": body,
+    }
+    if message.link:
+        card["actions"] = [{"type": "Action.OpenUrl", "title": OPEN, "url": message.link}]
+    attachment = {
+        "contentType": "application/vnd.microsoft.card.adaptive",
+        "contentUrl": None,
+        "content": card,
+    }
+    return compact_json({"type": "message", "attachments": [attachment]})
 
 
 def _container(entry: Entry) -> dict[str, Any]:

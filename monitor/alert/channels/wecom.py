@@ -30,7 +30,7 @@ _COLOURS = {
 class WeCom:
     """The channel; one receiver is one group robot, whose URL is the secret."""
 
-    rates = (Rate(20, 60.0),)
+    rates: tuple[Rate, ...] = (Rate(20, 60.0),)
     status_only = False
 
     def render(self, notice: Notice) -> bytes:
