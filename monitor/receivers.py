@@ -196,6 +196,9 @@ class EmailReceiver(Networked):
     def _credentials(self) -> None:
         if (self.username is None) != (self.password is None):
             raise ConfigError("username and password belong together")
+        password = self.password.get_secret_value() if self.password else ""
+        if not f"{self.username or ''}{password}".isascii():
+            raise ConfigError("username and password must be ASCII")
         if self.username is not None and self.security == "none":
             raise ConfigError("a password is not sent without TLS: security = starttls or tls")
 

@@ -53,6 +53,7 @@ class MailServer(socketserver.ThreadingTCPServer):
         self.mails: list[Mail] = []
         self.commands: list[str] = []
         self.released = threading.Event()
+        self.silent = threading.Event()
         self.port: int = self.server_address[1]
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
@@ -152,6 +153,7 @@ class _Connection(socketserver.StreamRequestHandler):
         if self.said == "cut":
             return False
         if self.said == "silent":
+            self.server.silent.set()
             self.server.released.wait(30)
             return False
         if self.said == "dripping":
