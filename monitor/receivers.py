@@ -15,7 +15,7 @@ from monitor.guard import Guard
 from monitor.section import Positive, Section
 
 _ADDRESS = re.compile(r"[!-~]+@[A-Za-z0-9.-]+")
-_HOST = re.compile(r"[A-Za-z0-9.:-]+")
+_HOST = re.compile(r"[A-Za-z0-9.-]+|[0-9a-fA-F:]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")
 
 
 class Receiver(Section):

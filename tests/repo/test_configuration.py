@@ -6,11 +6,13 @@ import base64
 import re
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import BaseModel
 
-from monitor.config import Feed, Receiver, Settings, load_settings
+from monitor.config import Feed, Settings, load_settings
+from monitor.receivers import AnyReceiver, Networked, WebhookReceiver
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "monitor.example.toml"
 NOT_FOR_OPERATORS = {"replay"}
@@ -42,9 +44,15 @@ def test_every_setting_outside_the_sections_occurs_in_the_example() -> None:
     assert expected == set(tomllib.loads(uncommented()))
 
 
-def test_every_setting_of_a_receiver_occurs_in_the_example() -> None:
-    (receiver,) = tomllib.loads(uncommented())["delivery"]["receivers"]
-    assert set(Receiver.model_fields) == set(receiver)
+def test_every_setting_of_every_receiver_occurs_in_the_example() -> None:
+    tables = tomllib.loads(uncommented())["delivery"]["receivers"]
+    common = set(Networked.model_fields)
+    assert set(WebhookReceiver.model_fields) == set(tables[0])
+    shown = {table["type"]: set(table) | common for table in tables}
+    for kind in get_args(get_args(AnyReceiver)[0]):
+        model, tag = get_args(kind)
+        if tag.tag not in ("webhook", "cloudevents"):
+            assert set(model.model_fields) | common == shown[tag.tag]
 
 
 def test_every_setting_of_a_feed_occurs_in_the_example() -> None:
@@ -55,9 +63,7 @@ def test_every_setting_of_a_feed_occurs_in_the_example() -> None:
 def test_the_example_with_everything_in_force_is_valid(tmp_path: Path) -> None:
     secret = "whsec_" + base64.b64encode(bytes(32)).decode()
     path = tmp_path / "monitor.toml"
-    path.write_text(
-        uncommented().replace("whsec_…", secret).replace("Bearer …", "Bearer x"), "utf-8"
-    )
+    path.write_text(uncommented().replace("whsec_…", secret).replace("…", "x"), "utf-8")
     settings = load_settings(path, {})
     assert "risk-desk" == settings.delivery.receivers[0].name
     assert (2, 3, 0) == settings.kafka.api_version
