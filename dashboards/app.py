@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import streamlit as st
 
-from dashboards import cards, charts, explanations, frames, palette, queries, words
+from dashboards import cards, charts, explanations, frames, named, palette, queries, words
 from dashboards.health import Level, state
 from dashboards.queries import Target, Vitals
 from monitor.errors import StoreError
@@ -20,6 +20,9 @@ from monitor.events import SENTIMENTS, TOPICS, Alert, AlertStatus
 from monitor.keys import ALL, topic_key
 
 STALLED_AFTER = 120.0  # seconds without a write after which the header says "stalled"
+COMPANIES = 300  # rows of the table of companies
+COMPANY_DOCUMENTS = 8  # of the company that was clicked on
+STORIES = 10
 PANELS = 6  # topics shown to begin with
 MOST_PANELS = 8
 DOCUMENTS = 200  # rows of the table of documents
@@ -87,9 +90,11 @@ def page() -> None:
         left, right = st.columns([1.75, 1], gap="medium")
         with left:
             section(60 if slow else 15, _mood, at, colours)
+            section(60 if slow else 15, _companies, at, colours)
             section(60 if slow else 30, _heat, at, colours)
         with right:
             section(8, _alerts, at)
+            section(60 if slow else 30, _stories, at)
     section(10, _pipeline, at, colours)
     section(15, _documents, at)
     st.fragment(_explanations, key="explanations")(colours)
@@ -146,12 +151,12 @@ def _header(at: Target, url: str | None, was_empty: bool) -> None:
         delta_color="off",
         delta_arrow="off",
         border=True,
-        help="Of all documents in the window; beneath, against the window before.",
+        help="Of all independent voices in the window; beneath, against the window before.",
     )
     tiles[1].metric(
         "Net sentiment",
         "–" if sums.net is None else words.signed(sums.net),
-        f"{sums.n:,} documents",
+        f"{sums.n:,} voices",
         delta_color="off",
         delta_arrow="off",
         border=True,
@@ -294,6 +299,97 @@ def _undelivered(alert: Alert) -> str:
     if alert.status is AlertStatus.PENDING:
         return "not sent while pending"
     return "no delivery recorded"
+
+
+def _companies(at: Target, colours: palette.Palette) -> None:
+    span = _span(queries.vitals(at))
+    note = "Independent voices, and what they say of each; click on a row to see more"
+    st.html(cards.heading("Companies", note))
+    with st.container(horizontal=True):
+        wanted = st.segmented_control(
+            "Which",
+            list(named.SORTS.values()),
+            default=list(named.SORTS.values()),
+            selection_mode="multi",
+            key="company_sorts",
+            label_visibility="collapsed",
+        )
+        order = st.segmented_control(
+            "Order",
+            ["Most voices", "Most negative"],
+            default="Most voices",
+            required=True,
+            key="company_order",
+            label_visibility="collapsed",
+        )
+    sorts = tuple(sort for sort, word in named.SORTS.items() if word in wanted)
+    frame = named.companies(queries.companies(at, span, sorts, COMPANIES) if sorts else [])
+    if order == "Most negative":
+        frame = frame.sort_values(["share", "voices"], ascending=False, na_position="last")
+    if frame.empty:
+        st.html(cards.nothing("Nobody was named.", "Widen the window."))
+        return
+    config = st.column_config
+    event = st.dataframe(
+        frame,
+        key="companies",
+        hide_index=True,
+        height=330,
+        on_select="rerun",
+        selection_mode="single-row",
+        column_order=["name", "sort", "voices", "posts", "share", "interval", "net"],
+        column_config={
+            "name": config.TextColumn("Company", width="medium"),
+            "sort": config.TextColumn(""),
+            "voices": config.NumberColumn("Voices", format="localized"),
+            "posts": config.NumberColumn("Posts", format="localized", help="Copies included."),
+            "share": config.ProgressColumn("Negative", min_value=0, max_value=1, format="percent"),
+            "interval": config.TextColumn("90 % interval"),
+            "net": config.NumberColumn("Net", format="%+.2f"),
+        },
+    )
+    key = named.chosen(event, frame)
+    if key is not None:
+        _company(at, key, span, colours)
+
+
+def _company(at: Target, key: str, span: frames.Span, colours: palette.Palette) -> None:
+    sums = queries.buckets_of(at, key, span)
+    total = frames.totals(sums, key)
+    shown = frames.panel(sums, key, span, frames.step_for(span, total.n))
+    spans = frames.alert_spans(queries.alerts(at), key, span)
+    name = queries.key_names(at, (key,)).get(key)
+    st.html(cards.panel_title(key, total.share, total.net, total.n, False, name))
+    st.vega_lite_chart(spec=charts.mood(shown, spans, colours, 140), key=f"company {key}")
+    until = datetime.fromtimestamp(span.until, UTC)
+    since = datetime.fromtimestamp(span.since, UTC)
+    st.html(cards.listed(queries.pieces(at, key, since, until, COMPANY_DOCUMENTS)))
+
+
+def _stories(at: Target) -> None:
+    span = _span(queries.vitals(at))
+    note = "Copies of one text are one story: told by how many, in how many posts"
+    st.html(cards.heading("Stories", note))
+    frame = named.stories(queries.stories(at, span, STORIES))
+    if frame.empty:
+        st.html(cards.nothing("No story here.", "Widen the window."))
+        return
+    config = st.column_config
+    st.dataframe(
+        frame,
+        key="stories",
+        hide_index=True,
+        height=390,
+        column_config={
+            "title": config.TextColumn("Story", width="large"),
+            "voices": config.NumberColumn("Voices", format="localized"),
+            "posts": config.NumberColumn("Posts", format="localized"),
+            "sources": config.NumberColumn("Sources", format="localized"),
+            "share": config.ProgressColumn("Negative", min_value=0, max_value=1, format="percent"),
+            "first": config.DatetimeColumn("First (UTC)", format="MM-DD HH:mm", timezone="UTC"),
+            "lasted": config.TextColumn("Lasted"),
+        },
+    )
 
 
 def _heat(at: Target, colours: palette.Palette) -> None:

@@ -51,16 +51,23 @@ def heading(title: str, note: str = "") -> str:
     return f'<h2 class="m-h" style="padding:0">{html.escape(title)}</h2>{below}'
 
 
-def panel_title(key: str, share: float | None, net: float | None, n: int, firing: bool) -> str:
+def panel_title(
+    key: str,
+    share: float | None,
+    net: float | None,
+    n: int,
+    firing: bool,
+    name: str | None = None,
+) -> str:
     """The name of a mood panel and its figures over the window."""
     fire = '<span class="m-fire">firing</span> · ' if firing else ""
     figures = (
-        f"<b>{percent(share)}</b> negative · net <b>{signed(net)}</b> · {n:,} docs"
+        f"<b>{percent(share)}</b> negative · net <b>{signed(net)}</b> · {n:,} voices"
         if share is not None and net is not None
-        else f"{n:,} documents: insufficient evidence"
+        else f"{n:,} voices: insufficient evidence"
     )
     return (
-        f'<div class="m-panel"><span class="m-name">{escaped(display_name(key))}</span>'
+        f'<div class="m-panel"><span class="m-name">{escaped(name or display_name(key))}</span>'
         f'<span class="m-num">{fire}{figures}</span></div>'
     )
 
@@ -101,30 +108,35 @@ def alert_card(alert: Alert, delivery: str) -> str:
     }[alert.status]
     ended = f" – {moment(alert.resolved_at)}" if alert.resolved_at else ""
     shown, rest = alert.evidence[:EVIDENCE_SHOWN], alert.evidence[EVIDENCE_SHOWN:]
-    listed = _listed(shown)
+    pieces = listed(shown)
     if rest:
-        listed += f"<details><summary>{len(rest)} more documents</summary>{_listed(rest)}</details>"
+        pieces += f"<details><summary>{len(rest)} more documents</summary>{listed(rest)}</details>"
     return (
         f'<article class="m-card m-{alert.status.value}"><div class="m-top">'
         f'<span class="m-name">{escaped(display_name(alert.key))}</span>'
         f'<span class="m-chip m-{alert.severity.value}">{alert.severity.value}</span>'
         f'<span class="m-chip {"m-fire" if firing else ""}">{status}</span>'
         f'<span class="m-when">{moment(alert.started_at)}{ended}</span></div>'
-        f'<p class="m-move">{_movement(alert)}</p>{listed}'
+        f'<p class="m-move">{_movement(alert)}</p>{pieces}'
         '<div class="m-foot">'
         f"<span>{escaped(delivery)}</span><span>model {escaped(alert.model_version, 24)}</span>"
         "</div></article>"
     )
 
 
-def _listed(pieces: Sequence[Evidence]) -> str:
+def listed(pieces: Sequence[Evidence]) -> str:
+    """Documents one below the other, each with how negative it is."""
     return f'<ol class="m-evidence">{"".join(map(_evidence, pieces))}</ol>' if pieces else ""
 
 
 def _movement(alert: Alert) -> str:
-    counted = f"{alert.documents:,} documents, {alert.negative:,} of them negative"
+    counted = f"{alert.documents:,} voices, {alert.negative:,} of them negative"
+    if alert.posts > alert.documents:
+        one = alert.largest_story / alert.posts
+        told = f", {percent(one)} one text" if alert.largest_story > 1 and one >= 0.1 else ""
+        counted = f"{alert.posts:,} posts = {counted}{told}"
     if alert.detector == "volume":
-        moved = f"Documents an hour <b>{alert.baseline:,.1f} → {alert.value:,.1f}</b>"
+        moved = f"Voices an hour <b>{alert.baseline:,.1f} → {alert.value:,.1f}</b>"
     else:
         moved = f"Negative share <b>{percent(alert.baseline)} → {percent(alert.value)}</b>"
     lasted = (alert.window_end - alert.window_start).total_seconds()
@@ -138,8 +150,14 @@ def _evidence(piece: Evidence) -> str:
         f'<li><span class="m-p" title="P(negative)">{percent(piece.negative)}'
         f'<i><i style="width:{width:.0f}%"></i></i></span>'
         f'<span>{link(title, piece.url)}<span class="m-src">{escaped(piece.source, 80)} · '
-        f"{moment(piece.published_at)}</span></span></li>"
+        f"{moment(piece.published_at)}{_copies(piece)}</span></span></li>"
     )
+
+
+def _copies(piece: Evidence) -> str:
+    if not piece.copies:
+        return ""
+    return f" · {piece.copies:,} more post{'s' if piece.copies > 1 else ''} of this text"
 
 
 def reasons(rows: Iterable[tuple[str, int]]) -> str:

@@ -21,12 +21,14 @@ from dashboards.frames import Span, finest
 from dashboards.health import Pulse
 from dashboards.words import duration
 from monitor.errors import StoreError
-from monitor.events import TOPICS, Alert, AlertStatus, Severity
+from monitor.events import TOPICS, Alert, AlertStatus, Evidence, Severity
 from monitor.keys import ALL, topic_key
 from monitor.store import schema
 from monitor.store.engine import open_reader
 from monitor.store.faults import connected, place
+from monitor.store.named import KeySums, StorySums, named_keys, names, top_stories
 from monitor.store.reads import RESOLUTIONS, Counts, Delivery, Reads
+from monitor.story.shown import excerpt
 
 ALERTS = 12
 """Alerts that the page shows at most; those that fire come first."""
@@ -167,10 +169,14 @@ def buckets(at: Target, span: Span) -> pd.DataFrame:
 
     At the widest stored resolution that still divides the narrowest step the window is drawn in.
     """
+    return _sums(at, _KEYS, span)
+
+
+def _sums(at: Target, keys: Sequence[str], span: Span) -> pd.DataFrame:
     step = finest(span)
     fitting = [name for name, size in RESOLUTIONS.items() if step % size == 0]
     resolution = max(fitting, key=RESOLUTIONS.__getitem__)
-    frame = _reads(at).mood(_KEYS, _moment(span.since), _moment(span.until), resolution)
+    frame = _reads(at).mood(keys, _moment(span.since), _moment(span.until), resolution)
     return pd.DataFrame(
         {
             "key": frame["key"],
@@ -180,6 +186,30 @@ def buckets(at: Target, span: Span) -> pd.DataFrame:
             "score_sum": (frame["mean_score"] * frame["n"]).fillna(0.0),
         }
     )
+
+
+@st.cache_data(ttl=15, max_entries=12, show_spinner=False)
+def companies(at: Target, span: Span, sorts: tuple[str, ...], limit: int) -> list[KeySums]:
+    """Companies and whatever else texts name, by voices."""
+    return named_keys(_engine(at), _moment(span.since), _moment(span.until), sorts, limit)
+
+
+@st.cache_data(ttl=15, max_entries=12, show_spinner=False)
+def stories(at: Target, span: Span, limit: int) -> list[StorySums]:
+    """The stories that most voices told."""
+    return top_stories(_engine(at), _moment(span.since), _moment(span.until), limit)
+
+
+@st.cache_data(ttl=60, max_entries=8, show_spinner=False)
+def key_names(at: Target, keys: tuple[str, ...]) -> dict[str, str]:
+    """How a person would call these keys."""
+    return names(_engine(at), keys)
+
+
+@st.cache_data(ttl=8, max_entries=12, show_spinner=False)
+def buckets_of(at: Target, key: str, span: Span) -> pd.DataFrame:
+    """The sums of one key, as `buckets`."""
+    return _sums(at, (key,), span)
 
 
 @st.cache_data(ttl=30, max_entries=12, show_spinner=False)
@@ -244,6 +274,24 @@ def documents(
     frame["title"] = frame["title"].str.slice(0, 200)
     columns = ["published", "topic", "sentiment", "p_negative", "title", "source", "url"]
     return frame[columns]
+
+
+@st.cache_data(ttl=8, max_entries=12, show_spinner=False)
+def pieces(at: Target, key: str, since: datetime, until: datetime, limit: int) -> list[Evidence]:
+    """The newest documents of a key, as an alert would show them."""
+    frame = _reads(at).documents(key, since, until, None, limit)
+    return [
+        Evidence(
+            document_id=row["id"],
+            published_at=row["published"],
+            source=row["source"],
+            title=row["title"],
+            url=row["url"],
+            negative=row["p_negative"],
+            excerpt=excerpt(row["text"]),
+        )
+        for row in frame.to_dict("records")
+    ]
 
 
 @st.cache_data(ttl=5, max_entries=4, show_spinner=False)

@@ -38,12 +38,14 @@ from monitor.detect.share import ShareDetector, ShareSettings
 from monitor.detect.state import LifecycleSettings
 from monitor.detect.volume import VolumeDetector, VolumeSettings
 from monitor.detect.watch import Watch
+from monitor.entity.entities import open_entities
 from monitor.errors import ConfigError, MonitorError
 from monitor.events import Kind
 from monitor.http import Answer, Checks, HttpServer, application
 from monitor.jobs import Jobs
 from monitor.keys import universe
 from monitor.metrics import DeliveryCounters, Metrics, ScoringCounters
+from monitor.naming import EntityNaming
 from monitor.notifying import group_timing, make_receivers
 from monitor.opening import database_file, every_topic, kafka_settings, open_database
 from monitor.outgoing import OutTopics
@@ -380,6 +382,7 @@ def _pipeline(
         accept_after=int(d.accept_after),
     )
 
+    entities = open_entities(**dict(settings.entities))
     stories = Stories(
         StoriesSettings(
             window=timedelta(hours=settings.stories.window_hours),
@@ -390,7 +393,7 @@ def _pipeline(
         source=source,
         decode=decoder.decode_batch,
         scorer=scorer,
-        annotate=Annotator(stories),
+        annotate=Annotator(stories, EntityNaming(entities)),
         watermarks=Watermarks(settings.aggregate.out_of_orderness, settings.aggregate.idle_after),
         window=Window(settings.aggregate.allowed_lateness),
         watch=lambda evidence: Watch(detectors, evidence, lifecycle),

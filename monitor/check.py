@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +16,8 @@ from monitor.app import (
     load_scorer,
 )
 from monitor.config import Settings, load_settings
-from monitor.errors import MonitorError
+from monitor.entity.entities import open_entities
+from monitor.errors import ConfigError, MonitorError
 from monitor.metrics import Metrics
 from monitor.notifying import make_receivers
 from monitor.opening import every_topic, kafka_settings, open_database
@@ -32,7 +34,9 @@ def run_check(path: Path | None) -> int:
         parts: dict[str, Callable[[], str]] = {
             "database": lambda: _database(settings, stack),
             "kafka": lambda: _kafka(settings),
+            "entities": lambda: _entities(settings),
             "model": lambda: _model(settings, stack),
+            "folders": lambda: _folders(settings),
             "receivers": lambda: _receivers(settings, stack),
         }
         faults = 0
@@ -58,12 +62,32 @@ def _kafka(settings: Settings) -> str:
     return f"{settings.kafka.bootstrap_servers} answers; topics {topics}"
 
 
+def _entities(settings: Settings) -> str:
+    entities = open_entities(**dict(settings.entities))
+    companies = len(entities.linker.gazetteer.companies)
+    return f"{companies} companies; {len(entities.watch.ids)} watched"
+
+
 def _model(settings: Settings, stack: ExitStack) -> str:
     path = current_release(settings.model).path
     scorer = load_scorer(settings.model, Metrics(CollectorRegistry()), path)
     stack.callback(scorer.close)
     scorer.warmup()
     return scorer.model_version
+
+
+def _folders(settings: Settings) -> str:
+    wrong = [
+        str(folder.path)
+        for folder in settings.watch_folders
+        if not (folder.path.is_dir() and os.access(folder.path, os.R_OK | os.W_OK | os.X_OK))
+    ]
+    if wrong:
+        raise ConfigError(
+            f"watch_folders: {', '.join(wrong)} is no folder that this user may read and write; "
+            "make it, or give it to this user"
+        )
+    return ", ".join(str(folder.path) for folder in settings.watch_folders) or "none watched"
 
 
 def _receivers(settings: Settings, stack: ExitStack) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from monitor.bench.command import EXAMPLES, bench
+from monitor.entity.command import gazetteer
 from monitor.errors import MonitorError
 
 app = typer.Typer(
@@ -199,6 +200,9 @@ def feed(
 def check_feed(
     feed: Annotated[str, typer.Argument(help="A URL, or the name of a configured feed.")],
     config: Config = None,
+    allow_network: Annotated[
+        list[str] | None, typer.Option(help="A network inside the house (CIDR); may be repeated.")
+    ] = None,
 ) -> None:
     """Show what a feed would give: its items, their dates, what is wrong. Stores nothing."""
     from rich.console import Console
@@ -208,7 +212,8 @@ def check_feed(
     from monitor.config import load_settings
 
     console = Console(markup=False, highlight=False)
-    feeding.check_feed(load_settings(config), feed, console, SystemClock().now())
+    networks = tuple(allow_network or ())
+    feeding.check_feed(load_settings(config), feed, networks, console, SystemClock().now())
 
 
 @feeds.command("status", epilog="Example: monitor feed status --config monitor.toml")
@@ -224,6 +229,7 @@ def feed_status(config: Config = None) -> None:
 
 
 app.command(epilog=EXAMPLES)(bench)
+app.add_typer(gazetteer, name="gazetteer")
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from monitor.entity.watch import WatchItem
 from monitor.errors import ConfigError
 from monitor.guard import Guard
 from monitor.receivers import TYPES, AnyReceiver
@@ -157,6 +158,28 @@ class Detect(Section):
     min_sources: Annotated[int, Field(ge=1)] = 3
     recovery: Seconds = 1800.0
     accept_after: Positive = 86_400.0
+
+
+class Entities(Section):
+    """What texts are linked to, and what is watched (docs/entities.md)."""
+
+    gazetteer: Path | None = None
+    """A file written by ``monitor gazetteer build``, in place of the one of this package."""
+    aliases: Path | None = None
+    """Names of your own; they win over those of this package."""
+    products: bool = True
+    """Whether what a company sells counts for the company."""
+    watch_file: Path | None = None
+    """``[[watch]]`` tables, beside those of this section."""
+    watch: tuple[WatchItem, ...] = ()
+
+    @field_validator("watch")
+    @classmethod
+    def _unique_ids(cls, watch: tuple[WatchItem, ...]) -> tuple[WatchItem, ...]:
+        ids = [item.id for item in watch]
+        if twice := sorted({i for i in ids if ids.count(i) > 1}):
+            raise ValueError(f"the ids must be unique; twice here: {', '.join(twice)}")
+        return watch
 
 
 class StoreSection(Section):
@@ -416,6 +439,7 @@ class Settings(Section):
     aggregate: Aggregate = Aggregate()
     stories: Stories = Stories()
     detect: Detect = Detect()
+    entities: Entities = Entities()
     store: StoreSection = StoreSection()
     delivery: Delivery = Delivery()
     feeding: Feeding = Feeding()

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from monitor.app import every_topic, kafka_settings, make_clock, make_decoder, open_database
+from monitor.app import make_clock, make_decoder
 from monitor.config import Settings, load_settings
 from monitor.errors import ConfigError
 from monitor.events import Kind
 from monitor.folder.judge import RowJudge
 from monitor.folder.reading import ChangedFileError, Reading, UnusableFileError, open_file
+from monitor.opening import every_topic, kafka_settings, open_database
 from monitor.source.client import ensure_topics
 from monitor.source.dispatch import Dispatcher
 from monitor.source.files import FieldMap
@@ -121,15 +122,14 @@ class _Import:
                 self.send()
             except ChangedFileError as error:
                 raise ConfigError(f"{error}; import it again once it is whole") from error
-            reading.end(fault)
-        done = reading.state
+            done = reading.end(fault)
         print(
             f"{path}: {done.accepted:,} documents handed in, {done.repeated:,} known before, "
             f"{done.rejected:,} dead letters"
         )
-        if fault:
-            print(fault, file=sys.stderr)
-        return fault is None and not done.rejected
+        if done.fault:
+            print(done.fault, file=sys.stderr)
+        return done.fault is None and not done.rejected
 
 
 def _wall() -> datetime:

@@ -50,6 +50,7 @@ class Jobs:
             name=name,
             replace_existing=True,
             misfire_grace_time=None,
+            max_instances=2,  # a job that schedules itself anew is still running then
         )
 
     def start(self) -> None:

@@ -12,7 +12,7 @@ carries "fired at" and "resolved at" in one message and takes the place of the f
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,7 +36,7 @@ class GroupTiming:
     """At least this long between two notifications of a group."""
     repeat: timedelta = timedelta(hours=4)
     """A group that goes on firing unchanged is repeated after this long."""
-    insist: bool = False
+    insist: bool = field(default=False, kw_only=True)
     """The repetition comes even while the one before is still failing, and takes its place."""
 
     def __post_init__(self) -> None:

@@ -72,6 +72,7 @@ _CN_EVERYDAY: Final = word_list("everyday_chinese")
 
 _FUNCTION_WORDS: Final = word_list("function_words")
 """Never a company's name by themselves."""
+_NO_SYMBOL: Final = word_list("no_bare_symbol")
 _MONEY: Final = word_list("money")
 """Currencies, indices and futures that are written like shares. A listed symbol wins over them."""
 
@@ -108,7 +109,7 @@ def _american(folder: Path, everyday: frozenset[str]) -> list[Row]:
         first = min(group, key=_rank)
         legal = _legal(first.name)
         tickers = tuple(
-            WEAK_MARK + s.symbol if s.symbol.lower() in everyday else s.symbol
+            WEAK_MARK + s.symbol if s.symbol.lower() in (everyday | _NO_SYMBOL) else s.symbol
             for s in sorted(group, key=_rank)
         )
         drafts.append(Row(company_key("US", first.symbol), first.mic, tickers, legal, (legal,)))
@@ -201,7 +202,7 @@ def _marked(row: Row, shared: Counter[str], everyday: frozenset[str]) -> tuple[s
         plain = all(word in everyday or len(word) < 3 for word in words)
         short = len(words) <= 2 and name != row.legal
         found.append(WEAK_MARK + name if plain and short else name)
-    return tuple(found) or (row.legal,)
+    return tuple(found) or (WEAK_MARK + row.legal,)
 
 
 def _chinese(folder: Path) -> list[Row]:
@@ -240,6 +241,7 @@ def _read(path: Path, columns: set[str]) -> Iterator[dict[str, str]]:
                 raise ConfigError(f"{path}: lacks the columns {', '.join(sorted(missing))}")
             yield from reader
     except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(
-            f"{path}: cannot be read ({error}); docs/entities.md says where the lists come from"
+            f"{path}: cannot be read ({why}); docs/entities.md says where the lists come from"
         ) from error

@@ -7,18 +7,21 @@ from typing import Annotated
 
 import typer
 
+EXAMPLE = "Example: monitor gazetteer build --us lists/us --cn lists/cn --out gazetteer.tsv.xz"
 gazetteer = typer.Typer(
-    help="The companies that texts are linked to.", no_args_is_help=True, rich_markup_mode=None
+    help="The companies that texts are linked to.",
+    epilog=EXAMPLE,
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
 @gazetteer.callback()
-def _group() -> None: ...
+def _group() -> None:
+    """The companies that texts are linked to."""
 
 
-@gazetteer.command(
-    epilog="Example: monitor gazetteer build --us lists/us --cn lists/cn --out gazetteer.tsv.xz"
-)
+@gazetteer.command(epilog=EXAMPLE)
 def build(
     us: Annotated[
         Path, typer.Option(help="Folder with nasdaq-listed-symbols.csv and other-listed.csv.")

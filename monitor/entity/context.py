@@ -34,6 +34,8 @@ NOT_AFTER: Final = word_list("places_and_institutions")
 """Capitalised words behind a name that make another name of it."""
 PRODUCTS: Final = word_list("things_of_companies")
 """Nouns behind a name that stands for a company as an adjective: "a Target store"."""
+OWN: Final = word_list("only_of_companies")
+"""Nouns behind a name that hardly anything but a company has."""
 NOT_LOWER: Final = word_list("not_in_lower_case")
 """Names of companies that are too often something else when written in lower case."""
 _NO_PART: Final = _STOP | NOT_BEFORE | BEFORE | word_list("apart")
@@ -42,30 +44,57 @@ _LEGAL: Final = re.compile(
     r",?\s+(?:inc|corp|corporation|ltd|limited|plc|llc|co|company|ag|nv|sa|se|holdings|group)\b",
     re.IGNORECASE,
 )
-_WORD: Final = re.compile(r"[^\W\d_][\w'&-]*")
-_ENDS: Final = ".!?:;\"'([{|"
+_ENDS: Final = frozenset(".!?:;\"'([{|")
+_HINDERED: Final = frozenset(("park", "family", "school"))
+"""Of NOT_AFTER: also ordinary words of a title."""
 
 
 class Context:
-    """The neighbourhood of ``text[start:end]``, read once."""
+    """The neighbourhood of ``text[start:end]``, read when it is asked for.
 
-    __slots__ = ("after", "before", "end", "start", "surface", "text")
+    ``plain`` and ``low`` are the text with a space for whatever is no letter or digit, ``low`` in
+    lower case; both are as long as the text.
+    """
 
-    def __init__(self, text: str, start: int, end: int) -> None:
-        self.text, self.start, self.end = text, start, end
-        self.surface = text[start:end]
-        head = text[max(0, start - REACH) : start]
-        if start > REACH:
-            head = head.partition(" ")[2]
-        tail = text[end : end + REACH]
-        if end + REACH < len(text):
-            tail = tail.rpartition(" ")[0]
-        self.before = _WORD.findall(head)[-7:]
-        self.after = _WORD.findall(tail[2:] if tail[:2] == "'s" else tail)[:7]
+    __slots__ = ("_after", "_before", "_out", "end", "low", "plain", "start", "text")
+
+    def __init__(self, text: str, plain: str, low: str, start: int, end: int) -> None:
+        self.text, self.plain, self.low, self.start, self.end = text, plain, low, start, end
+        self._before: tuple[list[str], list[str]] | None = None
+        self._after: tuple[list[str], list[str]] | None = None
+        self._out: tuple[int, int] | None = None
+
+    def before(self) -> tuple[list[str], list[str]]:
+        """The words before it, as written and in lower case, the nearest last."""
+        if self._before is None:
+            first = max(0, self.start - REACH)
+            if first:
+                first = max(first, self.plain.find(" ", first, self.start))
+            words = self.plain[first : self.start].split()[-7:]
+            self._before = words, self.low[first : self.start].split()[-7:]
+        return self._before
+
+    def after(self) -> tuple[list[str], list[str]]:
+        """The words behind it, as written and in lower case, without the s of a genitive."""
+        if self._after is None:
+            first = self.end + 2 if self.possessive() else self.end
+            last = first + REACH
+            if last < len(self.plain):
+                last = max(first, self.plain.rfind(" ", first, last))
+            self._after = self.plain[first:last].split()[:7], self.low[first:last].split()[:7]
+        return self._after
+
+    def near(self) -> list[str]:
+        """The five nearest words on each side, in lower case."""
+        return [*self.before()[1][-5:], *self.after()[1][:5]]
+
+    def possessive(self) -> bool:
+        """Whether it stands in the genitive."""
+        return self.text.startswith("'s", self.end)
 
     def opens(self) -> bool:
         """Whether a sentence (or a quotation, a bracket, a line) begins here."""
-        head = self.text[: self.start].rstrip()
+        head = self.text[max(0, self.start - 3) : self.start].rstrip()
         return not head or head[-1] in _ENDS
 
     def written_out(self, share: int = 3) -> bool:
@@ -73,66 +102,94 @@ class Context:
 
         In a title every long word has its capital; names do in a sentence as well.
         """
-        small = large = 0
-        for word in (*self.before, *self.after):
-            if len(word) > 3 and word.lower() not in _STOP:
-                if word[0].islower():
-                    small += 1
-                else:
-                    large += 1
+        if self._out is None:
+            small = large = 0
+            for words, lower in (self.before(), self.after()):
+                for word, low in zip(words, lower, strict=True):
+                    if len(word) > 3 and low not in _STOP:
+                        if word[0].islower():
+                            small += 1
+                        elif word[0].isalpha():
+                            large += 1
+            self._out = small, large
+        small, large = self._out
         return small >= 2 and small * share >= large
 
     def shouted(self) -> bool:
         """Whether the words around are in capitals, so that capitals say nothing."""
-        words = [w for w in (*self.before[-4:], *self.after[:4]) if len(w) > 1]
-        return len(words) > 1 and sum(w.isupper() for w in words) * 2 > len(words)
+        words = [w for w in (*self.before()[0][-4:], *self.after()[0][:4]) if len(w) > 1]
+        return len(words) > 1 and sum(map(str.isupper, words)) * 2 > len(words)
+
+    def previous(self) -> str:
+        """The word right before it, as written; empty where something else stands between.
+
+        Of a genitive the word itself: Peter in "St. Peter's Square".
+        """
+        start = self.start - 1
+        if start < 1 or self.text[start] != " " or self.plain[start - 1] == " ":
+            return ""
+        if self.text.startswith("'s", start - 2):
+            start -= 2
+        return self.plain[self.plain.rfind(" ", 0, start) + 1 : start]
+
+    def following(self) -> str:
+        """The word right behind it, as written; empty where something else stands between."""
+        if self.text[self.end : self.end + 1] != " ":
+            return ""
+        last = self.plain.find(" ", self.end + 1)
+        return self.plain[self.end + 1 : last if last >= 0 else None]
 
     def is_someone(self) -> bool:
         """Whether the words beside it make a person, a place or another institution of it."""
-        if self.before and self.text[self.start - 1 : self.start] == " ":
-            last = self.before[-1]
+        last = self.previous()
+        if last:
             low = last.lower()
-            gap = self.text[self.start - 2 : self.start - 1]
-            if (low in FIRST_NAMES and last[0].isupper() and gap.isalpha()) or low in TITLES:
+            if low in FIRST_NAMES and last[0].isupper():
                 return True
-        if self.after and self.text[self.end : self.end + 1] == " ":
-            follow = self.after[0]
-            if follow[0].isupper() and follow.lower() in NOT_AFTER:
-                return self.written_out() or follow.lower() not in ("park", "family", "school")
+        elif self.text.startswith(". ", self.start - 2) and self.before_title():
+            return True
+        if last and last.lower() in TITLES:
+            return True
+        word = self.following()
+        if word and word[0].isupper() and (low := word.lower()) in NOT_AFTER:
+            return low not in _HINDERED or self.written_out()
         return False
+
+    def before_title(self) -> bool:
+        """Whether a title with its dot stands before it: Mr. Ford."""
+        head = self.low[max(0, self.start - 8) : self.start].split()
+        return bool(head) and head[-1] in TITLES
 
     def contradicts(self, unless: frozenset[str]) -> bool:
         """Whether one of these words stands nearby."""
-        near = (*self.before[-5:], *self.after[:5])
-        return any(word.lower() in unless for word in near)
+        return not unless.isdisjoint(self.near())
 
     def is_part(self) -> bool:
         """Whether a capitalised word before it makes a longer name of it: Vivienne Westwood."""
-        if not self.before or self.text[self.start - 1 : self.start] != " ":
+        last = self.previous()
+        if not last or not last[0].isupper() or last.isupper() or last.lower() in _NO_PART:
             return False
-        last = self.before[-1]
-        if not (last[0].isupper() and self.text[self.start - 2].isalnum()):
-            return False
-        low = last.lower()
-        return low not in _NO_PART and not last.isupper() and self.written_out()
+        return self.written_out()
 
     def goes_on(self) -> bool:
         """Whether a capitalised word behind it makes a longer name of it: Chase Doak."""
-        if not self.after or self.text[self.end : self.end + 1] != " ":
-            return False
-        word = self.after[0]
-        if not word[0].isupper() or not self.text[self.end + 1].isupper():
+        word = self.following()
+        if not word or not word[0].isupper() or not word[1:].islower():
             return False
         low = word.lower()
         known = low in PRODUCTS or low in VERBS or low in MARKET or low in _STOP
-        return not known and word[1:].islower() and self.written_out()
+        return not known and self.written_out()
 
     def points(self, unless: frozenset[str]) -> int:
         """Evidence for the company; negative where something else is meant."""
-        before = [word.lower() for word in self.before]
-        after = [word.lower() for word in self.after]
-        near = {*before[-5:], *after[:5]}
-        total = 0
+        near = self.near()
+        close = self.text[self.end : self.end + 1]
+        after = self.after()[1]
+        follows = after[0] if after and close in " '" else ""
+        last = self.previous().lower()
+        capital = self.text[self.start].isupper()
+        opens = self.opens()
+        total = min(2, len(MARKET.intersection(near)))
         if unless and not unless.isdisjoint(near):
             total -= 4
         if self.is_part() or self.goes_on():
@@ -141,31 +198,24 @@ class Context:
             total -= 5
         if _LEGAL.match(self.text, self.end):
             total += 4
-        capital = self.surface[:1].isupper()
-        close = self.text[self.end : self.end + 1]
-        follows = after[0] if after and close in " '" else ""
-        if capital and self.written_out():
-            total += 1 if self.opens() else 3
-        elif not capital:
-            total -= 2
-            if follows in TRADING or (before and before[-1] in TRADING):
-                total += 3
-        total += min(2, sum(word in MARKET for word in near))
-        possessive = self.text.startswith("'s", self.end)
-        if capital and (possessive or follows in VERBS):
-            total += 1
-            if self.opens():
-                total += 1
-        if capital and self.opens() and follows == "to":
-            total += 1
-        if before and close != "-":
-            last = before[-1]
-            if last in NOT_BEFORE and self.text[self.start - 1 : self.start] == " ":
-                total += 1 if follows in PRODUCTS else -2
-            elif capital and last in BEFORE and not self.opens():
-                total += 1
         if close == "-" and self.text[self.end + 1 : self.end + 2].islower():
             total -= 1
+        if last in NOT_BEFORE and close != "-" and follows not in SECURITY:
+            total += 1 if follows in PRODUCTS else -2
+        if not capital:
+            if follows in TRADING or last in TRADING:
+                total += 4 if follows in SECURITY else 3
+            return total - 2
+        if self.written_out():
+            total += 1 if opens else 3
+        if self.possessive() or follows in VERBS:
+            total += 2 if opens else 1
+        if opens and follows == "to":
+            total += 1
+        if close == " " and follows in OWN:
+            total += 2
+        if last in BEFORE and last not in NOT_BEFORE and close != "-" and not opens:
+            total += 1
         return total
 
     def trades(self) -> bool:
@@ -173,7 +223,7 @@ class Context:
         around = self.text[max(0, self.start - REACH) : self.end + REACH]
         if "$" in around and CASHTAG.search(around):
             return True
-        return any(word.lower() in SECURITY for word in (*self.before[-5:], *self.after[:5]))
+        return not SECURITY.isdisjoint(self.near())
 
 
 def well_cased(written: str, surface: str) -> bool:

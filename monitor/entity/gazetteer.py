@@ -41,9 +41,7 @@ _ALWAYS: Final = (date.min.toordinal(), date.max.toordinal())
 _BREAK: Final = re.compile(r"[^\w]|[_\u2e80-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 """What stands between two words of an alphabet."""
 IDEOGRAM: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
-_ASCII: Final = bytes(
-    ord(chr(c).lower()) if c < 128 and chr(c).isalnum() else 32 for c in range(256)
-)
+_ASCII: Final = bytes(c if c < 128 and chr(c).isalnum() else 32 for c in range(256))
 CUES: Final = word_list("organisation_ends")
 """Last words of the names of companies."""
 
@@ -86,14 +84,19 @@ class Row(NamedTuple):
     names: tuple[str, ...]
 
 
-def folded(text: str) -> str:
-    """The text in lower case with a space for whatever is no letter or digit; as long as it was.
+def spaced(text: str) -> str:
+    """The text with a space for whatever is no letter or digit; as long as it was.
 
     Ideograms and kana are spaces here: `Gazetteer.ideograms` searches them in the text itself.
     """
     if text.isascii():
         return text.encode("ascii").translate(_ASCII).decode("ascii")
-    plain = _BREAK.sub(" ", text)
+    return _BREAK.sub(" ", text)
+
+
+def folded(text: str) -> str:
+    """What `spaced` returns, in lower case; as long as the text."""
+    plain = spaced(text)
     low = plain.lower()
     if len(low) == len(plain):
         return low
@@ -102,14 +105,14 @@ def folded(text: str) -> str:
 
 def patterns_of(name: str) -> set[str]:
     """How a name may stand in a folded text: with its punctuation, without, without accents."""
-    forms = {
-        name,
-        "".join(c for c in unicodedata.normalize("NFD", name) if not unicodedata.combining(c)),
-    }
+    forms = {name}
+    if not name.isascii():
+        apart = unicodedata.normalize("NFD", name)
+        forms.add("".join(c for c in apart if not unicodedata.combining(c)))
     found = set()
     for form in forms:
-        spaced = folded(form).strip()
-        found |= {spaced, " ".join(spaced.split())}
+        written = folded(form).strip()
+        found |= {written, " ".join(written.split())}
         if "'" in form:
             found.add(" ".join(folded(form.replace("'", "")).split()))
     return {f" {form} " for form in found if form}
@@ -370,6 +373,6 @@ __all__ = [
     "folded",
     "load",
     "patterns_of",
-    "read_rows",
+    "read_rows", "spaced",
     "write_rows",
 ]  # fmt: skip

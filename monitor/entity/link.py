@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Final, Literal, NamedTuple
 
 from models.text import CASHTAG
@@ -24,6 +25,7 @@ from monitor.entity.gazetteer import (
     Gazetteer,
     Meaning,
     folded,
+    spaced,
 )
 from monitor.entity.names import COMPANY, company_key, name_key, normalised
 from monitor.entity.words import word_list
@@ -69,6 +71,8 @@ _NAME_BEFORE: Final = re.compile(r"(?:(?:[A-Z][\w'.&-]*|of|and|&|de|the)\s+){0,5
 _BASED: Final = re.compile("-(?:based|owned|backed|listed|led|run|born)$")
 _NO_COMPANY: Final = word_list("no_company")
 """Before Group, Bank or Insurance: the name of no company."""
+_LINKED, _PASSED = 1, 2
+_JOINTS: Final = frozenset((" and ", ", ", " & ", " or ", "/", ", and "))
 _DEFINED: Final = re.compile(
     r"((?:[A-Z][\w'-]*\s+|of\s+|and\s+|for\s+|the\s+|&\s+){2,8})\(([A-Z]{2,6})\)"
 )
@@ -82,6 +86,14 @@ _OPENERS: Final = word_list("openers")
 """Words that are not part of a name when they come first in it."""
 _SHARE_WORDS: Final = TRADING | MARKET
 _CHINESE_SUPPORT: Final = re.compile("股|公司|集团|涨|跌|板|财报|业绩|市值|证券|上市|募资")
+
+
+_PLACE: Final = itemgetter(2, 3)
+"""Of a link."""
+
+
+def _leftmost_longest(hit: tuple[int, int, int]) -> tuple[int, int]:
+    return hit[1], -hit[2]
 
 
 def _may_list(text: str) -> bool:
@@ -171,7 +183,7 @@ class Linker:
         company = self.gazetteer.companies.get(key)
         if company is not None:
             return company.name
-        return self.gazetteer.organisations.get(key, key.partition(":")[2])
+        return self.gazetteer.organisations.get(key, key.rpartition(":")[2])
 
 
 class _Reading:
@@ -185,7 +197,11 @@ class _Reading:
             s for s in spans if s.score >= SPAN_FLOOR and 0 <= s.start < s.end <= len(text)
         ]
         self.found: list[Link] = []
-        self.taken: list[tuple[int, int]] = []
+        self.marks = bytearray(len(text))
+        """For each character: part of a link, of what is no link, or of neither."""
+        self.plain = spaced(text)
+        low = self.plain.lower()
+        self.low = low if len(low) == len(text) else folded(text)
         self.keys: set[str] = set()
         self.cues: list[tuple[int, int]] = []
         self.letters: list[tuple[int, int, Meaning]] = []
@@ -216,7 +232,8 @@ class _Reading:
             self._organisations()
         if "(" in self.text and self.found:
             self._short_forms()
-        self.found.sort(key=lambda link: (link.start, link.end))
+        if len(self.found) > 1:
+            self.found.sort(key=_PLACE)
         return self.found
 
     # -- what is written as a symbol
@@ -275,9 +292,8 @@ class _Reading:
                 self._add(key, start, end, CONFIDENCE[PRODUCT])
 
     def _traded(self, start: int, end: int) -> bool:
-        context = Context(self.text, start, end)
-        words = {w.lower() for w in (*context.before, *context.after)}
-        return not words.isdisjoint(_SHARE_WORDS)
+        context = self._context(start, end)
+        return not _SHARE_WORDS.isdisjoint((*context.before()[1], *context.after()[1]))
 
     def _listed(self) -> None:
         for match in _LISTED.finditer(self.text):
@@ -287,6 +303,8 @@ class _Reading:
                 country = _EXCHANGES.get(exchange.replace(" ", "").upper())
                 meaning = self.linker.symbol(symbol, self.day, country) if country else None
                 start, end = match.start(2), match.end(2)
+                if meaning is not None:
+                    self._mark(*match.span(1), _PASSED)
             elif suffix:
                 country = _SUFFIXES.get(suffix)
                 meaning = self.linker.symbol(head, self.day, country) if country else None
@@ -310,9 +328,9 @@ class _Reading:
         automaton = self.linker.gazetteer.words
         if automaton is None:
             return
-        hits = automaton.find_matches_as_indexes(f" {folded(self.text)} ", overlapping=True)
+        hits = automaton.find_matches_as_indexes(f" {self.low} ", overlapping=True)
         if len(hits) > 1:
-            hits.sort(key=lambda hit: (hit[1], -hit[2]))
+            hits.sort(key=_leftmost_longest)
         meanings = self.linker.gazetteer.word_meanings
         reached = 0
         for index, start, end in hits:
@@ -352,7 +370,7 @@ class _Reading:
         looked at."""
         kind, text = meaning.kind, self.text
         if kind == IGNORE:
-            self.taken.append((start, end))
+            self._mark(start, end, _PASSED)
             return True
         surface = text[start:end]
         if surface in self.redefined:
@@ -360,7 +378,7 @@ class _Reading:
         if kind in (TICKER, RARE):
             if not surface.isupper() or not self._free(start, end) or text[end : end + 1] == "$":
                 return False
-            context = Context(text, start, end)
+            context = self._context(start, end)
             known = kind == TICKER and end - start > 3
             if context.shouted() or not (known or context.trades()):
                 return False
@@ -391,7 +409,7 @@ class _Reading:
             if " " in surface or meaning.unless:
                 self._keep(meaning, start, end)
                 return True
-        context = Context(text, start, end)
+        context = self._context(start, end)
         acronym = surface.isupper() and not meaning.written.isupper() and len(surface) < 5
         if acronym and not context.shouted():
             return False
@@ -400,15 +418,22 @@ class _Reading:
         if kind == SURE and meaning.unless and context.contradicts(meaning.unless):
             self._keep(meaning, start, end)
             return True
-        if kind == CASED and " " not in surface and context.is_part():
+        if kind == CASED and " " not in surface and self._is_longer(meaning, context):
             return False
-        if self._contradicted(start, end, firm=kind in (SURE, ORGANISATION)):
+        if self.spans and self._contradicted(start, end, firm=kind in (SURE, ORGANISATION)):
             return False
         self._add(meaning.key, start, end, CONFIDENCE[kind])
         return True
 
+    def _is_longer(self, meaning: Meaning, context: Context) -> bool:
+        """Whether a little-known company's one word is part of a name that is not its own."""
+        if context.is_part():
+            return True
+        company = self.linker.gazetteer.companies[meaning.key]
+        return context.goes_on() and context.following() not in company.legal
+
     def _keep(self, meaning: Meaning, start: int, end: int) -> None:
-        context = Context(self.text, start, end)
+        context = self._context(start, end)
         points = context.points(meaning.unless) + self._span_points(start, end)
         self.pending.append((meaning, context, points))
 
@@ -455,17 +480,21 @@ class _Reading:
             waiting = left
 
     def _company(self, start: int, end: int) -> int:
-        """A company in the same breath: "Apple, Google and Meta"."""
-        return int(
-            any(-24 < link.start - end < 24 or -24 < start - link.end < 24 for link in self.found)
-        )
+        """Points for a company in the same breath: "Apple, Google and Meta"."""
+        marks, text = self.marks, self.text
+        left = marks.rfind(_LINKED, max(0, start - 24), start)
+        right = marks.find(_LINKED, end, end + 24)
+        if left < 0 and right < 0:
+            return 0
+        joined = text[left + 1 : start] in _JOINTS or text[end:right] in _JOINTS
+        return 2 if joined else 1
 
     def _ideograms(self) -> None:
         automaton = self.linker.gazetteer.ideograms
         if automaton is None:
             return
         hits = automaton.find_matches_as_indexes(self.text, overlapping=True)
-        hits.sort(key=lambda hit: (hit[1], -hit[2]))
+        hits.sort(key=_leftmost_longest)
         meanings = self.linker.gazetteer.ideogram_meanings
         reached = 0
         for index, start, end in hits:
@@ -498,7 +527,11 @@ class _Reading:
         begin = lead.start() if lead else start
         words = text[begin:start].split()
         while words and (
-            words[0].lower() in _OPENERS or words[0] in ("and", "&") or _BASED.search(words[0])
+            words[0].lower() in _OPENERS
+            or words[0] in ("and", "&")
+            or _BASED.search(words[0])
+            or (words[1:2] == ["of"] and words[0] != "Bank")  # Depositors of Halden Bank
+            or "The" in words  # the end of a title before it
         ):
             begin = text.index(words[0], begin) + len(words[0]) + 1
             words = words[1:]
@@ -510,7 +543,7 @@ class _Reading:
             end = more.end()
         if _GOES_ON.match(text, end) or not self._free(begin, end):
             return
-        if Context(text, begin, end).written_out(share=1):
+        if self._context(begin, end).written_out(share=1):
             self._add_name(begin, end, _BY_RULE)
 
     def _add_name(self, start: int, end: int, confidence: float) -> None:
@@ -518,16 +551,17 @@ class _Reading:
         if len(normal) < 2 or not any(c.isalpha() for c in normal):
             return
         # "Norvane" after "Norvane Shipping" is the same organisation.
-        longer = (k for k in self.keys if k.startswith(name_key(normal) + " "))
-        self._add(next(longer, name_key(normal)), start, end, confidence)
+        key = name_key(normal)
+        longer = [known for known in self.keys if known.startswith(key + " ")]
+        self._add(min(longer, default=key), start, end, confidence)
 
     def _short_forms(self) -> None:
         """Link the short form that a text gives a name in brackets, wherever it stands."""
-        for link in [link for link in self.found if link.end]:
-            match = _SHORT_FORM.match(self.text, link.end)
-            if match is None:
-                continue
-            short = match.group(1)
+        forms: dict[str, Link] = {}
+        for link in self.found:
+            if link.end and (match := _SHORT_FORM.match(self.text, link.end)):
+                forms.setdefault(match.group(1), link)
+        for short, link in forms.items():
             for place in re.finditer(rf"\b{re.escape(short)}\b", self.text):
                 if self._free(*place.span()):
                     self._add(link.key, *place.span(), min(link.confidence, 0.85))
@@ -535,10 +569,17 @@ class _Reading:
     # -- books
 
     def _free(self, start: int, end: int) -> bool:
-        return all(end <= first or last <= start for first, last in self.taken)
+        marks = self.marks
+        return marks.find(_LINKED, start, end) < 0 and marks.find(_PASSED, start, end) < 0
+
+    def _mark(self, start: int, end: int, mark: int) -> None:
+        self.marks[start:end] = bytes((mark,)) * (end - start)
+
+    def _context(self, start: int, end: int) -> Context:
+        return Context(self.text, self.plain, self.low, start, end)
 
     def _add(self, key: str, start: int, end: int, confidence: float, surface: str = "") -> None:
-        self.taken.append((start, end))
+        self._mark(start, end, _LINKED)
         self.keys.add(key)
         name = self.linker.name_of(key)
         surface = surface or self.text[start:end]

@@ -154,6 +154,10 @@ class WatchList:
             AhoCorasick(list(names), implementation=Implementation.ContiguousNFA) if names else None
         )
 
+    def items_of(self, key: str) -> Sequence[str]:
+        """The ids that watch this company or name."""
+        return self._by_key.get(key, ())
+
     def match(self, text: str, links: Iterable[Link]) -> list[str]:
         """The ids that a normalised text counts for, sorted, each once."""
         found: set[str] = set()

@@ -8,7 +8,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -153,14 +153,15 @@ class Reading:
             raise UnusableFileError(str(fault)) from fault
         return taken > 0
 
-    def end(self, fault: str | None = None) -> FileStatus:
-        """Note that the file is read, or why it can't be; what became of it."""
+    def end(self, fault: str | None = None) -> FileState:
+        """Note that the file is read, or why it can't be; what is stored of it then."""
         good = self.state.accepted + self.state.repeated
         if fault is None and self.state.rejected and not good:
             fault = "no row is a message; the topic of the dead letters has each with its reason"
         status = FileStatus.DONE if fault is None else FileStatus.FAILED
         self._receiving.end(self.state, status, fault, self._wall())
-        return status
+        self.state = replace(self.state, status=status, fault=fault)
+        return self.state
 
     def _skip(self) -> None:
         behind, self._behind = self._behind, 0

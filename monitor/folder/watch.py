@@ -190,25 +190,24 @@ class FolderWatch:
             log.info("%s; it is read anew once it is left alone", error)
             self.close()
             return
-        status = reading.end(fault)
-        self._tell(reading, status, fault)
-        self._put_aside(reading.opened, status, fault)
+        ended = reading.end(fault)
+        self._tell(reading.opened.path, ended)
+        self._put_aside(reading.opened, ended.status, ended.fault)
         self.close()
 
-    def _tell(self, reading: Reading, status: FileStatus, fault: str | None) -> None:
-        state = reading.state
-        level = logging.INFO if status is FileStatus.DONE else logging.WARNING
+    def _tell(self, path: Path, state: FileState) -> None:
+        level = logging.INFO if state.status is FileStatus.DONE else logging.WARNING
         log.log(
             level,
             "%s: %d rows, %d documents taken, %d known before, %d dead letters%s",
-            _shown(reading.opened.path),
+            _shown(path),
             state.rows,
             state.accepted,
             state.repeated,
             state.rejected,
-            f"; {fault}" if fault else "",
+            f"; {state.fault}" if state.fault else "",
         )
-        self._metrics.file(status.value)
+        self._metrics.file(state.status.value)
 
     def _put_aside(self, opened: OpenFile, status: FileStatus, fault: str | None = None) -> None:
         """Move the file, unless another one has its name by now. It is not read again in any case:

@@ -19,12 +19,18 @@ from sqlalchemy import Engine
 
 from monitor.store.base import Outbox, Store
 from monitor.store.engine import open_engine
+from monitor.store.feeds.base import Feeds
+from monitor.store.feeds.memory import MemoryFeeds, MemoryFeedTables
+from monitor.store.feeds.sql import SqlFeeds
 from monitor.store.memory import MemoryDatabase, MemoryOutbox, MemoryStore
 from monitor.store.migrations import migrate
 from monitor.store.outbox import SqlOutbox
 from monitor.store.publishing.base import Publishing
 from monitor.store.publishing.memory import MemoryLanes, MemoryPublishing
 from monitor.store.publishing.sql import SqlLane, SqlPublishing
+from monitor.store.receiving.base import Receiving
+from monitor.store.receiving.memory import MemoryReceiving
+from monitor.store.receiving.sql import SqlReceiving
 from monitor.store.schema import metadata
 from monitor.store.sql import SqlStore
 
@@ -36,6 +42,8 @@ class Backend:
     store: Callable[[], Store]
     outbox: Callable[[], Outbox]
     publishing: Callable[[str], Publishing]
+    feeds: Callable[[], tuple[Publishing, Feeds]]
+    receiving: Callable[[str], Receiving]
 
 
 @pytest.fixture(scope="session")
@@ -113,10 +121,19 @@ def _empty(engine: Engine) -> None:
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     if request.param == "memory":
         database, lanes = MemoryDatabase(), MemoryLanes()
+        tables = MemoryFeedTables(lanes)
+
+        def in_memory() -> tuple[Publishing, Feeds]:
+            publishing = MemoryPublishing(lanes, "feeds")
+            return publishing, MemoryFeeds(tables, "feeds", publishing.check)
+
+        received = MemoryReceiving(lanes, "intake", database.documents)
         yield Backend(
             lambda: MemoryStore(database),
             lambda: MemoryOutbox(database),
             lambda lane: MemoryPublishing(lanes, lane),
+            in_memory,
+            lambda _lane: received,
         )
         return
     if request.param == "sqlite":
@@ -126,11 +143,18 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
     migrate(url)
     engine = open_engine(url)
     _empty(engine)
+
+    def in_sql() -> tuple[Publishing, Feeds]:
+        lane = SqlLane(engine, "feeds")
+        return SqlPublishing(engine, lane), SqlFeeds(engine, lane)
+
     try:
         yield Backend(
             lambda: SqlStore(engine),
             lambda: SqlOutbox(engine),
             lambda lane: SqlPublishing(engine, SqlLane(engine, lane)),
+            in_sql,
+            lambda lane: SqlReceiving(engine, SqlLane(engine, lane)),
         )
     finally:
         engine.dispose()

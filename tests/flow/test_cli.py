@@ -19,7 +19,7 @@ from monitor.config import Kafka
 from monitor.demo.broker import EmbeddedBroker
 from monitor.source.settings import KafkaSettings
 
-COMMANDS = ("bench", "run", "demo", "feed", "replay", "import", "check", "migrate")
+COMMANDS = ("bench", "run", "demo", "feed", "replay", "import", "check", "migrate", "gazetteer")
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,15 @@ def test_check_lists_every_part(monitor: Call, site: Installation) -> None:
     said = monitor("check", "--config", site.write())
     assert 0 == said.status, said
     words = [line.split(maxsplit=1) for line in said.out.splitlines()]
-    assert ["configuration", "database", "kafka", "model", "receivers"] == [w[0] for w in words]
+    assert [
+        "configuration",
+        "database",
+        "kafka",
+        "entities",
+        "model",
+        "folders",
+        "receivers",
+    ] == [w[0] for w in words]
     assert all(w[1].startswith("ok") for w in words)
     assert "c2VjcmV0" not in said.out
 
@@ -245,3 +253,32 @@ def test_migrate_makes_the_tables_once(monitor: Call, site: Installation) -> Non
 def test_the_tests_know_every_command() -> None:
     command = get_command(cli.app)
     assert set(COMMANDS) == set(command.commands)  # type: ignore[attr-defined]
+
+
+def test_check_names_a_folder_that_is_not_there(monitor: Call, site: Installation) -> None:
+    missing = site.folder / "inbox"
+    site.extra = f'[[watch_folders]]\npath = "{missing}"\n'
+    said = monitor("check", "--config", site.write())
+    assert 1 == said.status
+    assert f"folders FAULT: watch_folders: {missing} is no folder" in " ".join(said.out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["--map", "publishd_at=ts"], "publishd_at"),
+        (["--kind", "gossip"], "--kind 'gossip': must be news or comment"),
+    ],
+)
+def test_import_names_an_option_it_cannot_use(
+    monitor: Call, tmp_path: Path, arguments: list[str], fault: str
+) -> None:
+    said = monitor("import", tmp_path / "news.jsonl", *arguments)
+    assert 1 == said.status
+    assert fault in said.line
+
+
+def test_import_names_a_file_that_is_not_there(monitor: Call, site: Installation) -> None:
+    said = monitor("import", site.folder / "none.csv", "--config", site.write())
+    assert 1 == said.status
+    assert "none.csv can't be read: No such file" in said.line

@@ -19,7 +19,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from monitor.entity.gazetteer import Gazetteer
 from monitor.entity.link import Link, Linker, Span
 from monitor.entity.names import core, words_of
 
@@ -108,7 +107,7 @@ def tally(labelled: Labelled, linker: Linker, kinds: Sequence[str] = DUE) -> Tal
     right: set[Mention] = set()
     for link in links:
         over = [m for m in labelled.mentions if m.start < link.end and link.start < m.end]
-        hits = [m for m in over if m.kind != "trap" and _same(link, m.keys, linker.gazetteer)]
+        hits = [m for m in over if m.kind != "trap" and _same(link, m.keys, linker, labelled.at)]
         if hits:
             right.update(hits)
             if any(m.kind != "weak" for m in hits):
@@ -132,11 +131,15 @@ def tally(labelled: Labelled, linker: Linker, kinds: Sequence[str] = DUE) -> Tal
     return result
 
 
-def _same(link: Link, keys: Iterable[str], gazetteer: Gazetteer) -> bool:
+def _same(link: Link, keys: Iterable[str], linker: Linker, at: datetime) -> bool:
     """Whether a link means one of the keys: by any symbol, by any way of writing the name."""
     for key in keys:
-        if link.key == (gazetteer.resolve(key) or key):
+        if link.key in (key, linker.gazetteer.resolve(key)):
             return True
+        if key.startswith("company:US:"):
+            then = linker.symbol(key.removeprefix("company:US:"), at.toordinal())
+            if then is not None and then.key == link.key:
+                return True
         if key.startswith("name:"):
             name = key.removeprefix("name:")
             if link.key.startswith("name:") and core(words_of(name)) == core(

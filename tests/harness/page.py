@@ -20,6 +20,7 @@ from monitor.events import (
     Document,
     Evidence,
     Kind,
+    Mention,
     Origin,
     Partition,
     Reason,
@@ -65,7 +66,14 @@ def scored(number: int, at: datetime, wall: datetime, title: str = "", url: str 
         appended_at=wall - timedelta(seconds=2),
     )
     negative, neutral, positive = probabilities
-    return Scored(document, (negative, neutral, positive), number % 4, 0.9, "test-model", wall)
+    found = Scored(document, (negative, neutral, positive), number % 4, 0.9, "test-model", wall)
+    # Every third names a bank, every seventh repeats the very first.
+    bank = Mention("company:XX:HLD", "Halden Bank", "Halden", (negative, neutral, positive))
+    return found._replace(
+        story="document-0" if number % 7 == 0 else document.id,
+        copy_of="document-0" if number and number % 7 == 0 else None,
+        mentions=(bank,) if number % 3 == 0 else (),
+    )
 
 
 def an_alert(title: str = "Halden Bank halts withdrawals", url: str | None = None) -> Alert:
@@ -94,6 +102,9 @@ def an_alert(title: str = "Halden Bank halts withdrawals", url: str | None = Non
         appended_at=END,
         updated_at=END,
         evidence=(evidence,),
+        posts=60,
+        stories=38,
+        largest_story=20,
     )
 
 

@@ -11,7 +11,8 @@ from typing import get_args
 import pytest
 from pydantic import BaseModel
 
-from monitor.config import Feed, Settings, load_settings
+from monitor.config import ApiKey, Feed, Settings, WatchFolder, load_settings
+from monitor.errors import ConfigError
 from monitor.receivers import AnyReceiver, Networked, WebhookReceiver
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "monitor.example.toml"
@@ -60,10 +61,24 @@ def test_every_setting_of_a_feed_occurs_in_the_example() -> None:
     assert set(Feed.model_fields) == set(feed)
 
 
+def test_every_setting_of_an_api_key_and_of_a_folder_occurs_in_the_example() -> None:
+    tree = tomllib.loads(uncommented())
+    assert set(ApiKey.model_fields) == set(tree["http"]["keys"][0])
+    assert set(WatchFolder.model_fields) == set(tree["watch_folders"][0])
+
+
+def test_the_secret_of_the_example_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "monitor.toml"
+    path.write_text('[[http.keys]]\nname = "a"\nsecret = "key_…"\n', "utf-8")
+    with pytest.raises(ConfigError, match="openssl rand -hex 32"):
+        load_settings(path, {})
+
+
 def test_the_example_with_everything_in_force_is_valid(tmp_path: Path) -> None:
     secret = "whsec_" + base64.b64encode(bytes(32)).decode()
     path = tmp_path / "monitor.toml"
-    path.write_text(uncommented().replace("whsec_…", secret).replace("…", "x"), "utf-8")
+    text = uncommented().replace("whsec_…", secret).replace("key_…", secret)
+    path.write_text(text.replace("…", "x"), "utf-8")
     settings = load_settings(path, {})
     assert "risk-desk" == settings.delivery.receivers[0].name
     assert (2, 3, 0) == settings.kafka.api_version

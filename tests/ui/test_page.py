@@ -8,11 +8,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from harness.page import APP, Database, an_alert, html
 from streamlit.testing.v1 import AppTest
 
 from monitor.events import TOPICS
+
+_COLUMN = {"documents": "p_negative", "companies": "interval", "stories": "lasted"}
+
+
+def table(test: AppTest, name: str) -> pd.DataFrame:
+    """What a table of the page holds; it is known by a column that no other has."""
+    (found,) = [d.value for d in test.dataframe if _COLUMN[name] in d.value]
+    return found
 
 
 def test_a_missing_database_says_how_to_start_the_daemon(
@@ -77,7 +86,7 @@ def test_the_figures_come_from_the_stored_buckets(
     figures = {metric.label: metric.value for metric in page().metric}
 
     assert "33 %" == figures["Negative share"]
-    assert "+0.00" == figures["Net sentiment"]
+    assert "−0.00" == figures["Net sentiment"]
     assert "1" == figures["Rejected"]
     assert "0" == figures["Alerts firing"]
 
@@ -117,7 +126,7 @@ def test_an_alert_shows_what_moved_its_evidence_and_its_delivery(
     shown = html(page())
 
     assert "18 % → 64 %" in shown
-    assert "41 documents, 26 of them negative" in shown
+    assert "60 posts = 41 voices, 26 of them negative, 33 % one text" in shown
     assert "Halden Bank halts withdrawals" in shown
     assert 'href="https://example.org/halden"' in shown
     assert 'rel="noopener noreferrer nofollow"' in shown
@@ -138,7 +147,7 @@ def test_a_malicious_title_stays_text_and_its_address_is_no_link(
     assert "&lt;img src=x onerror=alert(1)&gt;" in html(test)
     assert "\u202e" not in html(test)
     assert 'href="javascript' not in html(test)
-    assert "javascript:alert(3)" not in test.dataframe[0].value["url"].dropna().tolist()
+    assert "javascript:alert(3)" not in table(test, "documents")["url"].dropna().tolist()
     assert not any("<img" in element.value for element in test.markdown)
 
 
@@ -147,12 +156,12 @@ def test_the_table_of_documents_obeys_its_filters_and_its_bound(
 ) -> None:
     database.fill(documents=900)
     test = page()
-    assert 200 == len(test.dataframe[0].value)
+    assert 200 == len(table(test, "documents"))
 
     test.selectbox(key="doc_topic").set_value(TOPICS[1])
     test.selectbox(key="doc_sentiment").set_value("negative").run()
 
-    shown = test.dataframe[0].value
+    shown = table(test, "documents")
     assert {TOPICS[1]} == set(shown["topic"])
     assert {"▼ negative"} == set(shown["sentiment"])
 
@@ -195,3 +204,27 @@ def test_the_page_loads_neither_the_model_nor_the_broker(
     )
 
     assert "[] 6" == done.stdout.strip(), done.stderr[-2000:]
+
+
+def test_companies_come_with_voices_posts_and_what_is_said_of_them(
+    database: Database, page: Callable[[], AppTest]
+) -> None:
+    database.fill()
+    test = page()
+    (companies,) = [d.value for d in test.dataframe if "voices" in d.value and "sort" in d.value]
+    assert [("Halden Bank", "listed")] == list(
+        zip(companies["name"], companies["sort"], strict=True)
+    )
+    (row,) = companies.to_dict("records")
+    assert row["posts"] > row["voices"] > 0
+    assert row["share"] == 1.0  # whoever names it in the samples is negative
+
+
+def test_the_stories_are_those_that_most_voices_told(
+    database: Database, page: Callable[[], AppTest]
+) -> None:
+    database.fill()
+    stories = table(page(), "stories")
+    assert len(stories) == 10
+    assert stories["posts"].iloc[0] == max(stories["posts"]) > 30
+    assert stories["voices"].is_monotonic_decreasing

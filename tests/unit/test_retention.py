@@ -24,6 +24,10 @@ from monitor.store.base import Commit, Notification, NotificationStatus, OutboxC
 from monitor.store.engine import open_engine
 from monitor.store.migrations import migrate
 from monitor.store.outbox import SqlOutbox
+from monitor.store.publishing.base import Message
+from monitor.store.publishing.sql import SqlLane
+from monitor.store.receiving.base import Answer, Offer, Request
+from monitor.store.receiving.sql import SqlReceiving
 from monitor.store.retention import CHUNK, Keep, prune
 from monitor.store.sql import SqlStore
 
@@ -81,11 +85,17 @@ def test_each_kind_of_row_ages_by_its_own_clock_and_keep(engine: Engine) -> None
         )
     )
 
+    receiving = SqlReceiving(engine, SqlLane(engine, "intake"))
+    for name, at in (("handed in", old), ("kept", WALL - 5 * DAY), ("today", WALL)):
+        request = Request("desk", name, "d", lambda _: Answer(202, b""))
+        offer = Offer(Message("news", f"pushed {name}", b"{}"), "")
+        receiving.accept([offer], 9, at, request)
+
     deleted = prune(engine, EVENT, WALL, KEEP)
 
     expected = {"documents": 1, "mentions": 1, "buckets": 1, "alerts": 0}
     expected |= {"dead_letters": 1, "notifications": 1}
-    assert expected == deleted
+    assert expected | {"handed_in": 1, "push_requests": 2} == deleted
     assert {"kept"} == store.known(["old", "kept"])
     assert [start - 3 * 86_400] == [bucket.start for bucket in store.load(0).buckets]
     waiting = SqlOutbox(engine).due(WALL, 9)
@@ -105,4 +115,4 @@ def test_a_large_deletion_goes_in_chunks(engine: Engine) -> None:
     with engine.connect() as connection:
         left = connection.scalar(select(func.count()).select_from(schema.dead_letters))
     assert 0 == left
-    assert 5 + 3 == len(commits)  # one look at each other table, three chunks of this one
+    assert 7 + 3 == len(commits)  # one look at each other table, three chunks of this one
