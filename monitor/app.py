@@ -55,11 +55,13 @@ from monitor.score.base import Scorer
 from monitor.score.engine import BatchScorer
 from monitor.score.reload import Reloader
 from monitor.score.transformer import devices, engine_of
+from monitor.silencing import silencing_routes
 from monitor.source.client import ensure_topics
 from monitor.source.contract import Limits
 from monitor.source.decode import Decoder, pseudonymiser
 from monitor.source.kafka import KafkaSource
 from monitor.source.publish import KafkaPublisher
+from monitor.store.muting.sql import SqlMuting
 from monitor.store.outbox import SqlOutbox
 from monitor.store.retention import Keep, prune
 from monitor.store.sql import SqlStore
@@ -188,8 +190,21 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
     decoder = make_decoder(settings)
     reception = Reception(settings, kafka, engine, decoder.decode, clock, metrics, stop)
     stack.callback(reception.close)
+    muting = SqlMuting(engine)
+    desk = silencing_routes(
+        muting,
+        reception.keyring,
+        frozenset(key.name for key in settings.http.keys if key.silences),
+        SystemClock().now,
+    )
     # The port is taken before the model is loaded: that it is in use must be told at once.
-    web = application(metrics.registry, health.alive, health.ready, health.reload, reception.routes)
+    web = application(
+        metrics.registry,
+        health.alive,
+        health.ready,
+        health.reload,
+        [*reception.routes, *desk],
+    )
     server = HttpServer(web, settings.http.host, settings.http.port)
     stack.callback(server.close)
     server.start()
@@ -222,6 +237,8 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
         group_timing(settings.delivery),
         DeliveryCounters(metrics),
         SystemClock(),
+        routes=[table.route for table in settings.delivery.routes],
+        muting=muting,
         external_url=settings.delivery.external_url,
     )
     jobs = Jobs()

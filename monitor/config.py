@@ -26,7 +26,7 @@ from pydantic import (
 from monitor.entity.watch import WatchItem
 from monitor.errors import ConfigError
 from monitor.guard import Guard
-from monitor.receivers import TYPES, AnyReceiver
+from monitor.receivers import TYPES, AnyReceiver, RouteTable
 from monitor.section import Port, Positive, Seconds, Section
 from monitor.source.contract import FIELDS, LANG
 from monitor.source.files import FieldMap
@@ -204,6 +204,9 @@ class Delivery(Section):
     """Who is told, and how often. Durations in seconds."""
 
     receivers: tuple[AnyReceiver, ...] = ()
+    routes: tuple[RouteTable, ...] = ()
+    """The first that matches decides who is told; none at all: everybody, one that matches none:
+    nobody."""
     group_wait: Seconds = 30.0
     group_interval: Positive = 300.0
     repeat_interval: Positive = 14_400.0
@@ -218,6 +221,20 @@ class Delivery(Section):
         if twice:
             raise ValueError(f"the names must be unique; twice here: {', '.join(twice)}")
         return receivers
+
+    @model_validator(mode="after")
+    def _routes_lead_somewhere(self) -> Delivery:
+        known = {receiver.name: receiver for receiver in self.receivers}
+        faults = []
+        for number, route in enumerate(self.routes):
+            if lost := sorted(set(route.receivers) - set(known)):
+                faults.append(f"routes.{number}: no receiver is called {', '.join(lost)}")
+            timeless = [n for n in route.receivers if n in known and known[n].digest is None]
+            if route.digest and timeless:
+                faults.append(f"routes.{number}: {', '.join(timeless)} has no digest.times")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
 
     @model_validator(mode="after")
     def _repeat_is_slower(self) -> Delivery:
@@ -316,6 +333,8 @@ class ApiKey(Section):
     """What its documents may name as their source; none: anything."""
     rate: Seconds = 0.0
     """Documents a second in the long run; 0: no limit."""
+    silences: bool = False
+    """It may silence and acknowledge alerts."""
 
     @field_validator("secret")
     @classmethod

@@ -13,12 +13,12 @@ import logging
 import random as random_source
 import threading
 import uuid
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import replace
-from datetime import datetime
-from typing import Any, Protocol
+from datetime import datetime, timedelta
+from typing import Any, Protocol, cast
 
 from monitor.alert import group as grouping
 from monitor.alert.base import Notice, Receiver
@@ -27,9 +27,11 @@ from monitor.alert.complaint import Complaints
 from monitor.alert.group import Group, GroupTiming
 from monitor.alert.lane import Lane, ThreadLane
 from monitor.alert.pace import Pace
+from monitor.alert.policy import Policy, Route, is_silenced, silenced
 from monitor.alert.retry import after_attempt
 from monitor.clock import Clock
 from monitor.errors import DeliveryError, StoreError
+from monitor.events import Alert, AlertStatus
 from monitor.relay import Relay
 from monitor.source.base import Publisher
 from monitor.store.base import (
@@ -41,6 +43,7 @@ from monitor.store.base import (
     OutboxChange,
     OutboxRow,
 )
+from monitor.store.muting.base import Muted, Muting
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +60,7 @@ UNREADABLE = "@unreadable"
 """Receiver of the dead letters that keep outbox rows which can't be read."""
 
 _OUTAGE = 2  # failures in a row after which a success wakes what waits for that receiver
+_MUTED_FOR = timedelta(seconds=1)  # between two looks at the silences
 _BUSY = 0.02  # seconds between two looks at work in flight
 _STORE_DELAYS = (1.0, 2.0, 5.0, 10.0, 30.0)
 
@@ -102,13 +106,18 @@ class DeliveryLoop:
         clock: Clock,
         random: Callable[[], float] = random_source.random,
         *,
+        routes: Sequence[Route] = (),
+        muting: Muting | None = None,
         external_url: str = "",
         lane: Callable[[str], Lane] = ThreadLane,
         new_id: Callable[[], str] = lambda: f"msg_{uuid.uuid4().hex}",
     ) -> None:
         self._outbox = outbox
         self._receivers = dict(receivers)
-        self._timing = timing
+        self._policy = Policy(timing, self._receivers, routes)
+        self._muting = muting
+        self._muted = Muted()
+        self._muted_at: datetime | None = None
         self._metrics = metrics
         self._clock = clock
         self._random = random
@@ -130,7 +139,8 @@ class DeliveryLoop:
 
         1. Take the oldest outbox rows, without those of topics in flight or failing.
         2. Rows for Kafka: publish them; delete those that the broker has acknowledged.
-        3. Rows for the receivers: absorb the alerts into groups; the same transaction deletes them.
+        3. Rows for the receivers: absorb the alerts into groups (`monitor.alert.policy`); the same
+           transaction deletes them.
         4. Groups that are due: freeze id and body of a notification, one transaction for all.
         5. Notifications that are due: send them; settle each that has ended.
 
@@ -141,6 +151,7 @@ class DeliveryLoop:
         try:
             if self._groups is None:
                 self._groups = self._load()
+            self._ask_who_is_muted(now)
             # 1. Take the oldest rows.
             rows = self._outbox.rows(ROWS, self._relay.held(now))
             self._report_lag(rows, now)
@@ -230,31 +241,38 @@ class DeliveryLoop:
         now: datetime,
     ) -> None:
         faults = list(unreadable)
-        changed: dict[tuple[str, str], Group] = {}
+        changed: dict[tuple[str, str], Group | None] = {}
+        live = ChainMap(changed, cast("dict[tuple[str, str], Group | None]", self._live))
         for row in rows:
             try:
                 alert = alert_from_json(row.payload)
             except ValueError as error:
                 faults.append((row, str(error)))
                 continue
-            for receiver in self._receivers:
-                place = (receiver, alert.key)
-                before = changed.get(place) or self._live.get(place)
-                after = grouping.absorb(before, receiver, alert, now)
-                if after is not None and after is not before:
+            for place in list(self._policy.places(alert, live, now)):
+                before = live.get(place)
+                after = grouping.absorb(before, place[0], alert, now, key=place[1])
+                if after is not None and self._over_unheard(alert, now):
+                    after = grouping.forget(after, alert.id)
+                if after is not before:
                     changed[place] = after
         if not rows and not faults:
             return
         self._outbox.save(
             OutboxChange(
                 delete_rows=[*(row.id for row in rows), *(row.id for row, _ in unreadable)],
-                put_groups=[_stored(group) for group in changed.values()],
+                put_groups=[_stored(group) for group in changed.values() if group is not None],
+                delete_groups=[place for place, group in changed.items() if group is None],
                 put_notifications=[
                     self._letter(row.destination, row.payload, why, now) for row, why in faults
                 ],
             )
         )
-        self._live.update(changed)
+        for place, group in changed.items():
+            if group is None:
+                self._live.pop(place, None)
+            else:
+                self._live[place] = group
         for row, why in faults:
             log.error("Outbox row %d to %s can't be read: %s", row.id, row.destination, why)
             self._metrics.dead(UNREADABLE)
@@ -264,15 +282,16 @@ class DeliveryLoop:
         notifications: list[Notification] = []
         flying = {notification.id for notification, _ in self._sending.values()}
         for group in self._live.values():
-            due = self._due(group)
+            due = self._policy.due(group, self._muted, now)
             # While it is in flight nobody knows yet whether the receiver needs to hear it again.
             if due is None or due > now or (group.offer and group.offer.notification_id in flying):
                 continue
             identity = self._new_id()
-            alerts = tuple(member.alert for member in group.members)
+            hushed = silenced(group, self._muted, now)
+            alerts = tuple(m.alert for m in group.members if m.alert.id not in hushed)
             notice = Notice(identity, group.receiver, group.key, alerts, self._external_url, now)
             body = self._receivers[group.receiver].render(notice)
-            groups.append(grouping.offer(group, identity, now))
+            groups.append(grouping.offer(group, identity, now, hushed))
             notifications.append(Notification(identity, group.receiver, group.key, body, now, now))
         if groups:
             self._outbox.save(
@@ -311,9 +330,17 @@ class DeliveryLoop:
         """Whether this receiver can be sent something now."""
         return name not in self._sending and self._paces[name].free_at(now) <= now
 
-    def _due(self, group: Group) -> datetime | None:
-        timing = self._receivers[group.receiver].timing or self._timing
-        return grouping.due_at(group, timing)
+    def _ask_who_is_muted(self, now: datetime) -> None:
+        """Silences and acknowledgements as the database has them, not older than a second."""
+        if self._muting is None or (
+            self._muted_at is not None and abs(now - self._muted_at) < _MUTED_FOR
+        ):
+            return
+        self._muted, self._muted_at = self._muting.muted(now), now
+
+    def _over_unheard(self, alert: Alert, now: datetime) -> bool:
+        """Whether it has ended under a silence: who was not told that it began hears nothing."""
+        return alert.status is AlertStatus.RESOLVED and is_silenced(alert, self._muted, now)
 
     def _submit(self, notification: Notification, now: datetime) -> Future[str | None]:
         notifier = self._receivers[notification.receiver].notifier
@@ -398,7 +425,7 @@ class DeliveryLoop:
             return 0.0
         if self._sending or self._relay.future is not None:
             return _BUSY
-        dues = (self._due(group) for group in self._live.values())
+        dues = (self._policy.due(group, self._muted, now) for group in self._live.values())
         waits = [(due - now).total_seconds() for due in dues if due is not None]
         return max(0.0, min([POLL, *waits]))
 

@@ -56,9 +56,7 @@ def application(
         return answer
 
     def look_again(request: Request) -> Response:
-        host = request.client.host if request.client else ""
-        # A page in a browser on this machine may send a POST too, and names its origin.
-        if not _is_loopback(host) or "origin" in request.headers:
+        if not from_this_machine(request):
             return JSONResponse({"ok": False, "news": "for this machine alone"}, status_code=403)
         status, body = reload() if reload else (404, {"ok": False, "news": "nothing to reload"})
         return JSONResponse(body, status_code=status)
@@ -72,6 +70,13 @@ def application(
             *more,
         ]
     )
+
+
+def from_this_machine(request: Request) -> bool:
+    """Whether a program on this machine asks."""
+    host = request.client.host if request.client else ""
+    # A page in a browser on this machine may send a POST too, and names its origin.
+    return _is_loopback(host) and "origin" not in request.headers
 
 
 def _is_loopback(host: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 from typing import assert_never
 
@@ -27,7 +28,14 @@ from monitor.dial import Limits
 
 def make_receivers(delivery: config.Delivery, stack: ExitStack) -> dict[str, Receiver]:
     """Those that are configured, by name. Raises ``ConfigError``."""
-    return {settings.name: make_receiver(settings, stack) for settings in delivery.receivers}
+    return {
+        settings.name: replace(
+            make_receiver(settings, stack),
+            quiet=settings.quiet.hours if settings.quiet else None,
+            digest=settings.digest.hours if settings.digest else None,
+        )
+        for settings in delivery.receivers
+    }
 
 
 def group_timing(delivery: config.Delivery) -> GroupTiming:

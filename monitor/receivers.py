@@ -4,18 +4,70 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import time
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Discriminator, Field, SecretStr, Tag, field_validator, model_validator
 
 from monitor.alert.channels import apprise
+from monitor.alert.hours import DigestHours, QuietHours
+from monitor.alert.policy import Route
 from monitor.alert.signing import Signer
 from monitor.errors import ConfigError
 from monitor.guard import Guard
+from monitor.matchers import parse
 from monitor.section import Positive, Section
 
 _ADDRESS = re.compile(r"[!-~]+@[A-Za-z0-9.-]+")
 _HOST = re.compile(r"[A-Za-z0-9.-]+|[0-9a-fA-F:]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")
+
+
+class Quiet(Section):
+    """Hours in which nobody is disturbed; what comes meanwhile is one message at their end."""
+
+    start: time
+    end: time
+    """The same as ``start``: no quiet hours."""
+    zone: str = "UTC"
+    critical_passes: bool = True
+
+    @property
+    def hours(self) -> QuietHours:
+        """With the zone looked up."""
+        return QuietHours(self.start, self.end, ZoneInfo(self.zone), self.critical_passes)
+
+    @field_validator("start", "end")
+    @classmethod
+    def _by_the_wall(cls, value: time) -> time:
+        return _without_zone(value)
+
+    @field_validator("zone")
+    @classmethod
+    def _known(cls, zone: str) -> str:
+        return known_zone(zone)
+
+
+class Digest(Section):
+    """When what a route left to the digest is sent."""
+
+    times: Annotated[tuple[time, ...], Field(min_length=1)]
+    zone: str = "UTC"
+
+    @property
+    def hours(self) -> DigestHours:
+        """With the zone looked up."""
+        return DigestHours(self.times, ZoneInfo(self.zone))
+
+    @field_validator("times")
+    @classmethod
+    def _by_the_wall(cls, times: tuple[time, ...]) -> tuple[time, ...]:
+        return tuple(_without_zone(value) for value in times)
+
+    @field_validator("zone")
+    @classmethod
+    def _known(cls, zone: str) -> str:
+        return known_zone(zone)
 
 
 class Receiver(Section):
@@ -24,6 +76,8 @@ class Receiver(Section):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
     timeout: Positive = 10.0
     """Seconds of silence of the other side."""
+    quiet: Quiet | None = None
+    digest: Digest | None = None
 
 
 class Networked(Receiver):
@@ -217,6 +271,56 @@ class AppriseReceiver(Receiver):
         except ConfigError as error:
             raise ValueError(str(error)) from None
         return url
+
+
+class RouteTable(Section):
+    """One ``[[delivery.routes]]``: alerts with these labels go to these receivers."""
+
+    match: tuple[str, ...] = ()
+    """``severity="critical"``, ``topic=~"Energy.*"``; all have to hold."""
+    receivers: tuple[str, ...] = ()
+    """None: nobody is told."""
+    digest: bool = False
+    """Not at once, but at the hours of the receivers' digests."""
+    go_on: bool = False
+    """Look at the routes below as well."""
+
+    @property
+    def route(self) -> Route:
+        """With the matchers read. Raises ``ConfigError``."""
+        matchers = tuple(parse(text) for text in self.match)
+        return Route(matchers, self.receivers, self.digest, self.go_on)
+
+    @field_validator("match")
+    @classmethod
+    def _readable(cls, match: tuple[str, ...]) -> tuple[str, ...]:
+        faults = []
+        for text in match:
+            try:
+                parse(text)
+            except ConfigError as error:
+                faults.append(str(error))
+        if faults:
+            raise ValueError("; ".join(faults))
+        return match
+
+
+def known_zone(zone: str) -> str:
+    """The name of a time zone, or ``ValueError``."""
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(
+            "must be the name of a time zone as Europe/Berlin; without a zone database on this "
+            "machine: pip install tzdata"
+        ) from None
+    return zone
+
+
+def _without_zone(value: time) -> time:
+    if value.tzinfo is not None:
+        raise ValueError("must be a time by the clock on the wall, as 22:00; zone says where")
+    return value
 
 
 def type_of(value: Any) -> str:

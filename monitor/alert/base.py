@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from monitor.alert.group import GroupTiming
+from monitor.alert.hours import DigestHours, QuietHours
 from monitor.errors import DeliveryError
 from monitor.events import Alert
 from monitor.store.base import Notification
@@ -112,5 +113,8 @@ class Receiver:
     rates: tuple[Rate, ...] = ()
     timing: GroupTiming | None = None
     """In place of the timing of all."""
+    quiet: QuietHours | None = None
+    digest: DigestHours | None = None
+    """When what a route left to the digest is sent."""
     stateful: bool = False
     """It keeps an alert open until it is sent the end."""

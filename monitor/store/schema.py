@@ -223,6 +223,30 @@ stories = Table(
     Index("stories_by_last", "last_ms"),
 )
 
+silences = Table(
+    "silences",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("matchers", Text, nullable=False),  # JSON list of [label, operator, value]
+    Column("starts_ms", BigInteger, nullable=False),
+    Column("ends_ms", BigInteger, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Index("silences_by_end", "ends_ms"),
+)
+
+acknowledgements = Table(
+    "acknowledgements",
+    metadata,
+    Column("alert_id", String(36), primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Index("acknowledgements_by_end", "until_ms"),
+)
+
 to_publish = Table(
     "to_publish",
     metadata,
