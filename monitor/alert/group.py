@@ -35,13 +35,14 @@ class GroupTiming:
     """From the first alert of a new group to its first notification."""
     interval: timedelta = timedelta(minutes=5)
     """At least this long between two notifications of a group."""
-    repeat: timedelta = timedelta(hours=4)
-    """A group that goes on firing unchanged is repeated after this long."""
+    repeat: timedelta | None = timedelta(hours=4)
+    """A group that goes on firing unchanged is repeated after this long; None: never."""
     insist: bool = field(default=False, kw_only=True)
     """The repetition comes even while the one before is still failing, and takes its place."""
 
     def __post_init__(self) -> None:
-        if self.wait < timedelta(0) or self.interval <= timedelta(0) or self.repeat < self.interval:
+        slower = self.repeat is None or self.repeat >= self.interval
+        if self.wait < timedelta(0) or self.interval <= timedelta(0) or not slower:
             raise ValueError(
                 "grouping needs wait >= 0, interval > 0 and repeat >= interval, "
                 f"not {self.wait}, {self.interval}, {self.repeat}"
@@ -132,7 +133,7 @@ def due_at(
     firing = any(
         m.alert.status is AlertStatus.FIRING and m.alert.id not in acknowledged for m in heard
     )
-    if firing and (group.offer is None or timing.insist):
+    if firing and timing.repeat is not None and (group.offer is None or timing.insist):
         return group.last_at + timing.repeat
     return None
 

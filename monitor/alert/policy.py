@@ -23,7 +23,7 @@ from monitor.store.muting.base import Muted
 HELD, DIGEST = "held", "digest"
 """Keys of the two groups; no key of the stream is called so."""
 
-_ONCE = GroupTiming(timedelta(0), timedelta(seconds=1), timedelta(days=36_500))
+_ONCE = GroupTiming(timedelta(0), timedelta(seconds=1), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,3 +146,53 @@ def test_no_refusal_shows_a_secret(kind: str, tmp_path: Path) -> None:
     said = refused(tmp_path, *lines, 'timeout = "soon"', "colour = 1")
     assert "2 faults" in said
     assert "hunter2" not in said
+
+
+# Routes, quiet hours, digests
+
+SLACK = table("slack")
+
+
+def delivery(**fields: Any) -> Settings:
+    return Settings.model_validate({"delivery": {"receivers": [SLACK], **fields}})
+
+
+def test_hours_and_routes_are_read() -> None:
+    quiet = {"start": "22:00", "end": "07:00", "zone": "Europe/Berlin"}
+    digest = {"times": ["08:00", "17:30"], "zone": "Asia/Shanghai"}
+    settings = settings_of(table("slack", quiet=quiet, digest=digest))
+    with ExitStack() as stack:
+        (made,) = make_receivers(settings.delivery, stack).values()
+    assert made.quiet is not None and made.quiet.critical_passes
+    assert made.digest is not None and len(made.digest.times) == 2
+    found = delivery(routes=[{"match": ['severity="critical"'], "receivers": ["a-slack"]}])
+    assert found.delivery.routes[0].route.receivers == ("a-slack",)
+
+
+@pytest.mark.parametrize(
+    ("quiet", "expected"),
+    [
+        ({"start": "22:00"}, "Field required"),
+        ({"start": "25:00", "end": "07:00"}, "hour"),
+        ({"start": "22:00Z", "end": "07:00"}, "clock on the wall"),
+        ({"start": "22:00", "end": "07:00", "zone": "Berlin"}, "as Europe/Berlin"),
+        ({"start": "22:00", "end": "07:00", "zone": "../etc/passwd"}, "as Europe/Berlin"),
+    ],
+)
+def test_hours_that_make_no_sense_are_refused(quiet: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
+        settings_of(table("slack", quiet=quiet))
+
+
+@pytest.mark.parametrize(
+    ("route", "expected"),
+    [
+        ({"match": ["severity"], "receivers": []}, "is no matcher"),
+        ({"match": ["topic=~["], "receivers": []}, "no regular expression"),
+        ({"receivers": ["nobody"]}, "no receiver is called nobody"),
+        ({"receivers": ["a-slack"], "digest": True}, "a-slack has no digest.times"),
+    ],
+)
+def test_a_route_that_leads_nowhere_is_refused(route: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
+        delivery(routes=[route])
