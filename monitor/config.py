@@ -530,6 +530,7 @@ class Settings(_Section):
             )
         return topic
 
+    @model_validator(mode="after")
     def _what_is_handed_in_goes_through_kafka(self) -> Settings:
         used = self.http.keys or self.watch_folders
         if used and self.intake.max_message_bytes > _LARGEST_MESSAGE:
