@@ -33,6 +33,7 @@ from monitor.source.files import FieldMap
 
 PREFIX = "MONITOR_"
 _SECRET_LENGTH = 24
+_LARGEST_MESSAGE = 1_000_000  # Kafka's default is 1 MiB, its own overhead included
 
 
 class Kafka(Section):
@@ -504,7 +505,7 @@ class Settings(Section):
         return topic
 
     @model_validator(mode="after")
-    def _folders_have_topics(self) -> Settings:
+    def _what_is_handed_in_can_be_read(self) -> Settings:
         kinds = set(self.kafka.topics.values())
         lost = sorted({folder.kind for folder in self.watch_folders} - kinds)
         if lost:
@@ -514,6 +515,12 @@ class Settings(Section):
         places = [(folder.path, folder.pattern) for folder in self.watch_folders]
         if len(set(places)) < len(places):
             raise ValueError("watch_folders: two have the same path and pattern")
+        used = self.http.keys or self.watch_folders
+        if used and self.intake.max_message_bytes > _LARGEST_MESSAGE:
+            raise ValueError(
+                f"intake.max_message_bytes must be at most {_LARGEST_MESSAGE} where http.keys or "
+                "watch_folders are set: Kafka does not take larger messages"
+            )
         return self
 
 

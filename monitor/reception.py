@@ -149,8 +149,6 @@ class Reception:
 
     def close(self) -> None:
         """Disconnect. Idempotent."""
-        for _, watch in self._folders:
-            watch.close()
         self._sender.close()
 
     def _count(self) -> None:

@@ -294,6 +294,7 @@ feed_items = Table(
     Column("fingerprints", Text, nullable=False),  # JSON list
     Column("published_ms", BigInteger, nullable=False),
     Column("history", SmallInteger, nullable=False),
+    Column("undated", SmallInteger, nullable=False),
     Column("first_seen_ms", BigInteger, nullable=False),
     Column("last_seen_ms", BigInteger, nullable=False),
     Index("feed_items_by_age", "feed", "last_seen_ms"),

@@ -28,7 +28,7 @@ def opened(backend: Backend) -> tuple[Publishing, Feeds]:
 
 
 def seen(key: str, last: datetime = T0, *fingerprints: str) -> Seen:
-    return Seen(key, fingerprints or ("f",), T0 - timedelta(hours=1), False, T0, last)
+    return Seen(key, fingerprints or ("f",), T0 - timedelta(hours=1), False, True, T0, last)
 
 
 def test_a_feed_that_was_never_polled_is_unknown(backend: Backend) -> None:

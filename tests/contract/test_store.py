@@ -120,8 +120,8 @@ def move(partition: Partition, expected: int | None, to: int, minutes: int = 0) 
     return Move(partition, expected, Position(to, T0 + timedelta(minutes=minutes)))
 
 
-def wording(number: int, last_ms: int, **other: object) -> ToldRow:
-    row = ToldRow(
+def wording(number: int, last_ms: int) -> ToldRow:
+    return ToldRow(
         number=number,
         words=b"\x00\xff\x80",
         first_id=f"d{number}",
@@ -133,7 +133,6 @@ def wording(number: int, last_ms: int, **other: object) -> ToldRow:
         story_id=f"d{number}",
         story_ms=last_ms - 60_000,
     )
-    return row._replace(**other)
 
 
 def full(expected: int | None = None, to: int = 3) -> Commit:
@@ -148,7 +147,7 @@ def full(expected: int | None = None, to: int = 3) -> Commit:
         alerts=[alert("a1", AlertStatus.FIRING)],
         outgoing=[Outgoing(RECEIVERS, b"{}"), Outgoing("scored", b"{}\n{}\n")],
         gaps=[Gap(NEWS_1, 5, 9)],
-        told=[wording(3, 1_000), wording(4, 2_000, story=3, origin_id="d0", origin_ms=1)],
+        told=[wording(3, 1_000), wording(4, 2_000)._replace(story=3, origin_id="d0", origin_ms=1)],
         now=T0,
     )
 
@@ -223,7 +222,7 @@ def test_a_wording_is_replaced_by_its_number(backend: Backend) -> None:
     store = backend.store()
     store.load(DAY)
     store.apply(full())
-    later = wording(4, 5_000, story=4, words=b"")
+    later = wording(4, 5_000)._replace(words=b"")
     store.apply(Commit(told=[later, wording(2, 3_000)]))
 
     assert [wording(2, 3_000), wording(3, 1_000), later] == store.load(DAY).told

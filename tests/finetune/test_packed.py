@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from harness.weights import tokens_told, variant
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -33,7 +34,7 @@ from models.packed.linears import linear, prepacking_works
 from models.packed.load import packed_forward
 from models.packed.logits import CLASSES, Logits
 from models.packed.rows import Row, pack
-from models.predict import Predictor
+from models.predict import DEFAULT, Predictor
 from models.quantised import quantise
 from models.segments import Segments, attention, own_kernels, varlen_kernel
 from models.spans.head import COLUMNS, TokenHead
@@ -377,6 +378,27 @@ def test_on_cuda_packed_rows_in_bfloat16_say_what_the_cpu_says(packing: Any) -> 
     for i, part in enumerate(begun):
         for task, logits in part.logits().items():
             np.testing.assert_allclose(logits, expected[task][i::4], atol=0.25)
+
+
+@needs_cuda
+@pytest.mark.parametrize("packing", ["eager", "auto"])
+@pytest.mark.parametrize(("dtype", "atol"), [("float32", 1e-3), ("bfloat16", 0.25)])
+def test_on_cuda_tokens_get_the_logits_of_the_cpu(
+    tmp_path: Path, packing: Any, dtype: str, atol: float
+) -> None:
+    variant(DEFAULT, tmp_path / "told", tokens_told())
+    device = Predictor.load(tmp_path / "told", device="cuda", dtype=dtype, packing=packing)
+    cpu = Predictor.load(tmp_path / "told", device="cpu", dtype="float32")
+    assert device.packed
+    rows = cpu.encode([f"{'Profit falls ' * (n % 90)} Gold rises {n}" for n in range(300)])
+
+    begun = [device.begin(rows[i::4], budget=2_048) for i in range(4)]
+
+    for i, part in enumerate(begun):
+        found, expected = part.token_logits(), cpu.begin(rows[i::4]).token_logits()
+        assert found is not None and expected is not None
+        # A random head makes much of little: the bulk tells.
+        assert np.quantile(np.abs(found - expected), 0.99) < atol
 
 
 @needs_cuda

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,15 @@ def post(daemon: DaemonProcess, body: Sequence[object]) -> tuple[int, dict[str, 
         return 0, {}
 
 
+def taken(daemon: DaemonProcess, body: Sequence[object]) -> bool:
+    return post(daemon, body)[0] == 202
+
+
+def read(site: Installation, rows: int) -> bool:
+    dealt_with: int = sum(r for (r,) in site.rows("SELECT rows FROM files"))
+    return dealt_with >= rows
+
+
 def test_pushed_documents_are_scored_once_though_the_daemon_is_killed_again_and_again(
     site: Installation,
 ) -> None:
@@ -103,7 +113,7 @@ def test_pushed_documents_are_scored_once_though_the_daemon_is_killed_again_and_
                 assert status == 429
         assert not kills
         for batch in batches:  # everything once more
-            until(lambda b=batch: post(daemon, b)[0] == 202, "the batch is taken", daemon)
+            until(partial(taken, daemon, batch), "the batch is taken", daemon)
         wanted = {item["id"] for batch in batches for item in batch}
         until(lambda: site.count("documents") >= len(wanted), "all are scored", daemon)
         until(lambda: not site.count("to_publish"), "nothing waits", daemon)
@@ -131,11 +141,7 @@ def test_a_file_is_read_once_though_the_daemon_is_killed_in_the_middle(
 
     for wanted in (1, ROWS // 2):
         with DaemonProcess(config, SCRIPTED) as daemon:
-            until(
-                lambda w=wanted: sum(r for (r,) in site.rows("SELECT rows FROM files")) >= w,
-                "rows are taken",
-                daemon,
-            )
+            until(partial(read, site, wanted), "rows are taken", daemon)
             daemon.kill()
     with DaemonProcess(config, SCRIPTED).ready() as daemon:
         until(lambda: site.count("documents") >= good, "all rows are scored", daemon)

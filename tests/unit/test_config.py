@@ -404,6 +404,13 @@ def test_a_folder_of_a_kind_without_a_topic_is_refused(tmp_path: Path) -> None:
     assert "two have the same path and pattern" in refused(written(tmp_path, twice))[1]
 
 
+def test_what_kafka_would_not_take_may_not_be_handed_in(tmp_path: Path) -> None:
+    intake = "[intake]\nmax_message_bytes = 2000000\n"
+    assert 2_000_000 == load_settings(written(tmp_path, intake), {}).intake.max_message_bytes
+    _, fault = refused(written(tmp_path, f'{intake}[[watch_folders]]\npath = "a"\n'))
+    assert "intake.max_message_bytes must be at most 1000000" in fault
+
+
 def test_history_may_begin_never() -> None:
     folder = WatchFolder.model_validate({**FOLDER, "history_after": 1e300})
     assert folder.history.days > 1e8

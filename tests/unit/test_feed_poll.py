@@ -199,6 +199,18 @@ def test_an_update_of_history_is_history() -> None:
     assert (Verdict.UPDATED, True) == (again.verdict, again.history)
 
 
+def test_an_update_of_an_undated_item_is_undated() -> None:
+    memory = after_one_poll(replace(RULES, publish_updates=True, undated_is_news=True))
+    memory.one(item(at=None, text="a"), T0)
+    again = memory.one(item(at=None, text="b"), T0 + timedelta(minutes=10))
+    assert (Verdict.UPDATED, T0, True, False) == (
+        again.verdict,
+        again.published_at,
+        again.undated,
+        again.history,
+    )
+
+
 def test_an_old_item_that_was_news_once_is_history_when_it_is_updated() -> None:
     memory = after_one_poll(replace(RULES, publish_updates=True))
     memory.one(item(text="a"), T0)

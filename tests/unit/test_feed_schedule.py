@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -182,6 +183,14 @@ def test_a_restart_goes_on_with_the_schedule_and_the_validators() -> None:
 
     world.alarm.ring("feed wire")
     assert [None, '"tag"'] == [request.etag for request in world.web.requests]
+
+
+def test_a_shorter_interval_holds_from_the_restart_on() -> None:
+    world = World(Web(EMPTY))
+    world.alarm.ring("feed wire")
+    world.feeds[0] = replace(world.feeds[0], pacing=Pacing(60.0))
+    world.restart()
+    assert {"feed wire": T0 + timedelta(seconds=66)} == world.alarm.due()
 
 
 def test_a_new_address_is_polled_at_once_and_without_the_old_validators() -> None:

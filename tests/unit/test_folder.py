@@ -14,6 +14,7 @@ from harness.folder import LANE, SETTLE, Inbox, Stopping, jsonl, original, row
 
 from monitor.errors import FencedError, StoreError
 from monitor.events import Kind
+from monitor.folder.judge import KEPT
 from monitor.folder.reading import CHUNK
 from monitor.source.files import FieldMap
 
@@ -109,7 +110,21 @@ def test_a_file_that_becomes_a_link_is_not_followed(inbox: Inbox, tmp_path: Path
     path.unlink()
     path.symlink_to(outside)
 
-    assert [None] == [inbox.watch._open(c) for c in candidates]
+    stop = Stopping(inbox.clock)
+    assert [None] == [inbox.watch._open(c, stop) for c in candidates]
+    assert [] == inbox.ids()
+
+
+def test_a_stop_does_not_wait_for_the_hash_of_a_large_file(inbox: Inbox) -> None:
+    inbox.put("a.jsonl", jsonl(row("a")))
+    inbox.look()
+    inbox.clock.advance(SETTLE)
+    stop = Stopping(inbox.clock)
+    (candidate,) = inbox.watch._scanner.settled()
+    stop.set()
+    assert inbox.watch._open(candidate, stop) is None
+    inbox.look()
+    assert ["a"] == inbox.ids()
 
 
 def test_a_bad_row_becomes_a_dead_letter_that_names_its_file_and_row(inbox: Inbox) -> None:
@@ -133,6 +148,19 @@ def test_a_bad_row_becomes_a_dead_letter_that_names_its_file_and_row(inbox: Inbo
     assert "no time: 'soon'" == third["detail"]
     assert ["done/a.jsonl"] == inbox.places()
     assert 3.0 == inbox.counted("monitor_folder_rows_total", result="rejected")
+
+
+def test_a_row_too_large_for_kafka_is_kept_in_part(inbox: Inbox) -> None:
+    text = "x" * 3_000_000
+    inbox.put("a.jsonl", jsonl(row("a", text=text), {"text": text}, row("b")))
+
+    inbox.settle()
+
+    large, undated = inbox.letters()
+    assert ("too_large", "bad_date") == (large["reason"], undated["reason"])
+    for letter in (large, undated):
+        assert KEPT == len(original(letter))
+        assert f"the first {KEPT:,} of 3,000," in letter["detail"]
 
 
 def test_columns_are_mapped_and_packed_files_read(tmp_path: Path) -> None:

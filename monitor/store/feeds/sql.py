@@ -113,6 +113,7 @@ def _seen(row: Row[Any]) -> Seen:
         tuple(json.loads(row.fingerprints)),
         rows.moment(row.published_ms),
         bool(row.history),
+        bool(row.undated),
         rows.moment(row.first_seen_ms),
         rows.moment(row.last_seen_ms),
     )
@@ -125,6 +126,7 @@ def _item_values(feed: str, seen: Seen) -> rows.Values:
         "fingerprints": json.dumps(seen.fingerprints),
         "published_ms": rows.milliseconds(seen.published_at),
         "history": int(seen.history),
+        "undated": int(seen.undated),
         "first_seen_ms": rows.milliseconds(seen.first_seen_at),
         "last_seen_ms": rows.milliseconds(seen.last_seen_at),
     }
