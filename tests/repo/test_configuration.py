@@ -83,3 +83,28 @@ def test_the_example_with_everything_in_force_is_valid(tmp_path: Path) -> None:
     assert "risk-desk" == settings.delivery.receivers[0].name
     assert (2, 3, 0) == settings.kafka.api_version
     assert "SCRAM-SHA-512" == settings.kafka.sasl_mechanism
+
+
+@pytest.mark.parametrize("guide", ["channels.md", "routing.md"])
+def test_the_examples_of_the_guides_are_valid(guide: str, tmp_path: Path) -> None:
+    text = (EXAMPLE.parents[1] / "docs" / guide).read_text("utf-8")
+    secret = "whsec_" + base64.b64encode(bytes(32)).decode()
+    names = ("on-call", "energy-desk", "desk-mail")
+    told = "".join(
+        f'[[delivery.receivers]]\nname = "{name}"\ntype = "slack"\nurl = "https://x.example/"\n'
+        'digest = { times = ["08:00"] }\n'
+        for name in names
+    )
+    blocks = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    assert blocks
+    for block in blocks:
+        filled = block.replace("whsec_…", secret).replace("# …", "").replace("…", "x" * 30)
+        if 'type = "email"' in filled and "host" not in filled:
+            filled += (
+                'host = "mail.example.com"\nsender = "a@b.example"\nrecipients = ["c@d.example"]'
+            )
+        if "delivery.routes" in filled:
+            filled += told
+        path = tmp_path / "monitor.toml"
+        path.write_text(filled, "utf-8")
+        load_settings(path, {})
