@@ -29,6 +29,7 @@ from models.predict import Predictor
 from models.registry.folder import Registry, Release
 from models.registry.trial import judge
 from monitor import config
+from monitor.aggregate.sources import SourceSettings
 from monitor.aggregate.watermark import Watermarks
 from monitor.aggregate.window import Window
 from monitor.alert.base import Notifier
@@ -48,6 +49,7 @@ from monitor.events import Kind
 from monitor.http import Answer, Checks, HttpServer, application
 from monitor.jobs import Jobs
 from monitor.keys import universe
+from monitor.listening import Listening
 from monitor.metrics import DeliveryCounters, Metrics, ScoringCounters
 from monitor.outgoing import OutTopics
 from monitor.pipeline import Pipeline, PipelineSettings
@@ -69,6 +71,7 @@ from monitor.store.sql import SqlStore
 
 log = logging.getLogger(__name__)
 
+DAY = 86_400.0
 EXIT_STALLED = 70
 """Exit status when the watchdog ends the process; a supervisor restarts it, and nothing is lost."""
 
@@ -96,6 +99,12 @@ class Health:
             "partitions": None if pipeline and pipeline.assigned else "none assigned yet",
             "database": None if pipeline and pipeline.healthy_store else "not writable",
         }
+
+    def sources(self) -> Answer:
+        """GET /v1/sources: whether they speak, as of the last few minutes."""
+        if self.pipeline is None:
+            return 503, {"error": "still loading"}
+        return 200, self.pipeline.sources
 
     def reload(self) -> Answer:
         """POST /-/reload: look at the registry now; 500 when what it names cannot be used."""
@@ -183,7 +192,7 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
     stack.callback(store.close)
     health = Health(settings.watchdog)
     # The port is taken before the model is loaded: that it is in use must be told at once.
-    web = application(metrics.registry, health.alive, health.ready, health.reload)
+    web = application(metrics.registry, health.alive, health.ready, health.reload, health.sources)
     server = HttpServer(web, settings.http.host, settings.http.port)
     stack.callback(server.close)
     server.start()
@@ -412,7 +421,20 @@ def _pipeline(
     metrics: Metrics,
     clock: Clock,
 ) -> Pipeline:
-    d = settings.detect
+    d, s = settings.detect, settings.sources
+    listening = Listening(
+        SourceSettings(
+            limit=s.limit,
+            budget=s.budget,
+            minimum_silence=s.minimum_silence,
+            minimum_history=s.minimum_history_days * DAY,
+            failures=s.failures,
+            forget=s.forget_days * DAY,
+        ),
+        s.depend_share,
+        store,
+        metrics,
+    )
     detectors = (
         ShareDetector(universe(), ShareSettings(budget=d.budget * (1 - d.volume_share))),
         VolumeDetector(universe(), VolumeSettings(budget=d.budget * d.volume_share)),
@@ -434,6 +456,7 @@ def _pipeline(
         store=store,
         metrics=metrics,
         clock=clock,
+        listening=listening,
         successor=successor,
         settings=PipelineSettings(
             poll_records=settings.intake.poll_records,
