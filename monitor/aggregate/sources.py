@@ -230,14 +230,21 @@ class Sources:
         stream["judged"] = now
         if behind is not None:
             stream["known"] = now
+        for name, contact in contacts.items():
+            if name not in self._slots and contact.failures >= self._settings.failures:
+                self._admit(name, now)
         missing = self._missing(now)
         self._rows["missing"] = missing
-        often = a_month(
-            self._rows["counts"], self._rows["excess"], self._hours.sum(axis=1), missing
-        )
-        turns = self._judge_stream(now, behind, often)
-        listening = behind == 0 and stream["state"] != _BLIND and now >= stream["pause"]
-        turns += self._judge_each(now, listening, often, contacts, depends)
+        hours = self._hours.sum(axis=1)
+        often = a_month(self._rows["counts"], self._rows["excess"], hours, missing)
+        doubtful = self._doubtful(now, behind, often)
+        for name, contact in contacts.items():
+            if _answered(contact, now, self._settings.minimum_silence) and name in self._slots:
+                doubtful[self._slots[name]] = False
+        turns = self._judge_stream(now, behind, often, doubtful)
+        if stream["state"] == _BLIND:
+            doubtful[:] = False  # that has been told, once for all of them
+        turns += self._judge_each(now, behind, often, doubtful, contacts, depends)
         return turns + self._forget(now)
 
     def blind_keys(self, start: int) -> frozenset[str]:
@@ -352,7 +359,8 @@ class Sources:
 
     def _admit(self, name: str, at: float) -> int:
         """The slot of a source that was not known."""
-        if len(self._slots) > self._settings.limit and name != OTHERS:
+        told_apart = len(self._slots.keys() - {STREAM, OTHERS})
+        if told_apart >= self._settings.limit and name != OTHERS:
             weakest = self._weakest()
             if weakest is None:
                 return self._slots.get(OTHERS) or self._admit(OTHERS, at)
@@ -457,9 +465,22 @@ class Sources:
         since = np.fmax(self._rows["alive"], self._rows["heard"][0])
         return self._expectation.between(np.fmin(since, now), now)
 
-    def _silence(self, slot: int, now: float) -> float:
-        rows = self._rows
-        return now - float(np.fmax(rows["alive"][slot], rows["heard"][0]))
+    def _silence(self, now: float) -> NDArray[np.float64]:
+        """Seconds since each source was last known to live, [slots]."""
+        found: NDArray[np.float64] = now - np.fmax(self._rows["alive"], self._rows["heard"][0])
+        return found
+
+    def _doubtful(
+        self, now: float, behind: int | None, often: NDArray[np.float64]
+    ) -> NDArray[np.bool_]:
+        """Whose silence is too rare to be one of its own, [slots]."""
+        if behind != 0 or now < self._rows["pause"][0]:
+            return np.zeros(len(often), bool)
+        silence = self._silence(now)
+        silence[0] *= 2  # the stream goes first
+        long_enough = silence >= self._settings.minimum_silence
+        found: NDArray[np.bool_] = self._established() & long_enough & (often < self._allowed())
+        return found
 
     def _allowed(self) -> float:
         """How rare, a month, a silence must be: the budget is shared by all that may be blind."""
@@ -476,53 +497,52 @@ class Sources:
         return known
 
     def _judge_stream(
-        self, now: float, behind: int | None, often: NDArray[np.float64]
+        self,
+        now: float,
+        behind: int | None,
+        often: NDArray[np.float64],
+        doubtful: NDArray[np.bool_],
     ) -> list[Turn]:
-        s, rows = self._settings, self._rows
-        state, stream = int(rows["state"][0]), self._rows[0]
+        s, stream = self._settings, self._rows[0]
+        state = int(stream["state"])
         if state == _BLIND:
             # Records that wait are a sign of life: whether of Kafka or of the sources.
-            if behind or (behind == 0 and rows["failed"][0]):
+            if behind or (behind == 0 and stream["failed"]):
                 stream["heard"] = now
                 return [self._turn(0, _QUIET, now)]
             return []
         if behind is None and now - stream["known"] >= s.minimum_silence:
-            rows["failed"][0] = True
+            stream["failed"] = True
             return [self._turn(0, _BLIND, now, reason=UNKNOWN_END)]
-        silent = self._silence(0, now)
-        if not self._established()[0]:
-            return [self._turn(0, _NEW, now)] if state != _NEW else []
-        allowed = self._allowed()
-        if (
-            behind == 0
-            and now >= stream["pause"]
-            and silent >= s.minimum_silence / 2
-            and often[0] < allowed
-        ):
-            return [self._turn(0, _BLIND, now, float(often[0]), allowed)]
-        wanted = _SPEAKING if silent < s.minimum_silence else _QUIET
+        silence = self._silence(now)
+        silent = float(silence[0])
+        # Where nobody spoke for most of a source's silence, it is not this one that is silent.
+        alike = doubtful & (silence <= 2 * silent)
+        if alike.any():
+            return [self._turn(0, _BLIND, now, float(often[alike].min()), self._allowed())]
+        wanted = _NEW
+        if self._established()[0]:
+            speaking = silent < s.minimum_silence or (state == _SPEAKING and behind != 0)
+            wanted = _SPEAKING if speaking else _QUIET
         return [self._turn(0, wanted, now)] if state != wanted else []
 
     def _judge_each(
         self,
         now: float,
-        listening: bool,
+        behind: int | None,
         often: NDArray[np.float64],
+        doubtful: NDArray[np.bool_],
         contacts: Mapping[str, Contact],
         depends: Callable[[str], Sequence[str]],
     ) -> list[Turn]:
         s, rows = self._settings, self._rows
-        for name, contact in contacts.items():
-            if name not in self._slots and contact.failures >= s.failures:
-                self._admit(name, now)
-        allowed = self._allowed()
-        silence = now - np.fmax(rows["alive"], rows["heard"][0])
-        established = self._established()
-        improbable = (often < allowed) & (silence >= s.minimum_silence) & established & listening
-        calm = np.where(silence < s.minimum_silence, _SPEAKING, _QUIET)
-        wanted = np.where(established, calm, _NEW)
+        allowed, established = self._allowed(), self._established()
+        speaking = self._silence(now) < s.minimum_silence
+        if behind != 0:  # what waits in the log may be theirs
+            speaking |= rows["state"] == _SPEAKING
+        calm = np.where(established, np.where(speaking, _SPEAKING, _QUIET), _NEW)
         blind = rows["state"] == _BLIND
-        wanted = np.where(blind | improbable, _BLIND, wanted)
+        wanted = np.where(blind | doubtful, _BLIND, calm)
         turns: list[Turn] = []
         asked = {self._slots[name]: c for name, c in contacts.items() if name in self._slots}
         for slot in sorted(asked):
@@ -536,7 +556,7 @@ class Sources:
                         f"the last {contact.failures} attempts to reach it failed: {contact.reason}"
                     )
             elif _answered(contact, now, s.minimum_silence) and wanted[slot] == _BLIND:
-                wanted[slot] = _QUIET if established[slot] else _NEW
+                wanted[slot] = calm[slot]
         for slot in np.flatnonzero(self._active & (wanted != rows["state"])).tolist():
             if slot == 0:
                 continue

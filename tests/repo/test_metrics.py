@@ -8,10 +8,21 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
-from monitor.events import SENTIMENTS, AlertStatus, Kind, Reason
+from monitor.events import SENTIMENTS, AlertStatus, Kind, Reason, SourceState
 from monitor.metrics import OUTCOMES, STAGES, Metrics
 
-UNITS = ("seconds", "total", "records", "tokens", "ratio", "info", "assigned", "firing", "up")
+UNITS = (
+    "seconds",
+    "total",
+    "records",
+    "tokens",
+    "ratio",
+    "info",
+    "assigned",
+    "firing",
+    "up",
+    "sources",
+)
 """Seconds for times, ``_total`` for counters, and what is counted for gauges."""
 CLOSED = {
     "kind": set(Kind),
@@ -20,6 +31,7 @@ CLOSED = {
     "stage": set(STAGES),
     "status": set(AlertStatus),
     "outcome": set(OUTCOMES),
+    "state": set(SourceState),
 }
 CONFIGURED = {"topic", "receiver", "destination", "retryable", "version", "device"}
 """Labels whose values the operator chooses: topics, receivers, the model, its devices."""
