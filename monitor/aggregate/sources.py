@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.aggregate.rhythm import DAY_HOURS, HOUR, WEEK_HOURS, Expectation, hour_of_week, rates
-from monitor.aggregate.silence import ENOUGH, LEVELS, a_month, censor, record
+from monitor.aggregate.silence import LEVELS, a_month, censor, record
 from monitor.events import BUCKET_SECONDS, Document, Kind, SourceState
 from monitor.heartbeat import Contact
 from monitor.store.base import RhythmRow, SourceRow
@@ -32,8 +32,9 @@ _STATES = tuple(SourceState)
 _NEW, _SPEAKING, _QUIET, _BLIND = map(_STATES.index, SourceState)
 _VERSION = b"1"
 _WARM_HOURS = 24.0  # until the rates mean something, silences are not learned from
-_FEWEST = ENOUGH  # decayed documents below which a source is not known
+_FEWEST = 10.0  # decayed documents below which a source is not known
 _WEAK = 1.0  # decayed documents below which a source gives up its room
+_CONTACT_LASTS = 4.0  # silences of the least length that may be blind
 _ROW = np.dtype(
     [
         ("first", "f8"),  # moments in seconds since the epoch
@@ -224,8 +225,10 @@ class Sources:
         if not stream["heard"] > 0:
             stream["heard"] = stream["known"] = now
         # After a start it can't be known who fell silent while nobody listened.
-        if self._restored and now - stream["judged"] > self._settings.minimum_silence:
-            stream["pause"] = now + self._settings.minimum_silence
+        if self._restored:
+            stream["known"] = now
+            if now - stream["judged"] > self._settings.minimum_silence:
+                stream["pause"] = now + self._settings.minimum_silence
         self._restored = False
         stream["judged"] = now
         if behind is not None:
@@ -239,7 +242,7 @@ class Sources:
         often = a_month(self._rows["counts"], self._rows["excess"], hours, missing)
         doubtful = self._doubtful(now, behind, often)
         for name, contact in contacts.items():
-            if _answered(contact, now, self._settings.minimum_silence) and name in self._slots:
+            if self._answered(contact, now) and name in self._slots:
                 doubtful[self._slots[name]] = False
         turns = self._judge_stream(now, behind, often, doubtful)
         if stream["state"] == _BLIND:
@@ -555,7 +558,7 @@ class Sources:
                     self._reasons[slot] = (
                         f"the last {contact.failures} attempts to reach it failed: {contact.reason}"
                     )
-            elif _answered(contact, now, s.minimum_silence) and wanted[slot] == _BLIND:
+            elif self._answered(contact, now) and wanted[slot] == _BLIND:
                 wanted[slot] = calm[slot]
         for slot in np.flatnonzero(self._active & (wanted != rows["state"])).tolist():
             if slot == 0:
@@ -569,6 +572,11 @@ class Sources:
                            self._reasons.get(slot, ""))
             )  # fmt: skip
         return turns
+
+    def _answered(self, contact: Contact, now: float) -> bool:
+        """Whether the source has answered of late."""
+        at, lasts = contact.succeeded, _CONTACT_LASTS * self._settings.minimum_silence
+        return contact.failures == 0 and at is not None and now - at.timestamp() <= lasts
 
     def _turn(
         self,
@@ -636,12 +644,6 @@ class Sources:
             keys=self._keys.get(slot, ()),
             memory=_VERSION + row.tobytes() + np.array(cells, _CELL).tobytes(),
         )
-
-
-def _answered(contact: Contact, now: float, within: float) -> bool:
-    """Whether the source has answered of late."""
-    at = contact.succeeded
-    return contact.failures == 0 and at is not None and now - at.timestamp() <= within
 
 
 def _merge(cells: _Cells, slot: int, cell: list[float]) -> None:
