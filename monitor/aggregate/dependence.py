@@ -16,8 +16,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from monitor.aggregate.rhythm import HOUR
-from monitor.events import Scored
-from monitor.keys import is_detected, keys_of
+from monitor.events import Kind, Scored
+from monitor.keys import is_detected, keys_for
 from monitor.store.base import KeyState
 
 COUNTERS = 32
@@ -43,13 +43,19 @@ class Dependence:
 
     def count(self, batch: Iterable[Scored]) -> None:
         """Add the documents that are counted and repeat no other."""
+        # First by all that the keys are made of: there are fewer of these than of documents.
+        cells: Counter[tuple[Kind, int, str]] = Counter()
         added: Counter[tuple[str, str]] = Counter()
         for scored in batch:
-            if scored.counted and scored.copy_of is None and not scored.document.history:
-                source = scored.document.source
-                for key in keys_of(scored):
-                    if is_detected(key):
-                        added[key, source] += 1
+            document = scored.document
+            if scored.counted and scored.copy_of is None and not document.history:
+                cells[document.kind, scored.topic, document.source] += 1
+                for mention in scored.mentions:
+                    if is_detected(mention.key):
+                        added[mention.key, document.source] += 1
+        for (kind, topic, source), n in cells.items():
+            for key in keys_for(kind, topic):
+                added[key, source] += n
         for (key, source), n in sorted(added.items()):
             self._add(key, source, float(n))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import isnan
 from typing import NamedTuple
 
 import numpy as np
@@ -146,10 +147,12 @@ class Sources:
             cell = cells.get(slot)
             if cell is None:
                 cells[slot] = [1, at, at]
-            else:
-                cell[0] += 1
-                cell[1] = min(cell[1], at)
-                cell[2] = max(cell[2], at)
+                continue
+            cell[0] += 1
+            if at < cell[1]:
+                cell[1] = at
+            elif at > cell[2]:
+                cell[2] = at
         if not heard:
             return []
         heard[0] = max(heard.values())
@@ -285,7 +288,7 @@ class Sources:
         """
         if everything:
             self._dirty.update(self._slots.values())
-        rows = [self._row(slot) for slot in sorted(self._dirty)]
+        rows = self._made(sorted(self._dirty))
         rhythms = [
             RhythmRow(
                 self._names[slot],
@@ -301,7 +304,7 @@ class Sources:
 
     def rows(self) -> list[SourceRow]:
         """All of them, by name."""
-        return [self._row(slot) for _, slot in sorted(self._slots.items())]
+        return self._made([slot for _, slot in sorted(self._slots.items())])
 
     def restore(self, rows: Iterable[SourceRow], rhythms: Iterable[RhythmRow]) -> None:
         """Forget everything and go on from these."""
@@ -624,26 +627,40 @@ class Sources:
             self._drop(name)
         return turns
 
-    def _row(self, slot: int) -> SourceRow:
-        row = self._rows[slot]
-        state = _STATES[int(row["state"])]
-        cells = [
-            (start, *cells[slot]) for start, cells in sorted(self._open.items()) if slot in cells
+    def _made(self, slots: Sequence[int]) -> list[SourceRow]:
+        """The rows of these slots, in their order."""
+        rows = self._rows[slots]
+        cells: dict[int, list[tuple[float, ...]]] = {}
+        for start, opened in sorted(self._open.items()):
+            for slot, cell in opened.items():
+                cells.setdefault(slot, []).append((start, *cell))
+        return [
+            SourceRow(
+                self._names[slot],
+                self._kinds.get(slot),
+                _STATES[state],
+                _moment(since),
+                None if isnan(last) else _moment(last),
+                expected,
+                sum(recent[1:]),
+                missing,
+                self._reasons.get(slot, ""),
+                tuple(recent),
+                self._keys.get(slot, ()),
+                _VERSION + row.tobytes() + np.array(cells.get(slot, []), _CELL).tobytes(),
+            )
+            for slot, row, state, since, last, expected, recent, missing in zip(
+                slots,
+                rows,
+                rows["state"].tolist(),
+                rows["since"].tolist(),
+                rows["last"].tolist(),
+                self._daily[slots].tolist(),
+                rows["recent"].tolist(),
+                rows["missing"].tolist(),
+                strict=True,
+            )
         ]
-        return SourceRow(
-            name=self._names[slot],
-            kind=self._kinds.get(slot),
-            state=state,
-            since=_moment(float(row["since"])),
-            last=None if np.isnan(row["last"]) else _moment(float(row["last"])),
-            expected=float(self._daily[slot]),
-            seen=int(row["recent"][1:].sum()),
-            missing=float(row["missing"]),
-            reason=self._reasons.get(slot, ""),
-            recent=tuple(int(n) for n in row["recent"]),
-            keys=self._keys.get(slot, ()),
-            memory=_VERSION + row.tobytes() + np.array(cells, _CELL).tobytes(),
-        )
 
 
 def _merge(cells: _Cells, slot: int, cell: list[float]) -> None:

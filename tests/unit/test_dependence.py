@@ -70,12 +70,12 @@ def test_what_a_source_once_gave_is_forgotten() -> None:
 
 
 def test_a_restart_forgets_nothing() -> None:
-    whole, stored = Dependence(), {}
+    whole = Dependence()
     whole.close(MONDAY)
     whole.count([by("wire", i) for i in range(30)])
-    stored.update((s.key, s) for s in whole.drain())
+    stored = whole.drain()
     again = Dependence()
-    again.restore(stored.values())
+    again.restore(stored)
     for one in (whole, again):
         one.close(MONDAY + 5 * HOUR)
         one.count([by("forum", i) for i in range(3)])
