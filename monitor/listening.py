@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from monitor.aggregate.dependence import Dependence
-from monitor.aggregate.sources import OTHERS, STREAM, Sources, SourceSettings, Turn
+from monitor.aggregate.roster import OTHERS, STREAM
+from monitor.aggregate.sources import Sources, SourceSettings, Turn
 from monitor.detect.blind import BlindAlerts, Missed
 from monitor.detect.state import Context
 from monitor.events import Alert, Evidence, Scored, SourceState

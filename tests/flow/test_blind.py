@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from harness.flow import START, Flow, Message, message
 
-from monitor.aggregate.sources import STREAM, SourceSettings
+from monitor.aggregate.roster import STREAM
+from monitor.aggregate.sources import SourceSettings
 from monitor.clock import ManualClock
 from monitor.events import TOPICS, Alert, AlertStatus, Severity, SourceState
 from monitor.source.memory import MemoryLog

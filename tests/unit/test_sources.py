@@ -9,7 +9,8 @@ import pytest
 from harness.samples import DAY, MONDAY, moment
 from harness.speaking import Listener, Times, negative_binomial, said, sessions, spoken, until
 
-from monitor.aggregate.sources import OTHERS, STREAM, UNKNOWN_END, Sources, SourceSettings
+from monitor.aggregate.roster import OTHERS, STREAM
+from monitor.aggregate.sources import UNKNOWN_END, Sources, SourceSettings
 from monitor.events import BUCKET_SECONDS, SourceState
 from monitor.heartbeat import Contact
 from monitor.store.base import RhythmRow, SourceRow
