@@ -29,6 +29,7 @@ from models.predict import Predictor
 from models.registry.folder import Registry, Release
 from models.registry.trial import judge
 from monitor import config
+from monitor.aggregate.sources import SourceSettings
 from monitor.aggregate.watermark import Watermarks
 from monitor.aggregate.window import Window
 from monitor.annotate import Annotator
@@ -41,9 +42,11 @@ from monitor.detect.watch import Watch
 from monitor.entity.entities import open_entities
 from monitor.errors import ConfigError, MonitorError
 from monitor.events import Kind
+from monitor.heartbeat import Heartbeat
 from monitor.http import Answer, Checks, HttpServer, application
 from monitor.jobs import Jobs
 from monitor.keys import universe
+from monitor.listening import Listening
 from monitor.metrics import DeliveryCounters, Metrics, ScoringCounters
 from monitor.naming import EntityNaming
 from monitor.notifying import group_timing, make_receivers
@@ -69,6 +72,7 @@ from monitor.story.stories import Stories, StoriesSettings
 
 log = logging.getLogger(__name__)
 
+DAY = 86_400.0
 EXIT_STALLED = 70
 """Exit status when the watchdog ends the process; a supervisor restarts it, and nothing is lost."""
 
@@ -96,6 +100,12 @@ class Health:
             "partitions": None if pipeline and pipeline.assigned else "none assigned yet",
             "database": None if pipeline and pipeline.healthy_store else "not writable",
         }
+
+    def sources(self) -> Answer:
+        """GET /v1/sources: whether they speak, as of the last few minutes."""
+        if self.pipeline is None:
+            return 503, {"error": "still loading"}
+        return 200, self.pipeline.sources
 
     def reload(self) -> Answer:
         """POST /-/reload: look at the registry now; 500 when what it names cannot be used."""
@@ -203,6 +213,7 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
         health.alive,
         health.ready,
         health.reload,
+        health.sources,
         [*reception.routes, *desk],
     )
     server = HttpServer(web, settings.http.host, settings.http.port)
@@ -224,7 +235,10 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
     publisher = KafkaPublisher(kafka)
     stack.callback(publisher.close)
     successor = reloader.take if reloader else lambda: None
-    pipeline = _pipeline(settings, source, decoder, scorer, successor, store, metrics, clock)
+    heartbeat = _heartbeat(settings, engine)
+    pipeline = _pipeline(
+        settings, source, decoder, scorer, successor, store, metrics, clock, heartbeat
+    )
     stack.callback(pipeline.close)
     pipeline.load()
     handed_in = reception.open()
@@ -377,6 +391,14 @@ def _reloader(model: config.Model, running: Release, metrics: Metrics) -> Reload
     )
 
 
+def _heartbeat(settings: config.Settings, engine: Engine) -> Heartbeat | None:
+    """What the polls of the configured feeds say; nothing, where the clock is a replay's."""
+    if not settings.feeds or settings.replay is not None:
+        return None
+    sources = {feed.name: feed.source or source_of(feed.url) for feed in settings.feeds}
+    return FeedHeartbeat(lambda: feed_states(engine), sources)
+
+
 def _pipeline(
     settings: config.Settings,
     source: KafkaSource,
@@ -386,8 +408,23 @@ def _pipeline(
     store: SqlStore,
     metrics: Metrics,
     clock: Clock,
+    heartbeat: Heartbeat | None,
 ) -> Pipeline:
-    d = settings.detect
+    d, s = settings.detect, settings.sources
+    listening = Listening(
+        SourceSettings(
+            limit=s.limit,
+            budget=s.budget,
+            minimum_silence=s.minimum_silence,
+            minimum_history=s.minimum_history_days * DAY,
+            failures=s.failures,
+            forget=s.forget_days * DAY,
+        ),
+        s.depend_share,
+        store,
+        metrics,
+        heartbeat,
+    )
     detectors = (
         ShareDetector(universe(), ShareSettings(budget=d.budget * (1 - d.volume_share))),
         VolumeDetector(universe(), VolumeSettings(budget=d.budget * d.volume_share)),
@@ -417,6 +454,7 @@ def _pipeline(
         store=store,
         metrics=metrics,
         clock=clock,
+        listening=listening,
         successor=successor,
         settings=PipelineSettings(
             poll_records=settings.intake.poll_records,

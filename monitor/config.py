@@ -161,6 +161,25 @@ class Detect(Section):
     accept_after: Positive = 86_400.0
 
 
+class Sources(Section):
+    """When a source that says nothing is called blind, and not quiet."""
+
+    budget: Positive = 1.0
+    """Expected false alarms a month, over all sources together."""
+    minimum_silence: Positive = 1_800.0
+    """Seconds before which nobody is blind."""
+    minimum_history_days: Annotated[float, Field(ge=1)] = 7.0
+    """Days after its first document for which a source is new, and never blind for its silence."""
+    depend_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Part of its documents from which a key depends on a source."""
+    failures: Annotated[int, Field(ge=1)] = 3
+    """Contacts in a row that fail, after which a source is blind."""
+    forget_days: Positive = 14.0
+    """Days after which a source that is blind is given up."""
+    limit: Annotated[int, Field(ge=1, le=100_000)] = 2_000
+    """Sources that are told apart."""
+
+
 class Entities(Section):
     """What texts are linked to, and what is watched (docs/entities.md)."""
 
@@ -460,6 +479,7 @@ class Settings(Section):
     stories: Stories = Stories()
     detect: Detect = Detect()
     entities: Entities = Entities()
+    sources: Sources = Sources()
     store: StoreSection = StoreSection()
     delivery: Delivery = Delivery()
     feeding: Feeding = Feeding()

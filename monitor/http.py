@@ -35,11 +35,13 @@ def application(
     alive: Callable[[], Checks],
     ready: Callable[[], Checks],
     reload: Callable[[], Answer] | None = None,
+    sources: Callable[[], Answer] | None = None,
     more: Sequence[Route] = (),
 ) -> Starlette:
     """``/metrics``; ``/livez`` and ``/readyz``: 200 when every check passes, else 503.
 
-    ``POST /-/reload`` calls ``reload``, for this machine alone. ``more``: what else is served.
+    ``POST /-/reload`` calls ``reload``, for this machine alone; ``GET /v1/sources`` ``sources``.
+    ``more``: what else is served.
     """
 
     def metrics(request: Request) -> Response:
@@ -61,11 +63,16 @@ def application(
         status, body = reload() if reload else (404, {"ok": False, "news": "nothing to reload"})
         return JSONResponse(body, status_code=status)
 
+    def speaking(_request: Request) -> Response:
+        status, body = sources() if sources else (404, {"error": "no sources are followed"})
+        return JSONResponse(body, status_code=status)
+
     return Starlette(
         routes=[
             Route("/metrics", metrics),
             Route("/livez", health(alive)),
             Route("/readyz", health(ready)),
+            Route("/v1/sources", speaking),
             Route("/-/reload", look_again, methods=["POST"]),
             *more,
         ]

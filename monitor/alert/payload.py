@@ -17,7 +17,7 @@ VERSION = "4"
 NOT_ENDED = "0001-01-01T00:00:00Z"
 """Go's zero time: what Alertmanager sends as ``endsAt`` of an alert that is firing."""
 
-_NAMES = {"share": "NegativeShareSpike", "volume": "VolumeSpike"}
+_NAMES = {"share": "NegativeShareSpike", "volume": "VolumeSpike", "blind": "SourceBlind"}
 _FNV_OFFSET, _FNV_PRIME, _FNV_MASK = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
@@ -128,12 +128,15 @@ def annotations_of(alert: Alert) -> dict[str, str]:
 
 
 def _description(alert: Alert) -> str:
-    lines = [
-        alert.summary,
-        f"Seen {_figure(alert.value)}, expected {_figure(alert.baseline)}; "
-        f"{alert.negative} of {alert.documents} independent voices negative, "
-        f"in {alert.posts} posts that tell {alert.stories} stories.",
-    ]
+    lines = [alert.summary]
+    if alert.detector == "blind":
+        lines.append(f"Expected {_figure(alert.baseline)} documents an hour, and none came.")
+    else:
+        lines.append(
+            f"Seen {_figure(alert.value)}, expected {_figure(alert.baseline)}; "
+            f"{alert.negative} of {alert.documents} independent voices negative, "
+            f"in {alert.posts} posts that tell {alert.stories} stories."
+        )
     if alert.fired_at is not None:
         lines.append(f"Fired at {timestamp(alert.fired_at)}.")
     if alert.resolved_at is not None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from monitor.events import (
     Alert,
@@ -15,8 +15,10 @@ from monitor.events import (
     Evidence,
     Gap,
     Heard,
+    Kind,
     Partition,
     Scored,
+    SourceState,
 )
 from monitor.story.base import Changes, ToldRow
 
@@ -50,6 +52,41 @@ class KeyState:
     key: str
     version: str
     state: bytes
+
+
+class SourceRow(NamedTuple):
+    """What is known of one source. Times are event times on the daemon's clock."""
+
+    name: str
+    """As its documents bear it; empty: the whole stream."""
+    kind: Kind | None
+    """Of its last document."""
+    state: SourceState
+    since: datetime
+    """When it came into this state."""
+    last: datetime | None
+    """Publication of its newest document."""
+    expected: float
+    """Documents that were to be expected in the last 24 hours …"""
+    seen: int
+    """… and those that came."""
+    missing: float
+    """Documents that were to be expected since it last spoke."""
+    reason: str
+    """Why it is blind; empty for silence, and while it is not."""
+    recent: tuple[int, ...]
+    """Documents in each of the last 24 whole hours and in the present one, the oldest first."""
+    keys: tuple[str, ...]
+    """What depends on it, while it is blind."""
+    memory: bytes
+    """Everything else that a restart needs, opaque to the store."""
+
+
+class RhythmRow(NamedTuple):
+    """How a source speaks over the week, opaque to the store."""
+
+    name: str
+    rhythm: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +125,12 @@ class Commit:
     """Wordings of stories, new or changed: they replace the row of the same number …"""
     forget_stories_before: datetime | None = None
     """… after those have been deleted whose last document was published before this."""
+    sources: Sequence[SourceRow] = ()
+    """They replace the row of the same name …"""
+    rhythms: Sequence[RhythmRow] = ()
+    """… and so do these …"""
+    gone: Sequence[str] = ()
+    """… after the sources of these names have been deleted."""
     now: datetime | None = None
     """Wall time written beside the rows."""
 
@@ -107,6 +150,9 @@ class Snapshot:
     """Those pending or firing."""
     told: Sequence[ToldRow] = ()
     """All wordings of stories, by number."""
+    sources: Sequence[SourceRow] = ()
+    """By name."""
+    rhythms: Sequence[RhythmRow] = ()
 
 
 class Store(Protocol):
@@ -136,6 +182,13 @@ class Store(Protocol):
 
     def stories(self, key: str, since: datetime, until: datetime) -> Mapping[str, int]:
         """How many documents of a key and time tell each story, by the story's id."""
+        ...
+
+    def latest(
+        self, source: str | None, since: datetime, until: datetime, limit: int
+    ) -> list[Evidence]:
+        """The newest documents of a source (None: of any) with ``since`` <= published_at <=
+        ``until``, the newest first."""
         ...
 
     def apply(self, commit: Commit) -> None:

@@ -24,7 +24,7 @@ from monitor.events import (
     Scored,
     heard_of,
 )
-from monitor.keys import keys_of, sort_of
+from monitor.keys import ALL, keys_of, sort_of, source_key
 from monitor.store.base import (
     Commit,
     GroupState,
@@ -34,7 +34,9 @@ from monitor.store.base import (
     OutboxChange,
     OutboxRow,
     Position,
+    RhythmRow,
     Snapshot,
+    SourceRow,
 )
 from monitor.store.rows import milliseconds
 from monitor.story.base import ToldRow
@@ -42,7 +44,7 @@ from monitor.story.shown import evidence_of
 from monitor.story.shown import stories as first_of_each
 
 Operation = Literal[
-    "load", "known", "evidence", "stories", "apply", "rows", "groups", "due", "save"
+    "load", "known", "evidence", "stories", "latest", "apply", "rows", "groups", "due", "save"
 ]
 
 
@@ -59,6 +61,8 @@ class MemoryDatabase:
         self.alerts: dict[str, Alert] = {}
         self.gaps: dict[tuple[Partition, int], Gap] = {}
         self.told: dict[int, ToldRow] = {}
+        self.sources: dict[str, SourceRow] = {}
+        self.rhythms: dict[str, RhythmRow] = {}
         self.outbox: dict[int, OutboxRow] = {}
         self.groups: dict[tuple[str, str], GroupState] = {}
         self.notifications: dict[str, Notification] = {}
@@ -126,6 +130,8 @@ class MemoryStore:
                     key=lambda alert: (alert.started_at, alert.id),
                 ),
                 told=[row for _, row in sorted(db.told.items())],
+                sources=[row for _, row in sorted(db.sources.items())],
+                rhythms=[row for _, row in sorted(db.rhythms.items())],
             )
 
     def known(self, ids: Collection[str]) -> set[str]:
@@ -154,11 +160,26 @@ class MemoryStore:
         with self.database.transaction("stories"):
             return dict(Counter(s.story or s.document.id for s in self._of_key(key, since, until)))
 
+    def latest(
+        self, source: str | None, since: datetime, until: datetime, limit: int
+    ) -> list[Evidence]:
+        """See ``Store.latest``."""
+        with self.database.transaction("latest"):
+            found = [
+                evidence_of(s, ALL)
+                for s in self.database.documents.values()
+                if since <= s.document.published_at <= until and source in (None, s.document.source)
+            ]
+            found.sort(key=lambda e: e.document_id)
+            found.sort(key=lambda e: e.published_at, reverse=True)
+            return found[:limit]
+
     def _of_key(self, key: str, since: datetime, until: datetime) -> list[Scored]:
         return [
             scored
             for scored in self.database.documents.values()
-            if since <= scored.document.published_at < until and key in keys_of(scored)
+            if since <= scored.document.published_at < until
+            and (key in keys_of(scored) or key == source_key(scored.document.source))
         ]
 
     def _recent(self, since: int | None) -> list[Heard]:
@@ -218,6 +239,11 @@ class MemoryStore:
                 before = milliseconds(commit.forget_stories_before)
                 db.told = {n: row for n, row in db.told.items() if row.last_ms >= before}
             db.told.update((row.number, row) for row in commit.told)
+            for name in commit.gone:
+                db.sources.pop(name, None)
+                db.rhythms.pop(name, None)
+            db.sources.update((row.name, row) for row in commit.sources)
+            db.rhythms.update((row.name, row) for row in commit.rhythms)
             for outgoing in commit.outgoing:
                 db.append(outgoing.destination, outgoing.payload, now)
 

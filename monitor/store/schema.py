@@ -142,6 +142,31 @@ key_states = Table(
     Column("state", LargeBinary, nullable=False),
 )
 
+sources = Table(
+    "sources",
+    metadata,
+    Column("name", Text, primary_key=True),  # empty: the whole stream
+    Column("kind", String(16)),
+    Column("state", String(16), nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+    Column("last_event_ms", BigInteger),
+    Column("expected", Float, nullable=False),  # documents in the last 24 hours
+    Column("seen", Integer, nullable=False),
+    Column("missing", Float, nullable=False),  # documents expected since the last one
+    Column("reason", Text, nullable=False),
+    Column("recent", Text, nullable=False),  # JSON list: documents an hour
+    Column("depend", Text, nullable=False),  # JSON list of keys
+    Column("memory", LargeBinary, nullable=False),
+)
+
+# Apart from the sources, because they change once an hour and those with every batch.
+rhythms = Table(
+    "rhythms",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("rhythm", LargeBinary, nullable=False),
+)
+
 alerts = Table(
     "alerts",
     metadata,
