@@ -62,8 +62,11 @@ from monitor.silencing import silencing_routes
 from monitor.source.client import ensure_topics
 from monitor.source.contract import Limits
 from monitor.source.decode import Decoder, pseudonymiser
+from monitor.source.feeds.message import source_of
 from monitor.source.kafka import KafkaSource
 from monitor.source.publish import KafkaPublisher
+from monitor.store.feeds.heartbeat import FeedHeartbeat
+from monitor.store.feeds.sql import feed_states
 from monitor.store.muting.sql import SqlMuting
 from monitor.store.outbox import SqlOutbox
 from monitor.store.retention import Keep, prune
