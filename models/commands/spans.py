@@ -1,0 +1,135 @@
+"""`python -m models spans train|evaluate|divide`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from models.commands.options import (
+    CHECKPOINT_EVERY,
+    DEVICE,
+    FORCE,
+    FRESH,
+    SET,
+    TENSORBOARD,
+    THREADS,
+    given,
+    pairs,
+)
+
+spans_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="""Names and the mood towards each: train and evaluate the token head.
+
+Example:
+
+    python -m models spans evaluate --tagged test.conll --targets models/data/corpus.jsonl
+""",
+)
+
+
+@spans_app.command(name="train")
+def spans_train_command(
+    sentiment: Annotated[Path, typer.Option(help="The file of the model's training: sentiment.")],
+    topic: Annotated[Path, typer.Option(help="The file of the model's training: topic.")],
+    out: Annotated[Path, typer.Option(help="Folder to write weights and manifest into.")],
+    model: Annotated[
+        Path | None, typer.Option(help="Model folder to go on from; default: the shipped one.")
+    ] = None,
+    validate_sentiment: Annotated[
+        Path | None, typer.Option(help="Validation file of the sentiment.")
+    ] = None,
+    validate_topic: Annotated[
+        Path | None, typer.Option(help="Validation file of the topic.")
+    ] = None,
+    corpus: Annotated[
+        list[Path] | None, typer.Option(help="The corpora of the model's training; repeatable.")
+    ] = None,
+    targets: Annotated[
+        list[Path] | None,
+        typer.Option(help="More texts with a sentiment towards entities; repeatable."),
+    ] = None,
+    tagged: Annotated[
+        list[Path] | None, typer.Option(help="File of tagged words to train on; repeatable.")
+    ] = None,
+    tagged_held_out: Annotated[
+        list[Path] | None, typer.Option(help="File of tagged words to choose on; repeatable.")
+    ] = None,
+    licence: Annotated[
+        list[str] | None,
+        typer.Option(help="Licence of the files whose names begin so: BEGINNING=LICENCE."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the model; default: as before.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of start, order and changes.")] = None,
+    set_: SET = None,
+    device: DEVICE = "auto",
+    threads: THREADS = None,
+    force: FORCE = False,
+    fresh: FRESH = False,
+    checkpoint_every: CHECKPOINT_EVERY = 200,
+    tensorboard: TENSORBOARD = None,
+) -> None:
+    """Train the token head of a model together with its encoder; its verdicts on texts are kept.
+
+    Killed, it goes on from its last checkpoint when the same command is given again.
+
+    Example:
+
+        python -m models spans train --sentiment s.csv --topic t.csv --corpus corpus.jsonl
+        --targets targets.jsonl --tagged btc.train.conll --tagged-held-out btc.held-out.conll
+        --licence "btc=CC BY 4.0" --out runs/spans
+    """
+    from models.predict import DEFAULT
+    from models.spans.session import SpanFiles, run_training
+    from models.training.sources import Files
+
+    settings = given(learning_rate=learning_rate, epochs=epochs, seed=seed) | pairs(set_)
+    run_training(
+        SpanFiles(
+            sentences=Files(
+                training={"sentiment": sentiment, "topic": topic},
+                validation={"sentiment": validate_sentiment, "topic": validate_topic},
+                licence="not stated",
+                corpora=tuple(corpus or ()),
+                start=model or DEFAULT,
+            ),
+            targets=tuple(targets or ()),
+            tagged=tuple(tagged or ()),
+            tagged_held_out=tuple(tagged_held_out or ()),
+            licences=pairs(licence, "--licence"),
+        ),
+        settings,
+        out=out,
+        name=name,
+        device=device,
+        threads=threads,
+        force=force,
+        fresh=fresh,
+        checkpoint_every=checkpoint_every,
+        tensorboard=tensorboard,
+        console=Console(stderr=True),
+    )
+
+
+@spans_app.command(name="divide")
+def spans_divide_command(
+    btc: Annotated[Path, typer.Option(help="Folder with a.conll to h.conll.")],
+    wikigold: Annotated[Path, typer.Option(help="The file wikigold.conll.txt.")],
+    wnut: Annotated[Path, typer.Option(help="Folder with the three files of WNUT-17.")],
+    out: Annotated[Path, typer.Option(help="Folder to write into.")],
+) -> None:
+    """Cut the Broad Twitter Corpus, WikiGold and WNUT-17 into the parts that the card names.
+
+    Example:
+
+        python -m models spans divide --btc btc --wikigold wikigold.conll.txt --wnut wnut17
+        --out parts/ner
+    """
+    from models.spans.parts import divide
+
+    for file, sentences in divide(btc, wikigold, wnut, out).items():
+        typer.echo(f"{file}: {sentences} sentences")

@@ -1,0 +1,4 @@
+"""x"""
+
+def publish(*a, **k):
+    raise SystemExit(9)
