@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from models.backbone import Backbone, encode, load_tokenizer
 from models.dataset.corpus import Corpus
+from models.errors import ModelError
 from models.evaluation.metrics import confusion_matrix, macro_f1
 from models.labels import LABELS, SENTIMENTS, Task
 from models.network import forward_all, on
@@ -103,6 +104,8 @@ class Spans:
 
     def build(self, encoder: "PreTrainedModel") -> SpanNetwork:
         """Return the network over an encoder that a method has prepared."""
+        if self._recipe.still_layers:
+            _stop_gradient(encoder, self._recipe.still_layers)
         return SpanNetwork(encoder, dropout=self._recipe.dropout)
 
     def assemble(self, weights: Weights) -> SpanNetwork:
@@ -204,6 +207,30 @@ class Spans:
         inside[:, 0] = 0
         inside.scatter_(1, (batch.mask.sum(1, keepdim=True) - 1), 0)
         batch.ids[on(self._device, hit) & inside.bool()] = self._mask
+
+
+def _stop_gradient(encoder: nn.Module, layers: int) -> None:
+    """Let no gradient pass to the lowest layers; they are exported with the others all the same.
+
+    Raises:
+        ModelError: the encoder has no such list of layers, or none would be left to train.
+    """
+    try:
+        stack = encoder.get_submodule("encoder.layer")
+    except AttributeError as error:
+        raise ModelError(
+            "still_layers: the encoder names its layers otherwise than BERT; set it to 0"
+        ) from error
+    below = dict(stack.named_children())
+    if layers >= len(below):
+        raise ModelError(f"still_layers {layers}: the encoder has {len(below)} layers")
+
+    def stop(_module: nn.Module, _inputs: object, output: Any) -> Any:
+        if isinstance(output, Tensor):
+            return output.detach()
+        return (output[0].detach(), *output[1:])
+
+    below[str(layers - 1)].register_forward_hook(stop)
 
 
 def _means(logits: Tensor, batch: Batch) -> Tensor:

@@ -20,16 +20,18 @@ class SpanRecipe(Recipe):
     head_learning_rate: Positive | None = 1e-3
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 0.9
     epochs: Count = 2
+    still_layers: Annotated[int, Field(ge=0)] = 2
+    """The lowest layers, which stay as they are: no gradient goes below, which saves a fifth."""
     tag_weight: Weight = 0.125
     """Of the cross-entropy of one token's tag."""
     target_weight: Weight = 1.0
     """Of the cross-entropy of the sentiment towards one entity."""
     keep_weight: Weight = 2.0
     """Of the divergence of a text's verdicts from those before."""
-    sentences: Annotated[int, Field(ge=0)] = 9_000
+    sentences: Annotated[int, Field(ge=0)] = 5_000
     """Tweets of the run, drawn once, most of which have nothing but verdicts to keep; an epoch
     reads its share of them."""
-    joins: Annotated[int, Field(ge=0)] = 3000
+    joins: Annotated[int, Field(ge=0)] = 2000
     """Texts of an epoch made of two headlines about different entities."""
     repeats: Count = 2
     """How often an epoch reads a text that has labels of two entities or more."""

@@ -41,7 +41,7 @@ from models.training.sources import Collected, Files, collect
 from models.training.teacher import verdicts_of
 from models.weights import Weights
 
-_HELD_OUT_ROWS = 10
+_HELD_OUT_ROWS = 15
 """Of so many rows of a file of targets the last is held out."""
 _CHECKED = 700
 """Held-out texts of tagged words that an evaluation reads, about."""
