@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from models.network import on, pad
-from models.spans.examples import Example
+from models.marking.examples import Example
 from models.spans.shapes import shapes_of_all
 from models.tokens.tags import OUTSIDE, TAGS, TYPES
 

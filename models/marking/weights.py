@@ -5,7 +5,7 @@ import torch
 from models.backbone import Backbone
 from models.errors import ModelError
 from models.spans.head import NAME, TokenHead
-from models.spans.network import SpanNetwork
+from models.marking.network import SpanNetwork
 from models.weights import Weights, adapted
 
 _PREFIX = f"head.{NAME}."

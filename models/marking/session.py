@@ -1,21 +1,22 @@
 """One training run of the token head: from a model directory and files to a model directory."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from rich.console import Console
 
 from models import manifest as manifests
 from models import weights as weight_files
-from models.backbone import Backbone, find
+from models.backbone import Backbone, file_sha256, find
 from models.directory import demand_vacant
 from models.errors import ModelError
 from models.labels import TASKS
-from models.manifest import Manifest
+from models.manifest import Manifest, SpanFile
 from models.progress import progress_bar
-from models.spans.examples import (
+from models.marking.examples import (
     Example,
     certain,
     of_sentences,
@@ -24,9 +25,10 @@ from models.spans.examples import (
     types_in,
     weak,
 )
-from models.spans.problem import SpanMaterial, Spans
-from models.spans.recipe import SpanRecipe
-from models.spans.weights import with_head
+from models.marking.publish import publish
+from models.marking.problem import SpanMaterial, Spans
+from models.recipe import SpanRecipe
+from models.marking.weights import with_head
 from models.text import normalise
 from models.tokens.read import read
 from models.training import checkpoint
@@ -41,6 +43,7 @@ from models.training.sources import Collected, Files, collect
 from models.training.teacher import verdicts_of
 from models.weights import Weights
 
+_HELD_OUT: Final = "held out"
 _HELD_OUT_ROWS = 15
 """Of so many rows of a file of targets the last is held out."""
 _CHECKED = 700
@@ -59,7 +62,9 @@ class SpanFiles:
     """More corpora of the written kind, read for their entities alone."""
     tagged: tuple[Path, ...] = ()
     tagged_held_out: tuple[Path, ...] = ()
-    licences: Mapping[str, str] | None = None
+    tagged_test: tuple[Path, ...] = ()
+    """Files that the manifest reports on; nothing is chosen on them."""
+    licences: Mapping[str, str] = field(default_factory=dict)
     """Licence of a file of `targets` or `tagged`, by the start of its name."""
 
 
@@ -89,7 +94,6 @@ def run_training(
     import torch
 
     from models.device import choose_device
-    from models.spans.publish import publish
 
     console = console or Console(quiet=True)
     directory = files.sentences.start
@@ -134,7 +138,18 @@ def run_training(
             keeper=keeper,
         )
     manifest = publish(
-        out, trained, before, files, collected, material, backbone, recipe, name=name, device=chosen
+        out,
+        trained,
+        before,
+        collected.sources,
+        backbone,
+        recipe,
+        name=name,
+        data=_records(files),
+        tagged=(*files.tagged_held_out, *files.tagged_test),
+        targets={_HELD_OUT: material.held_out_marked, **_tests(files)},
+        held_out=_HELD_OUT,
+        device=chosen,
     )
     keeper.remove()
     console.print(f"version {manifest.version} written to {out}")
@@ -235,6 +250,46 @@ def _material(
         held_out_tagged=tuple(held_tagged[:: max(1, len(held_tagged) // _CHECKED)]),
         held_out={task: collected.material.held_out[task] for task in TASKS},
     )
+
+
+def _tests(files: SpanFiles) -> dict[str, list[Example]]:
+    """Return the rows that nothing is trained or chosen on, of each corpus that has some."""
+    found = {
+        f"{path.name}, test part": [row.example for row in read_corpus(path) if row.split == "test"]
+        for path in (*files.sentences.corpora, *files.targets)
+    }
+    return {name: examples for name, examples in found.items() if examples}
+
+
+def _records(files: SpanFiles) -> list[SpanFile]:
+    def record(role: str, path: Path, texts: int) -> SpanFile:
+        licence = next(
+            (text for start, text in files.licences.items() if path.name.startswith(start)),
+            "not stated",
+        )
+        return SpanFile.model_validate(
+            {
+                "role": role,
+                "file": path.name,
+                "sha256": file_sha256(path),
+                "texts": texts,
+                "licence": licence,
+            }
+        )
+
+    written = (*files.sentences.corpora, *files.targets)
+    return [
+        *(record("targets", path, len(read_corpus(path))) for path in written),
+        *(
+            record(role, path, sum(map(len, read(path))))
+            for role, paths in (
+                ("training", files.tagged),
+                ("held out", files.tagged_held_out),
+                ("test", files.tagged_test),
+            )
+            for path in paths
+        ),
+    ]
 
 
 def _with_verdict(example: Example, place: int) -> Example:

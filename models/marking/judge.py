@@ -8,9 +8,9 @@ import numpy.typing as npt
 import torch
 
 from models.network import budget_of
-from models.spans.examples import Example, joined_words, of_sentences
-from models.spans.network import SpanNetwork
-from models.spans.rows import Integers, collate
+from models.marking.examples import Example, joined_words, of_sentences
+from models.marking.network import SpanNetwork
+from models.marking.rows import Integers, collate
 from models.tokens.decode import Floats, viterbi
 from models.tokens.read import Sentence
 from models.tokens.tags import OUTSIDE, TAGS, as_iob2

@@ -16,12 +16,12 @@ from models.errors import ModelError
 from models.evaluation.metrics import confusion_matrix, macro_f1
 from models.labels import LABELS, SENTIMENTS, Task
 from models.network import forward_all, on
-from models.spans.examples import Example, joined, renamed
-from models.spans.judge import judged_tags, judged_targets
-from models.spans.network import SpanNetwork
-from models.spans.recipe import SpanRecipe
-from models.spans.rows import POSSIBLE, Batch, collate
-from models.spans.weights import assemble
+from models.marking.examples import Example, joined, renamed
+from models.marking.judge import judged_tags, judged_targets
+from models.marking.network import SpanNetwork
+from models.recipe import SpanRecipe
+from models.marking.rows import POSSIBLE, Batch, collate
+from models.marking.weights import assemble
 from models.tokens.read import Sentence
 from models.tokens.report import report
 from models.tokens.tags import TAGS

@@ -1,0 +1,151 @@
+"""From trained weights to a model directory: all three heads judged as they will run."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from models import manifest as manifests
+from models import weights as weight_files
+from models.backbone import Backbone, file_sha256
+from models.dataset.corpus import Corpus
+from models.directory import replacing
+from models.evaluation.calibrate import fit_temperature
+from models.evaluation.evaluate import logits_of
+from models.evaluation.metrics import Floats
+from models.labels import SENTIMENTS, TASKS
+from models.manifest import (
+    ClassReport,
+    Manifest,
+    NameReport,
+    SpanCandidate,
+    SpanFile,
+    SpanRecord,
+    SpanTraining,
+    TargetReport,
+)
+from models.marking.evaluate import judged_targets, names_report
+from models.marking.examples import Example
+from models.marking.report import report
+from models.predict import Predictor
+from models.recipe import SpanRecipe
+from models.tokens.report import Report
+from models.tokens.tags import TAGS
+from models.training.candidate import Candidate, Trained
+from models.training.heads import head_of
+from models.training.sources import Sources
+from models.labels import Task
+
+
+def publish(
+    directory: Path,
+    trained: Trained,
+    before: Manifest,
+    sources: Mapping[Task, Sources],
+    backbone: Backbone,
+    recipe: SpanRecipe,
+    *,
+    name: str | None,
+    data: Sequence[SpanFile],
+    tagged: Sequence[Path],
+    targets: Mapping[str, Sequence[Example]],
+    held_out: str,
+    device: str = "cpu",
+) -> Manifest:
+    """Write weights and manifest into `directory`; other files there stay.
+
+    The manifest stays that of the model before but for its weights, its reports and the record of
+    the token head. All figures come from the weights as stored, run in float32 as in operation.
+
+    Args:
+        directory: the folder.
+        trained: the chosen weights.
+        before: the manifest of the model that the training went on from.
+        sources: of the sentence tasks.
+        backbone: of the model.
+        recipe: of this run.
+        name: of the model; None keeps it.
+        data: the files of names and targets.
+        tagged: files of tagged words to report on.
+        targets: texts to report on, by name of the set.
+        held_out: the set that the temperature of the targets is fitted on.
+        device: auto, cpu, cuda or cuda:N.
+
+    Raises:
+        ModelError: the folder cannot be written; it is then left as it was.
+    """
+    with replacing(directory, (weight_files.FILE,)) as staging:
+        weights = weight_files.compacted(backbone, trained.weights)
+        weight_files.write(staging / weight_files.FILE, weights)
+        digest = file_sha256(staging / weight_files.FILE)
+        training = SpanTraining(
+            of=before.version,
+            recipe=recipe,
+            chosen=_record(trained.chosen),
+            history=tuple(map(_record, trained.history)),
+            data=tuple(data),
+        )
+        manifest = before.model_copy(
+            update={
+                "name": name or before.name,
+                "version": manifests.version_of(digest),
+                "weights": weight_files.FILE,
+                "files": {weight_files.FILE: digest},
+                "spans": SpanRecord(
+                    tags=TAGS, sentiments=SENTIMENTS, temperature=1.0, training=training
+                ),
+            }
+        )
+        manifests.write(manifest, staging)
+        predictor = Predictor.load(staging, device=device, dtype="float32")
+
+        def logits(corpus: Corpus) -> Floats:
+            return logits_of(predictor, corpus)
+
+        share = before.recipe.calibration_corpus_share
+        heads = {task: head_of(task, sources[task], logits, share) for task in TASKS}
+        temperature, reports = _targets(predictor, targets, held_out)
+        spans = SpanRecord(
+            tags=TAGS,
+            sentiments=SENTIMENTS,
+            temperature=temperature,
+            names={path.name: name_report(names_report(predictor, path)) for path in tagged},
+            targets=reports,
+            training=training,
+        )
+        manifest = manifest.model_copy(update={"heads": heads, "spans": spans})
+        manifests.write(manifest, staging)
+    return manifest
+
+
+def name_report(found: Report) -> NameReport:
+    """Return the scores of whole names as what a manifest holds."""
+
+    def record(score: object) -> ClassReport:
+        return ClassReport.model_validate(score, from_attributes=True)
+
+    return NameReport(
+        texts=found.sentences,
+        all=record(found.entity_micro),
+        types={kind: record(score) for kind, score in found.entities.items() if score.support},
+    )
+
+
+def _targets(
+    predictor: Predictor, sets: Mapping[str, Sequence[Example]], held_out: str
+) -> tuple[float, dict[str, TargetReport]]:
+    judged = {name: judged_targets(predictor, examples) for name, examples in sets.items()}
+    truth, logits, _, _ = judged[held_out]
+    temperature = round(fit_temperature(logits, truth), 4)
+    return temperature, {
+        name: report(truth, logits, owners, temperature)
+        for name, (truth, logits, _, owners) in judged.items()
+    }
+
+
+def _record(candidate: Candidate) -> SpanCandidate:
+    return SpanCandidate(
+        kind=candidate.kind,
+        epoch=candidate.epoch,
+        step=candidate.step,
+        loss=round(candidate.loss, 4),
+        scores={name: round(value, 4) for name, value in candidate.macro_f1.items()},
+    )

@@ -1,4 +1,0 @@
-"""x"""
-
-def publish(*a, **k):
-    raise SystemExit(9)
