@@ -7,8 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.directory import FILE as FILE
 from models.directory import read_record, verify, write_record
-from models.labels import LABELS, Task
+from models.labels import LABELS, SENTIMENTS, Task
 from models.recipe import Recipe
+from models.tokens.tags import TAGS
 from models.windows import Pooling
 
 FORMAT: Final = 1
@@ -73,6 +74,35 @@ class Head(Strict):
     def best_report(self) -> Report:
         """Return the report on the validation texts, else the one on the held-out texts."""
         return self.validation or self.held_out
+
+
+class NameReport(Strict):
+    """How the names in a set of texts were found: first and last word, and type, all right."""
+
+    texts: Annotated[int, Field(ge=1)]
+    all: ClassReport
+    types: dict[str, ClassReport] = {}
+
+
+class TargetReport(Strict):
+    """How the sentiment towards named targets was judged; `targets` is their number."""
+
+    targets: Annotated[int, Field(ge=1)]
+    accuracy: Score
+    macro_f1: Score
+    ece_before: Share  # expected calibration error, temperature 1
+    ece_after: Share
+    classes: dict[str, ClassReport] = {}
+
+
+class SpanRecord(Strict):
+    """The head over tokens: names, and the sentiment towards each; reports by set of texts."""
+
+    tags: tuple[str, ...]
+    sentiments: tuple[str, ...]
+    temperature: Annotated[float, Field(gt=0)]  # of the sentiment
+    names: dict[str, NameReport] = {}
+    targets: dict[str, TargetReport] = {}
 
 
 class BackboneRecord(Strict):
@@ -151,6 +181,7 @@ class Manifest(Strict):
     max_length: Annotated[int, Field(ge=8)]  # tokens of a window at inference, with specials
     windows: Windows = Windows()
     heads: dict[Task, Head]
+    spans: SpanRecord | None = None
     recipe: Recipe
     chosen: CandidateRecord
     history: tuple[CandidateRecord, ...]
@@ -169,6 +200,11 @@ class Manifest(Strict):
         for task, names in LABELS.items():
             if task not in self.heads or self.heads[task].labels != names:
                 raise ValueError(f"the labels of head {task} are not those of this program")
+        if self.spans is not None and (self.spans.tags, self.spans.sentiments) != (
+            TAGS,
+            SENTIMENTS,
+        ):
+            raise ValueError("the tags or sentiments of head spans are not those of this program")
         return self
 
 

@@ -1,4 +1,4 @@
-"""The network: one encoder, one forward pass, one linear head for each task."""
+"""The network: one encoder, one forward pass, a linear head for each task, and one for tokens."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from models.device import type_of
 from models.labels import LABELS, Task
+from models.spans.head import NAME as SPANS
+from models.spans.head import TokenHead
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -28,9 +30,18 @@ class Headed(nn.Module):
 
 
 class Network(Headed):
-    """Encoder, mean over the real tokens, a linear head per task; pooling and heads in float32."""
+    """Encoder, mean over the real tokens, a linear head per task; pooling and heads in float32.
 
-    def __init__(self, encoder: "PreTrainedModel | Bert", *, dropout: float = 0.0) -> None:
+    Beside them there may be a head over each token of the same pass.
+    """
+
+    def __init__(
+        self,
+        encoder: "PreTrainedModel | Bert",
+        *,
+        dropout: float = 0.0,
+        spans: TokenHead | None = None,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         hidden = int(encoder.config.hidden_size)
@@ -39,6 +50,14 @@ class Network(Headed):
         self.heads = nn.ModuleDict(
             {task: nn.Linear(hidden, len(names)) for task, names in LABELS.items()}
         )
+        if spans is not None:
+            self.heads[SPANS] = spans
+
+    @property
+    def spans(self) -> TokenHead | None:
+        """Return the head over tokens, if there is one."""
+        found = dict(self.heads.items()).get(SPANS)
+        return found if isinstance(found, TokenHead) else None
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[Task, Tensor]:
         """Return the logits of each task, float32 [n, classes].
@@ -47,7 +66,30 @@ class Network(Headed):
             input_ids: int64 [n, length], padded on the right.
             attention_mask: int64 [n, length], 1 for real tokens.
         """
-        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return self.judge(self.read(input_ids, attention_mask), attention_mask)
+
+    def with_tokens(
+        self, input_ids: Tensor, attention_mask: Tensor, shapes: Tensor
+    ) -> tuple[dict[Task, Tensor], Tensor]:
+        """Return the logits of each task, and those of the real tokens, float32 [T, COLUMNS].
+
+        Args:
+            input_ids, attention_mask: as in `forward`.
+            shapes: integers [T], row after row; see `models.spans.shapes`.
+        """
+        states = self.read(input_ids, attention_mask)
+        tokens: Tensor = self.heads[SPANS](states[attention_mask.bool()], shapes)
+        return self.judge(states, attention_mask), tokens
+
+    def read(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return the encoder's states, [n, length, hidden]."""
+        states: Tensor = self.encoder(
+            input_ids=input_ids, attention_mask=attention_mask
+        ).last_hidden_state
+        return states
+
+    def judge(self, states: Tensor, attention_mask: Tensor) -> dict[Task, Tensor]:
+        """Return the logits of each task from the encoder's states."""
         with torch.autocast(states.device.type, enabled=False):
             pooled = self.dropout(mean_pool(states.float(), attention_mask))
             return {task: self.heads[task](pooled) for task in LABELS}
@@ -121,20 +163,27 @@ def sorted_batches(
     forward: Callable[[list[Sequence[int]]], Mapping[Task, npt.NDArray[np.float64]]],
     multiple: int = 1,
 ) -> dict[Task, npt.NDArray[np.float64]]:
-    """Return the logits of all rows in their own order, each task [n, classes].
+    """Return the logits of all rows in their own order, each task [n, classes]; see `by_length`."""
+    found = {task: np.empty((len(rows), len(names))) for task, names in LABELS.items()}
+    for batch in by_length(rows, budget, multiple):
+        for task, logits in forward([rows[i] for i in batch]).items():
+            found[task][batch] = logits
+    return found
 
-    Rows are sorted by length and cut into batches of at most `budget` tokens, padding to a
-    `multiple` included.
+
+def by_length(rows: Sequence[Sequence[int]], budget: int, multiple: int = 1) -> list[list[int]]:
+    """Return the indices of each batch, longest rows first, every index exactly once.
+
+    A batch holds at most `budget` tokens, padding to a `multiple` included, unless a single row
+    has more.
     """
     order = sorted(range(len(rows)), key=lambda row: len(rows[row]), reverse=True)
-    found = {task: np.empty((len(rows), len(names))) for task, names in LABELS.items()}
+    found: list[list[int]] = []
     start = 0
     while start < len(order):
         longest = math.ceil(max(1, len(rows[order[start]])) / multiple) * multiple
-        batch = order[start : start + max(1, budget // longest)]
-        for task, logits in forward([rows[i] for i in batch]).items():
-            found[task][batch] = logits
-        start += len(batch)
+        found.append(order[start : start + max(1, budget // longest)])
+        start += len(found[-1])
     return found
 
 

@@ -8,15 +8,17 @@ threads inside one forward pass starve each other. `encode` may run in a second 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from models import backbone as backbones
 from models import manifest as manifests
-from models.backbone import encode, find, load_tokenizer, specials_around
+from models.backbone import find, load_tokenizer, specials_around
 from models.device import choose_device, choose_dtype, has_native_int8
 from models.errors import ModelError
 from models.labels import LABELS, Task
@@ -24,8 +26,13 @@ from models.manifest import Manifest, Windows
 from models.network import Network
 from models.packed.forward import Forward, PaddedForward, Pending
 from models.packed.load import Packing, packed_forward
+from models.packed.logits import Logits
 from models.quantised import quantise
 from models.softmax import scaled
+from models.spans import decode
+from models.spans import encoded as encodings
+from models.spans.encoded import Encoded
+from models.spans.verdicts import TokenVerdicts
 from models.weights import assemble, read
 from models.windows import Reader, pool_all
 
@@ -47,6 +54,7 @@ CUDA_BUDGET: Final = 32_768
 DEFAULT: Final = Path(__file__).parent / "default"
 
 Floats = npt.NDArray[np.float32]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,8 @@ class Probabilities:
 
     sentiment: Floats  # [n, 3]
     topic: Floats  # [n, 20]
+    tokens: TokenVerdicts | None = None
+    """What a head over tokens says of them; of rows by `Predictor.encode`, not of bare ids."""
 
 
 class Begun:
@@ -64,16 +74,23 @@ class Begun:
         self,
         pending: Pending,
         cuts: Sequence[Sequence[Sequence[int]]] | None,
+        told: Sequence[Encoded] | None,
+        reader: Reader,
         manifest: Manifest,
     ) -> None:
-        """`cuts`: the windows of each text; None where each text is one."""
+        """`cuts`: the windows of each text; None where each text is one.
+
+        `told`: the rows, where the head over tokens was told how their words are written.
+        """
         self._pending = pending
         self._cuts = cuts
+        self._told = told
+        self._reader = reader
         self._manifest = manifest
 
     def logits(self) -> dict[Task, npt.NDArray[np.float64]]:
-        """Wait and return the raw logits of each head, [n, classes]; to be called once."""
-        found, heads, first = self._pending(), {}, 0
+        """Wait and return the raw logits of each sentence head, [n, classes]."""
+        found, heads, first = self._found.rows, {}, 0
         for task, names in LABELS.items():
             heads[task] = found[:, first : first + len(names)]
             first += len(names)
@@ -81,14 +98,45 @@ class Begun:
             return heads
         return pool_all(heads, self._cuts, self._manifest.windows.pooling)
 
+    def token_logits(self) -> Floats | None:
+        """Wait and return the raw logits of the head over tokens, [T, COLUMNS], text after text.
+
+        A token that several windows hold has those of one; see `models.windows.Reader.deepest`.
+        None where there is no such head, or rows came without shapes.
+        """
+        tokens = self._found.tokens
+        if tokens is None or self._cuts is None or self._told is None:
+            return tokens
+        places, first = [], 0
+        for row, cut in zip(self._told, self._cuts, strict=True):
+            places.append(first + self._reader.deepest(len(row)))
+            first += sum(map(len, cut))
+        return tokens[np.concatenate(places)]
+
     def result(self) -> Probabilities:
-        """Wait and return the calibrated probabilities; to be called once."""
+        """Wait and return the calibrated probabilities."""
         logits, heads = self.logits(), self._manifest.heads
 
         def shares(task: Task) -> Floats:
             return scaled(logits[task], heads[task].temperature).astype(np.float32)
 
-        return Probabilities(sentiment=shares("sentiment"), topic=shares("topic"))
+        return Probabilities(shares("sentiment"), shares("topic"), self._tokens())
+
+    @cached_property
+    def _found(self) -> Logits:
+        return self._pending()
+
+    def _tokens(self) -> TokenVerdicts | None:
+        logits, rows = self.token_logits(), self._told
+        if logits is None or rows is None:
+            return None
+        record = self._manifest.spans
+        return decode.verdicts(
+            logits,
+            np.concatenate([row.data for row in rows], axis=1),
+            np.fromiter(map(len, rows), np.int64, len(rows)),
+            1.0 if record is None else record.temperature,
+        )
 
 
 class Predictor:
@@ -112,6 +160,7 @@ class Predictor:
         self.dtype = dtype
         self._network = network
         self._tokenizer = tokenizer
+        self._tells_tokens = network.spans is not None
         self._reader = reader_of(tokenizer, manifest.max_length, manifest.windows)
         padded = PaddedForward(network, device, PAD_MULTIPLE, manifest.max_length)
         packed, self.unpacked_because = packed_forward(
@@ -167,6 +216,10 @@ class Predictor:
             torch.set_num_threads(threads)
         weights = directory / manifest.weights
         network = assemble(backbone, read(weights), str(weights))
+        if manifest.spans is not None and network.spans is None:
+            raise ModelError(
+                f"{weights}: has no head over tokens, of which the manifest tells; train again"
+            )
         if manifest.compression is not None and manifest.compression.precision == "int8":
             kind = torch.float32  # of what is not int8
             if not has_native_int8(chosen):
@@ -201,15 +254,24 @@ class Predictor:
         """Return what cuts long rows into windows."""
         return self._reader
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+    def encode(self, texts: Sequence[str]) -> Sequence[Sequence[int]]:
         """Return each text's token ids: normalised, specials included, whole.
 
         A text of more tokens than all windows hold is cut there and counted in `capped_texts`.
+        Where the model has a head over tokens, the rows know their tokens' places and shapes too.
         """
-        rows = encode(self._tokenizer, texts)
-        for index, row in enumerate(rows):
-            if len(row) > self._reader.longest:
-                rows[index] = self._reader.capped(row)
+        longest = self._reader.longest
+        if self._tells_tokens:
+            told = encodings.encode(self._tokenizer, texts)
+            for index, row in enumerate(told):
+                if len(row) > longest:
+                    told[index] = row.take(np.array(self._reader.capped(range(len(row)))))
+                    self.capped_texts += 1
+            return told
+        rows = backbones.encode(self._tokenizer, texts)
+        for index, ids in enumerate(rows):
+            if len(ids) > longest:
+                rows[index] = self._reader.capped(ids)
                 self.capped_texts += 1
         return rows
 
@@ -219,9 +281,7 @@ class Predictor:
         Raises:
             ValueError: a row without tokens, or longer than what `encode` returns.
         """
-        if len(row) <= self._reader.length:
-            return len(row)
-        return sum(map(len, self._reader.cut(row)))
+        return self._reader.cost(len(row))
 
     def begin(self, ids: Sequence[Sequence[int]], *, budget: int | None = None) -> Begun:
         """Begin to judge exactly these rows; on a CPU that is all of the work.
@@ -233,13 +293,19 @@ class Predictor:
         Raises:
             ValueError: a row without tokens, or longer than what `encode` returns.
         """
-        windows: Sequence[Sequence[int]] = ids
-        cuts = None
-        if not all(0 < len(row) <= self._reader.length for row in ids):
-            cuts = [self._reader.cut(row) for row in ids]
-            windows = [window for cut in cuts for window in cut]
-        pending = self._forward.begin(windows, self.budget if budget is None else budget)
-        return Begun(pending, cuts, self.manifest)
+        tokens = self.budget if budget is None else budget
+        whole = all(0 < len(row) <= self._reader.length for row in ids)
+        told = encodings.told(ids) if self._tells_tokens else None
+        if told is None:
+            cuts = None if whole else [self._reader.cut(row) for row in ids]
+            pending = self._forward.begin(ids if cuts is None else _joined(cuts), tokens)
+            return Begun(pending, cuts, None, self._reader, self.manifest)
+        parts = None if whole else [self._cut(row) for row in told]
+        rows = told if parts is None else _joined(parts)
+        pending = self._forward.begin(
+            [row.ids for row in rows], tokens, [row.shapes for row in rows]
+        )
+        return Begun(pending, parts, told, self._reader, self.manifest)
 
     def logits(
         self, ids: Sequence[Sequence[int]], *, budget: int | None = None
@@ -258,6 +324,13 @@ class Predictor:
             ValueError: a row without tokens, or longer than what `encode` returns.
         """
         return self.begin(ids, budget=budget).result()
+
+    def _cut(self, row: Encoded) -> list[Encoded]:
+        return [row.take(places) for places in self._reader.places(len(row))]
+
+
+def _joined(parts: Sequence[Sequence[T]]) -> list[T]:
+    return [window for part in parts for window in part]
 
 
 def reader_of(tokenizer: "Tokenizer", length: int, windows: Windows) -> Reader:

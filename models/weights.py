@@ -1,6 +1,7 @@
 """The weights file of a model directory (safetensors) and the network it makes.
 
-Names: `head.<task>.weight` and `.bias` (float32); `lora.<layer>.a` [rank, in] and `.b`
+Names: `head.<task>.weight` and `.bias` (float32); `head.spans.<parameter>` of `models.spans.head`,
+where there is such a head (float32); `lora.<layer>.a` [rank, in] and `.b`
 [out, rank] with the LoRA scale in `b` (float16); `encoder.<parameter>` for each parameter of the
 encoder that was trained itself (matrices float16, vectors float32), the rest being the backbone's;
 `adapter.<layer>.<parameter>` of `models.bottlenecks`; `prefix.<attention>.key` and `.value` of
@@ -22,6 +23,8 @@ from models.bert import Bert
 from models.differences import packed, unpacked
 from models.errors import ModelError
 from models.network import Network, merge_lora
+from models.spans.head import NAME as SPANS
+from models.spans.head import TokenHead
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -97,9 +100,12 @@ def assemble(backbone: Backbone, tensors: Weights, origin: str = "weights") -> N
     Raises:
         ModelError: the tensors, from `origin`, belong to another architecture or are not finite.
     """
-    network = Network(adapted(backbone, tensors, origin))
+    heads = _below("head.", tensors)
+    encoder = adapted(backbone, tensors, origin)
+    spans = TokenHead(int(encoder.config.hidden_size)) if _below(f"{SPANS}.", heads) else None
+    network = Network(encoder, spans=spans)
     try:
-        network.heads.load_state_dict(_below("head.", tensors))
+        network.heads.load_state_dict(heads)
     except RuntimeError as error:
         raise _misfit(backbone, origin, error) from error
     return network.eval().requires_grad_(False)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from models.labels import LABELS, SENTIMENTS, Task
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 Pooling = Literal["mean", "salient"]
 Rows = Sequence[Sequence[int]]
 
@@ -60,16 +61,70 @@ class Reader:
         Raises:
             ValueError: the row is empty, or longer than `longest`.
         """
-        if not 0 < len(row) <= self.longest:
-            raise ValueError(f"rows must hold 1 to {self.longest} tokens; use encode()")
+        starts = self.starts(len(row))
         if len(row) <= self.length:
             return [list(row)]
         end = len(row) - self.after
         opening, inner, closing = row[: self.before], row[self.before : end], row[end:]
-        held = self.length - self.before - self.after
-        count = math.ceil((len(inner) - self.overlap) / (held - self.overlap))
-        starts = [round(i * (len(inner) - held) / (count - 1)) for i in range(count)]
-        return [[*opening, *inner[start : start + held], *closing] for start in starts]
+        return [[*opening, *inner[start : start + self.held], *closing] for start in starts]
+
+    @property
+    def held(self) -> int:
+        """Return the tokens of a window, specials left out."""
+        return self.length - self.before - self.after
+
+    def starts(self, tokens: int) -> list[int]:
+        """Return where each window of a row of so many tokens begins among its inner ones.
+
+        Raises:
+            ValueError: the row is empty, or longer than `longest`.
+        """
+        if not 0 < tokens <= self.longest:
+            raise ValueError(f"rows must hold 1 to {self.longest} tokens; use encode()")
+        inner = tokens - self.before - self.after
+        if tokens <= self.length:
+            return [0]
+        count = math.ceil((inner - self.overlap) / (self.held - self.overlap))
+        return [round(i * (inner - self.held) / (count - 1)) for i in range(count)]
+
+    def cost(self, tokens: int) -> int:
+        """Return the tokens that are read of a row of so many: those of all its windows.
+
+        Raises:
+            ValueError: see `starts`.
+        """
+        return min(tokens, self.length) * len(self.starts(tokens))
+
+    def places(self, tokens: int) -> list[Integers]:
+        """Return for each window of `cut` which tokens of the row it holds.
+
+        Raises:
+            ValueError: see `starts`.
+        """
+        starts = self.starts(tokens)
+        if tokens <= self.length:
+            return [np.arange(tokens)]
+        opening, closing = np.arange(self.before), np.arange(tokens - self.after, tokens)
+        return [
+            np.concatenate((opening, self.before + start + np.arange(self.held), closing))
+            for start in starts
+        ]
+
+    def deepest(self, tokens: int) -> Integers:
+        """Return for each token of a row its place in the row's windows laid end to end.
+
+        Of the windows that hold it, the one counts in whose middle it is most: there it has been
+        read with the most context on its poorer side.
+        """
+        if tokens <= self.length:
+            return np.arange(tokens)
+        starts = np.array(self.starts(tokens))
+        inner = np.arange(tokens - self.before - self.after)
+        left = inner - starts[:, None]
+        window = np.minimum(left, self.held - 1 - left).argmax(0)
+        middle = window * self.length + self.before + left[window, inner]
+        last = len(starts) * self.length
+        return np.concatenate((np.arange(self.before), middle, np.arange(last - self.after, last)))
 
 
 def judge(

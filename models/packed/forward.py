@@ -1,34 +1,34 @@
 """Rows of tokens to logits: packed, on any device; padded, for what cannot be packed."""
 
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.labels import LABELS, Task
-from models.network import Network, pad, sorted_batches
+from models.labels import LABELS
+from models.network import Network, by_length, on, pad
 from models.packed.encoders import PackedEncoder
-from models.packed.rows import Packed, Row, pack, unpacked
+from models.packed.logits import Logits
+from models.packed.rows import Packed, Row, flat, pack
 from models.segments import Segments, varlen_kernel
 
-Floats = npt.NDArray[np.float64]
-Pending = Callable[[], Floats]
+Pending = Callable[[], Logits]
 """Waits for what was begun and returns it, once."""
-
-CLASSES: Final = sum(len(names) for names in LABELS.values())
-"""Columns of all heads' logits side by side, in the order of `LABELS`."""
 
 
 class Forward(Protocol):
     """Judges rows of at most a window's tokens."""
 
-    def begin(self, rows: Sequence[Row], budget: int) -> Pending:
+    def begin(
+        self, rows: Sequence[Row], budget: int, shapes: Sequence[Row] | None = None
+    ) -> Pending:
         """Begin the passes over the rows, none of more than `budget` tokens unless a row has more.
 
-        The result is float64 [n, CLASSES] in the order of the rows.
+        With the `shapes` of each row's tokens (`models.spans.shapes`) the network's token head
+        judges these as well. The result is in the order of the rows.
         """
         ...
 
@@ -43,16 +43,25 @@ class PaddedForward:
         self._multiple = multiple
         self._limit = limit
 
-    def begin(self, rows: Sequence[Row], budget: int) -> Pending:
-        found = sorted_batches([list(row) for row in rows], budget, self._forward, self._multiple)
-        logits = np.concatenate([found[task] for task in LABELS], axis=1)
-        return lambda: logits
-
     @torch.inference_mode()
-    def _forward(self, rows: Sequence[Sequence[int]]) -> dict[Task, Floats]:
-        batch = pad(rows, self._network.pad_id, self._device, self._multiple, self._limit)
-        found = self._network(*batch)
-        return {task: found[task].double().cpu().numpy() for task in LABELS}
+    def begin(
+        self, rows: Sequence[Row], budget: int, shapes: Sequence[Row] | None = None
+    ) -> Pending:
+        lists = [row.tolist() if isinstance(row, np.ndarray) else list(row) for row in rows]
+        found = Logits(lists, tokens=shapes is not None)
+        for part in by_length(lists, budget, self._multiple):
+            batch = [lists[i] for i in part]
+            padded = pad(batch, self._network.pad_id, self._device, self._multiple, self._limit)
+            tokens = None
+            if shapes is None:
+                heads = self._network(*padded)
+            else:
+                beside = on(self._device, torch.from_numpy(flat([shapes[i] for i in part])))
+                heads, judged = self._network.with_tokens(*padded, beside)
+                tokens = judged.cpu().numpy()
+            joined = torch.cat([heads[task] for task in LABELS], dim=1)
+            found.put(np.array(part), joined.double().cpu().numpy(), tokens)
+        return lambda: found
 
 
 class PackedForward:
@@ -78,44 +87,63 @@ class PackedForward:
         self._encoder = encoder
         self._device = device
         self._heads = Heads(network)
+        self._spans = network.spans
         kind = next(network.encoder.parameters()).dtype
         self.varlen = (
             device.startswith("cuda") and kind != torch.float32 and varlen_kernel() is not None
         )
         """Whether one kernel reads all rows; it has no float32."""
 
-    def begin(self, rows: Sequence[Row], budget: int) -> Pending:
-        logits = np.empty((len(rows), CLASSES))
+    def begin(
+        self, rows: Sequence[Row], budget: int, shapes: Sequence[Row] | None = None
+    ) -> Pending:
+        found = Logits(rows, tokens=shapes is not None)
         for part in batches(rows, budget):
-            packed = pack([rows[i] for i in part])
-            logits[part] = unpacked(self.line(packed).double().cpu().numpy(), packed)
-        return lambda: logits
+            beside = None if shapes is None else [shapes[i] for i in part]
+            packed = pack([rows[i] for i in part], beside)
+            logits, tokens = self.line(packed)
+            found.put(
+                part[packed.order],
+                logits.double().cpu().numpy(),
+                None if tokens is None else tokens.cpu().numpy(),
+            )
+        return lambda: found
 
     @torch.inference_mode()
-    def line(self, packed: Packed) -> Tensor:
-        """Return the logits of the line's rows, float32 [n, CLASSES]."""
-        line, places = packed.ids, packed.positions
+    def line(self, packed: Packed) -> tuple[Tensor, Tensor | None]:
+        """Return the logits of the line's rows, float32 [n, CLASSES], and those of its tokens,
+        float32 [T, COLUMNS], where it has their shapes."""
+        line, places, shapes = packed.ids, packed.positions, packed.shapes
         if self._few_shapes:
             # No row reaches into what is added, and no group of them reads it.
             more = rounded_up(len(line)) - len(line)
             line = np.pad(line, (0, more), constant_values=self._pad_id)
             places = np.pad(places, (0, more))
+            shapes = None if shapes is None else np.pad(shapes, (0, more))
         ids, positions, offsets = (
             torch.from_numpy(part).to(self._device) for part in (line, places, packed.offsets)
         )
+
+        def tokens(states: Tensor) -> Tensor | None:
+            if shapes is None or self._spans is None:
+                return None
+            found: Tensor = self._spans(states, torch.from_numpy(shapes).to(self._device))
+            return found[: len(packed.ids)]
+
         if self.varlen:
             blocks = None
             if self._block is not None:
                 blocks = torch.from_numpy(packed.blocks(self._block)).to(self._device)
             segments = Segments((), offsets, int(packed.lengths.max()), blocks)
-            return self._heads(row_means(self._encoder(ids, positions, segments), offsets))
+            states = self._encoder(ids, positions, segments)
+            return self._heads(row_means(states, offsets)), tokens(states)
         segments = Segments(packed.groups)
         states = self._encoder(ids, positions, segments).float()
         means = [
             states[group.start : group.end].view(group.rows, group.length, -1).mean(1)
             for group in segments.groups
         ]
-        return self._heads(torch.cat(means))
+        return self._heads(torch.cat(means)), tokens(states)
 
 
 def row_means(states: Tensor, offsets: Tensor) -> Tensor:
@@ -125,7 +153,7 @@ def row_means(states: Tensor, offsets: Tensor) -> Tensor:
 
 
 class Heads:
-    """All heads as one product in float32: [n, hidden] -> [n, CLASSES]."""
+    """All sentence heads as one product in float32: [n, hidden] -> [n, CLASSES]."""
 
     def __init__(self, network: Network) -> None:
         def joined(part: str) -> Tensor:

@@ -38,7 +38,12 @@ def packed_forward(
         """Return what is wrong with a pass, nothing where it gives what the padded one gives."""
         vocabulary = int(network.encoder.config.vocab_size)
         found = difference(
-            forward, padded, vocabulary=vocabulary, pad_id=network.pad_id, limit=limit
+            forward,
+            padded,
+            vocabulary=vocabulary,
+            pad_id=network.pad_id,
+            limit=limit,
+            tokens=network.spans is not None,
         )
         if found <= allowed:
             return ""

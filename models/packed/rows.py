@@ -21,12 +21,14 @@ class Packed:
     """The tokens of n rows in one line, shortest row first.
 
     `ids` int32 [T]; `offsets` int32 [n + 1], where each row begins and, last, T; `order` int64 [n]:
-    row i of the line is row `order[i]` of what was packed.
+    row i of the line is row `order[i]` of what was packed; `shapes` int32 [T] where a head over
+    tokens wants them.
     """
 
     ids: Ints
     offsets: Ints
     order: npt.NDArray[np.int64]
+    shapes: Ints | None = None
 
     @property
     def lengths(self) -> Ints:
@@ -64,8 +66,8 @@ class Packed:
         )
 
 
-def pack(rows: Sequence[Row]) -> Packed:
-    """Lay rows end to end.
+def pack(rows: Sequence[Row], shapes: Sequence[Row] | None = None) -> Packed:
+    """Lay rows end to end, and the shapes of their tokens.
 
     Sorted by length, so that rows of equal length are one dense block for attention on a CPU.
 
@@ -78,7 +80,8 @@ def pack(rows: Sequence[Row]) -> Packed:
     order = np.argsort(lengths, kind="stable")
     offsets = np.zeros(len(rows) + 1, _KIND)
     np.cumsum(lengths[order], out=offsets[1:])
-    return Packed(flat([rows[i] for i in order]), offsets, order)
+    beside = None if shapes is None else flat([shapes[i] for i in order])
+    return Packed(flat([rows[i] for i in order]), offsets, order, beside)
 
 
 def flat(rows: Sequence[Row]) -> Ints:
@@ -86,10 +89,3 @@ def flat(rows: Sequence[Row]) -> Ints:
     if rows and isinstance(rows[0], np.ndarray):
         return np.concatenate(rows).astype(_KIND, copy=False)
     return np.fromiter(chain.from_iterable(rows), _KIND, sum(map(len, rows)))
-
-
-def unpacked(values: npt.NDArray[np.float64], packed: Packed) -> npt.NDArray[np.float64]:
-    """Return values of the line's rows, [n, ...], in the order of what was packed."""
-    found = np.empty_like(values)
-    found[packed.order] = values
-    return found

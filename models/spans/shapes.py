@@ -53,12 +53,9 @@ class Capitals(IntEnum):
 SPECIAL: Final = 0
 """The shape of a token that stands for no characters."""
 SHAPES: Final = 1 + len(Case) * len(Place) * len(Capitals)
-_STARTS: Final = np.array(
-    [
-        shape != SPECIAL and (shape - 1) // len(Case) % len(Place) != Place.NEXT
-        for shape in range(SHAPES)
-    ]
-)
+_PLACES: Final = (np.arange(SHAPES) - 1) // len(Case) % len(Place)
+_STARTS: Final = (_PLACES != Place.NEXT) & (np.arange(SHAPES) != SPECIAL)
+_OPENS: Final = (_PLACES == Place.OPENS) & (np.arange(SHAPES) != SPECIAL)
 
 _LOWER, _FIRST, _UPPER, _LETTER, _DIGIT, _SIGN, _ENDS, _DOLLAR = (1 << bit for bit in range(8))
 """What a word has; `_FIRST` is an upper-case letter at its start, `_UPPER` one elsewhere."""
@@ -106,12 +103,12 @@ def shapes_of_all(
 
     `starts` and `ends` [T] are characters of the token's own text; `counts` [n] the tokens of each.
     """
-    line = "\n".join(texts)
-    codes = np.frombuffer(line.encode("utf-32-le", "surrogatepass"), np.uint32)
     shapes = np.zeros(len(starts), np.int8)
     real = starts < ends
     if not real.any():
         return shapes
+    line = "\n".join(texts)
+    codes = np.frombuffer(line.encode("utf-32-le", "surrogatepass"), np.uint32)
     kinds = _kinds[codes]
     if (kinds == _UNKNOWN).any():
         _look_up(np.unique(codes[kinds == _UNKNOWN]))
@@ -137,9 +134,16 @@ def shapes_of_all(
     return shapes
 
 
-def starts_word(shapes: Shapes) -> npt.NDArray[np.bool_]:
+def starts_word(shapes: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
     """Return whether each sub-token is the first of its word; special ones are not."""
-    return _STARTS[shapes]
+    found: npt.NDArray[np.bool_] = _STARTS[shapes]
+    return found
+
+
+def opens_sentence(shapes: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
+    """Return whether each sub-token is the first of a sentence."""
+    found: npt.NDArray[np.bool_] = _OPENS[shapes]
+    return found
 
 
 def _of_words(

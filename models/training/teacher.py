@@ -33,7 +33,7 @@ def verdicts_of(
     """
     total = {task: np.zeros((len(texts), len(LABELS[task]))) for task in TASKS}
     done = 0
-    encoded: dict[tuple[str, int], list[list[int]]] = {}
+    encoded: dict[tuple[str, int], Sequence[Sequence[int]]] = {}
     for folder in teachers:
         predictor = Predictor.load(folder, device=device)
 

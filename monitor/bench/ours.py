@@ -55,7 +55,7 @@ class Ours:
             [_labels(found) for found in verdicts(self.scorer, texts, CHUNK[self._setting.device])]
         )
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+    def encode(self, texts: Sequence[str]) -> Sequence[Sequence[int]]:
         """Tokenise alone."""
         return self._loaded()[0].encode(texts)
 

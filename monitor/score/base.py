@@ -9,8 +9,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from models.spans.verdicts import TokenVerdicts as TokenVerdicts
+
 Row = Sequence[int]
-"""The token ids of one text."""
+"""The token ids of one text; a device may give rows that know more, and wants those back."""
 
 PROBE = "Shares were little changed."
 """A plain sentence that every model can judge: it tells a dead device from bad texts."""
@@ -30,6 +32,9 @@ class Verdicts:
     errors: tuple[str, ...]
     """One for each failed text, in order."""
     model_version: str
+    tokens: TokenVerdicts | None = None
+    """Names, and the sentiment towards them; a failed text has no tokens. None where the model has
+    no head over tokens, or judged none of the texts."""
 
 
 class Ticket(Protocol):
@@ -108,6 +113,11 @@ class Probabilities(Protocol):
     @property
     def topic(self) -> NDArray[np.float32]:
         """[n, 20]."""
+        ...
+
+    @property
+    def tokens(self) -> TokenVerdicts | None:
+        """Of the n texts, where the model has a head over tokens."""
         ...
 
 

@@ -442,7 +442,11 @@ def _checked(pending: Pending, count: int) -> Probabilities:
     found = pending.result()
     if (len(found.sentiment), len(found.topic)) != (count, count):
         raise RuntimeError(f"{count} texts have {len(found.sentiment)} verdicts")
-    if not (np.isfinite(found.sentiment).all() and np.isfinite(found.topic).all()):
+    tokens = found.tokens
+    if tokens is not None and len(tokens) != count:
+        raise RuntimeError(f"{count} texts have the tokens of {len(tokens)}")
+    finite = np.isfinite(found.sentiment).all() and np.isfinite(found.topic).all()
+    if not finite or (tokens is not None and not tokens.finite):
         raise FloatingPointError("the model's output is not finite")
     return found
 

@@ -5,29 +5,71 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.spans.verdicts import KINDS, Kind
+from models.text import normalise
 from monitor.errors import ScoringError
 from monitor.events import SENTIMENTS, TOPICS
-from monitor.score.base import Pending, Probabilities, Row, Verdicts
+from monitor.score.base import Pending, Probabilities, Row, TokenVerdicts, Verdicts
 
 Judge = Callable[[str], tuple[int, int]]
 """A text's (sentiment index, topic index)."""
+
+
+_SURE: Final = 30.0
+"""A logit whose probability is 1 in float32."""
+
+
+class Named(NamedTuple):
+    """A name that a script finds in a text, and the index of the sentiment towards it."""
+
+    start: int
+    end: int
+    type: Kind
+    sentiment: int
+
+
+Names = Callable[[str], Sequence[Named]]
+"""The names in a text, in its order; characters are those of the normalised text."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
     sentiment: NDArray[np.float32]
     topic: NDArray[np.float32]
+    tokens: TokenVerdicts | None
 
 
-def _certain(marks: Sequence[tuple[int, int]]) -> _Found:
-    """Probabilities that are certain of these (sentiment, topic) pairs."""
+def scripted_tokens(texts: Sequence[str], names: Names) -> TokenVerdicts:
+    """Tokens of one character each: certain of the names and the sentiment, neutral elsewhere."""
+    lengths = [len(normalise(text)) for text in texts]
+    offsets = np.cumsum([0, *lengths])
+    starts = np.concatenate(
+        [np.zeros(0, np.int32), *(np.arange(n, dtype=np.int32) for n in lengths)]
+    )
+    tags = np.zeros(len(starts), np.int8)
+    sentiment = np.zeros((len(starts), len(SENTIMENTS)), np.float32)
+    for first, text in zip(offsets.tolist(), texts, strict=False):
+        for name in names(text):
+            part = slice(first + name.start, first + name.end)
+            tags[part] = 2 * KINDS.index(name.type) + 2
+            tags[first + name.start] -= 1
+            sentiment[part, name.sentiment] = _SURE
+    sentiment[:, SENTIMENTS.index("neutral")] += _SURE * (tags == 0)
+    scores = np.ones(len(starts), np.float32)
+    return TokenVerdicts(offsets, starts, starts + np.int32(1), tags, scores, sentiment)
+
+
+def _certain(texts: Sequence[str], marks: Sequence[tuple[int, int]], names: Names | None) -> _Found:
+    """Probabilities that are certain of these (sentiment, topic) pairs, and of the names."""
     found = _Found(
         np.zeros((len(marks), len(SENTIMENTS)), np.float32),
         np.zeros((len(marks), len(TOPICS)), np.float32),
+        None if names is None else scripted_tokens(texts, names),
     )
     each = np.arange(len(marks))
     sentiment, topic = np.array(marks, np.intp).reshape(-1, 2).T
@@ -48,6 +90,7 @@ class _Begun:
 class MemoryDevice:
     """A scripted `Device`: tokens are characters, and ``judge`` is certain of its verdicts.
 
+    With ``names`` it has a head over tokens, which is certain of these.
     A micro-batch with a text of ``bad_texts`` raises, one with a text of ``nan_texts`` gives NaN
     for it. ``die_at(n)`` lets everything fail from the n-th forward pass on, counted from 1;
     ``crash`` is raised by the next one, whatever it is; ``blind_tokeniser`` makes `encode` fail.
@@ -58,6 +101,7 @@ class MemoryDevice:
         self,
         judge: Judge = lambda _text: (1, 0),
         *,
+        names: Names | None = None,
         bad_texts: frozenset[str] = frozenset(),
         nan_texts: frozenset[str] = frozenset(),
         longest: int = 100_000,
@@ -68,6 +112,7 @@ class MemoryDevice:
     ) -> None:
         """A text of more than ``longest`` characters is cut there and counted."""
         self._judge = judge
+        self._names = names
         self._bad = bad_texts
         self._nan = nan_texts
         self._longest = longest
@@ -138,7 +183,7 @@ class MemoryDevice:
             raise RuntimeError("device-side assert triggered")
         if self._bad.intersection(texts):
             raise ValueError("cannot embed this")
-        found = _certain([self._judge(text) for text in texts])
+        found = _certain(texts, [self._judge(text) for text in texts], self._names)
         found.sentiment[[text in self._nan for text in texts]] = np.nan
         return found
 
@@ -173,7 +218,8 @@ class MemoryScorer:
     """A scripted `Scorer` without threads: tickets are done at once, unless they are held.
 
     While ``hold`` is set they wait for `release`; ``room`` says how many may be open, and `submit`
-    answers None beyond. ``dead`` makes everything fail.
+    answers None beyond. ``dead`` makes everything fail. With ``names`` its model has a head over
+    tokens.
     """
 
     def __init__(
@@ -181,9 +227,11 @@ class MemoryScorer:
         judge: Judge = lambda _text: (1, 0),
         bad_texts: frozenset[str] = frozenset(),
         model_version: str = "memory-1",
+        names: Names | None = None,
     ) -> None:
         self._judge = judge
         self._bad = bad_texts
+        self._names = names
         self._model_version = model_version
         self._held: deque[_Ticket] = deque()
         self.judged = 0
@@ -241,8 +289,14 @@ class MemoryScorer:
     def _verdicts(self, texts: Sequence[str]) -> Verdicts:
         self._require_alive()
         failed = np.array([text in self._bad for text in texts], np.bool_)
-        found = _certain([(0, 0) if text in self._bad else self._judge(text) for text in texts])
+        marks = [(0, 0) if text in self._bad else self._judge(text) for text in texts]
+        found = _certain(texts, marks, None)
         found.sentiment[failed] = found.topic[failed] = np.nan
         errors = tuple("scripted to fail" for _ in range(int(failed.sum())))
         self.judged += len(texts)
-        return Verdicts(found.sentiment, found.topic, failed, errors, self._model_version)
+        tokens = None
+        sound = np.flatnonzero(~failed).tolist()
+        if self._names is not None and sound:
+            part = scripted_tokens([texts[i] for i in sound], self._names)
+            tokens = TokenVerdicts.gathered(len(texts), [(sound, range(len(sound)), part)])
+        return Verdicts(found.sentiment, found.topic, failed, errors, self._model_version, tokens)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from monitor.errors import ScoringError
 from monitor.events import SENTIMENTS, TOPICS
-from monitor.score.base import Probabilities, Row, Verdicts
+from monitor.score.base import Probabilities, Row, TokenVerdicts, Verdicts
 from monitor.score.batch import Buffer, MicroBatch, Shape
 
 QUEUE = 64
@@ -74,6 +74,8 @@ class Submission:
     left: int = field(init=False)
     sentiment: NDArray[np.float32] = field(init=False)
     topic: NDArray[np.float32] = field(init=False)
+    tokens: list[tuple[list[int], list[int], TokenVerdicts]] = field(default_factory=list)
+    """Parts, as `TokenVerdicts.gathered` takes them."""
     failures: dict[int, str] = field(default_factory=dict)
     error: ScoringError | None = None
     _finished: threading.Event = field(default_factory=threading.Event)
@@ -101,7 +103,8 @@ class Submission:
         failed = np.zeros(self.count, np.bool_)
         failed[list(self.failures)] = True
         errors = tuple(self.failures[i] for i in sorted(self.failures))
-        return Verdicts(self.sentiment, self.topic, failed, errors, self.model_version)
+        tokens = TokenVerdicts.gathered(self.count, self.tokens) if self.tokens else None
+        return Verdicts(self.sentiment, self.topic, failed, errors, self.model_version, tokens)
 
     def finish(self, error: ScoringError | None = None) -> None:
         """Everything is there, or ``error`` is all there will be."""
@@ -216,6 +219,8 @@ class Schedule:
         for submission, (rows, places) in groups.items():
             submission.sentiment[places] = found.sentiment[rows]
             submission.topic[places] = found.topic[rows]
+            if found.tokens is not None:
+                submission.tokens.append((places, rows, found.tokens))
             submission.left -= len(places)
         self.judged += len(texts)
         self._settle()

@@ -22,7 +22,6 @@ from models.manifest import Manifest
 from models.network import Network
 from models.packed.encoders import packed_encoder
 from models.packed.forward import (
-    CLASSES,
     PackedForward,
     PaddedForward,
     batches,
@@ -32,7 +31,8 @@ from models.packed.forward import (
 from models.packed.graphs import GraphedForward
 from models.packed.linears import linear, prepacking_works
 from models.packed.load import packed_forward
-from models.packed.rows import Row, pack, unpacked
+from models.packed.logits import CLASSES
+from models.packed.rows import Row, pack
 from models.predict import Predictor
 from models.quantised import quantise
 from models.segments import Segments, attention, own_kernels, varlen_kernel
@@ -95,7 +95,7 @@ def padded(network: Network) -> PaddedForward:
 
 
 def judged(forward: PackedForward | PaddedForward, rows: Sequence[Row], budget: int = 512) -> Any:
-    return forward.begin(rows, budget)()
+    return forward.begin(rows, budget)().rows
 
 
 @given(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=9), min_size=1, max_size=12))
@@ -110,8 +110,6 @@ def test_a_packed_line_holds_every_row_once_with_its_places(rows: list[list[int]
     assert [(g.rows, g.length) for g in found.groups] == sorted(
         {(sum(len(r) == n for r in rows), n) for n in map(len, rows)}, key=lambda pair: pair[1]
     )
-    lengths = np.array([float(len(row)) for row in rows])
-    assert lengths.tolist() == unpacked(lengths[found.order], found).tolist()
 
 
 @given(

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from models import manifest as manifests
 from models import weights as weight_files
 from models.backbone import file_sha256
+from models.spans.head import NAME, TokenHead
 from models.weights import Weights
 
 
@@ -39,6 +41,21 @@ def shifted(by: float) -> Callable[[Weights], object]:
         for name, tensor in tensors.items():
             if name.startswith("head.") and name.endswith(".bias"):
                 tensor[0] += by
+
+    return change
+
+
+def tokens_told(seed: int = 5) -> Callable[[Weights], object]:
+    """A change that adds a random head over tokens; its tags and sentiments are of every kind."""
+
+    def change(tensors: Weights) -> None:
+        hidden = tensors["head.sentiment.weight"].shape[1]
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            head = TokenHead(hidden)
+            nn.init.normal_(head.shapes.weight)
+            nn.init.normal_(head.out.weight, std=0.5)
+        tensors.update({f"head.{NAME}.{name}": t for name, t in head.state_dict().items()})
 
     return change
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from monitor.errors import ScoringError
+from monitor.score.base import TokenVerdicts
 from monitor.score.batch import MicroBatch, Shape
 from monitor.score.schedule import QUEUE, Batching, Schedule, Submission, Text
 
@@ -22,6 +23,7 @@ BATCHING = Batching(tokens=64, look_ahead=16, max_wait=0.005, minimum_fill=32)
 class Found:
     sentiment: NDArray[np.float32]
     topic: NDArray[np.float32]
+    tokens: TokenVerdicts | None = None
 
 
 def schedule(batching: Batching = BATCHING, packed: bool = True) -> Schedule:
