@@ -89,8 +89,8 @@ def spans_train_command(
         --targets targets.jsonl --tagged btc.train.conll --tagged-held-out btc.held-out.conll
         --licence "btc=CC BY 4.0" --out runs/spans
     """
-    from models.predict import DEFAULT
     from models.marking.session import SpanFiles, run_training
+    from models.predict import DEFAULT
     from models.training.sources import Files
 
     settings = given(learning_rate=learning_rate, epochs=epochs, seed=seed) | pairs(set_)
@@ -152,7 +152,8 @@ def spans_evaluate_command(
     """
     from models.errors import ModelError
     from models.marking.evaluate import names_report, targets_report
-    from models.marking.examples import read_corpus
+    from models.marking.examples import read_corpus, runs_of
+    from models.marking.judge import by_model
     from models.marking.render import print_against, record_of
     from models.marking.sentfin import in_conflict, read
     from models.predict import Predictor
@@ -172,9 +173,18 @@ def spans_evaluate_command(
     if not sets and not tagged:
         raise ModelError("nothing to judge; give --tagged, --targets or --sentfin")
     predictor = Predictor.load(model, device=device, dtype=dtype, threads=threads)
+    record = predictor.manifest.spans
+    temperature = 1.0 if record is None else record.temperature
     with track() as advance:
-        names = {p.name: names_report(predictor, p, advance(p.name)) for p in tagged or ()}
-        moods = {n: targets_report(predictor, e, advance(n)) for n, e in sets.items()}
+        names = {
+            path.name: names_report(by_model(predictor, advance(path.name)), runs, types)
+            for path in tagged or ()
+            for runs, types in [runs_of(path)]
+        }
+        moods = {
+            name: targets_report(by_model(predictor, advance(name)), examples, temperature)
+            for name, examples in sets.items()
+        }
     if as_json:
         content = {
             "version": predictor.version,

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from models.errors import DataError
 from models.labels import SENTIMENTS
 from models.text import CASHTAG, normalise
-from models.tokens.read import Document, Sentence
+from models.tokens.read import Document, Sentence, read
 from models.tokens.tags import TYPES, spans
 
 CORPUS_TYPES: Final[Mapping[str, str]] = {
@@ -176,6 +176,16 @@ def types_in(documents: Sequence[Document]) -> frozenset[str]:
     """Return the types that the documents of a file mark; of the others it says nothing."""
     tags = {tag for document in documents for s in document for tag in s.tags}
     return frozenset(name for name in TYPES if f"B-{name}" in tags)
+
+
+def runs_of(path: Path) -> tuple[list[tuple[Sentence, ...]], frozenset[str]]:
+    """Return the sentences of a file of tagged words in `passages`, and the types it marks.
+
+    Raises:
+        DataError: see `models.tokens.read`.
+    """
+    documents = read(path)
+    return [run for document in documents for run in passages(document)], types_in(documents)
 
 
 def weak(text: str, sentiment: tuple[float, float, float], weight: float) -> Example | None:

@@ -13,21 +13,20 @@ from torch.nn import functional
 from models.backbone import Backbone, encode, load_tokenizer
 from models.dataset.corpus import Corpus
 from models.errors import ModelError
-from models.evaluation.metrics import confusion_matrix, macro_f1
+from models.evaluation.metrics import Counts, Floats, confusion_matrix, macro_f1
 from models.labels import LABELS, SENTIMENTS, Task
-from models.network import forward_all, on
+from models.marking.evaluate import judged_targets, names_report
 from models.marking.examples import Example, joined, renamed
-from models.marking.judge import judged_tags, judged_targets
-from models.marking.network import SpanNetwork
-from models.recipe import SpanRecipe
+from models.marking.judge import by_network
 from models.marking.rows import POSSIBLE, Batch, collate
-from models.marking.weights import assemble
+from models.network import Network, forward_all, on
+from models.recipe import SpanRecipe
+from models.spans.head import TokenHead
 from models.tokens.read import Sentence
-from models.tokens.report import report
-from models.tokens.tags import TAGS
+from models.tokens.tags import TAGS, TYPES
 from models.training.material import Integers, batches
 from models.training.precision import autocast, autocast_type
-from models.weights import Weights
+from models.weights import Weights, assemble
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -102,13 +101,17 @@ class Spans:
         self._joins, self._drawn = joins, drawn
         self.size = len(self._always) + drawn + joins
 
-    def build(self, encoder: "PreTrainedModel") -> SpanNetwork:
+    def build(self, encoder: "PreTrainedModel") -> Network:
         """Return the network over an encoder that a method has prepared."""
         if self._recipe.still_layers:
             _stop_gradient(encoder, self._recipe.still_layers)
-        return SpanNetwork(encoder, dropout=self._recipe.dropout)
+        return Network(
+            encoder,
+            dropout=self._recipe.dropout,
+            spans=TokenHead(int(encoder.config.hidden_size), dropout=self._recipe.dropout),
+        )
 
-    def assemble(self, weights: Weights) -> SpanNetwork:
+    def assemble(self, weights: Weights) -> Network:
         """Return the network of exported weights."""
         return assemble(self._backbone, weights)
 
@@ -124,7 +127,7 @@ class Spans:
         lengths = [self._lengths[row] if row >= 0 else _ANYTHING for row in rows]
         return [rows[batch] for batch in batches(lengths, self._recipe.batch_size, rng)]
 
-    def loss(self, network: SpanNetwork, rows: Integers) -> Tensor:
+    def loss(self, network: Network, rows: Integers) -> Tensor:
         """Return the loss of tags, targets and kept verdicts, summed over the rows.
 
         A token whose text does not mark all types learns that it has one of the tags that it may
@@ -135,7 +138,7 @@ class Spans:
         batch = collate(examples, self._tokenizer, network.pad_id, self._device, _MULTIPLE)
         self._drop_words(batch, examples)
         with autocast(self._kind, self._device):
-            verdicts, logits = network.both(batch.ids, batch.mask, batch.shapes)
+            verdicts, logits = network.with_tokens(batch.ids, batch.mask, batch.shapes)
         likely = functional.log_softmax(logits[:, : len(TAGS)], dim=1)
         likely = likely.masked_fill(~self._possible[batch.codes], -torch.inf).logsumexp(1)
         loss = -recipe.tag_weight * likely.sum()
@@ -154,37 +157,26 @@ class Spans:
                 )
         return loss
 
-    def scores(self, network: SpanNetwork) -> dict[str, float]:
-        """Return F1 of the entities, macro-F1 of targets and of both tasks, on held-out texts."""
+    def scores(self, network: Network) -> dict[str, float]:
+        """Return F1 of the names, macro-F1 of targets and of both tasks, on held-out texts."""
         network.eval()
         held = self._held
+        judge = by_network(network, self._whole, self._device)
         with autocast(self._kind, self._device):
-            found = {"entities": self._entities(network), "targets": self._targets(network)}
+            names = names_report(judge, held.held_out_tagged, frozenset(TYPES))
+            truth, logits, _, _ = judged_targets(judge, held.held_out_marked)
+            found = {
+                "names": names.entity_micro.f1,
+                "targets": _macro_f1(truth, logits, len(SENTIMENTS)),
+            }
             for task, corpus in held.held_out.items():
                 rows = encode(self._tokenizer, corpus.texts)
-                logits = forward_all(network, rows, self._device)[task]
-                found[task] = macro_f1(
-                    confusion_matrix(corpus.labels, logits.argmax(1), len(LABELS[task]))
-                )
+                judged = forward_all(network, rows, self._device)[task]
+                found[task] = _macro_f1(corpus.labels, judged, len(LABELS[task]))
         return found
 
-    def _entities(self, network: SpanNetwork) -> float:
-        truth, predicted = judged_tags(
-            network, self._held.held_out_tagged, self._whole, self._device
-        )
-        return report(truth, predicted).entity_micro.f1
-
-    def _targets(self, network: SpanNetwork) -> float:
-        truth, logits = judged_targets(
-            network, self._held.held_out_marked, self._whole, self._device
-        )
-        return macro_f1(confusion_matrix(truth, logits.argmax(1), len(SENTIMENTS)))
-
     def _changed(self, row: int) -> Example:
-        if row < 0:
-            example = self._join()
-        else:
-            example = self._rows[row]
+        example = self._join() if row < 0 else self._rows[row]
         if self._names and float(torch.rand(())) < self._recipe.swaps:
             return renamed(example, self._names, _draw)
         return example
@@ -233,12 +225,14 @@ def _stop_gradient(encoder: nn.Module, layers: int) -> None:
     below[str(layers - 1)].register_forward_hook(stop)
 
 
+def _macro_f1(truth: Counts, logits: Floats, classes: int) -> float:
+    return macro_f1(confusion_matrix(truth, logits.argmax(1), classes))
+
+
 def _means(logits: Tensor, batch: Batch) -> Tensor:
     """Return the mean over the tokens of each entity: [T, 3] -> [entities, 3]."""
     size = (len(batch.weights), logits.shape[1])
-    sums = torch.zeros(size, device=logits.device).index_add(
-        0, batch.owners, logits[batch.members]
-    )
+    sums = torch.zeros(size, device=logits.device).index_add(0, batch.owners, logits[batch.members])
     counts = torch.bincount(batch.owners, minlength=size[0]).unsqueeze(1)
     return sums / counts
 

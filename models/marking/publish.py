@@ -1,6 +1,7 @@
 """From trained weights to a model directory: all three heads judged as they will run."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from models import manifest as manifests
@@ -10,8 +11,8 @@ from models.dataset.corpus import Corpus
 from models.directory import replacing
 from models.evaluation.calibrate import fit_temperature
 from models.evaluation.evaluate import logits_of
-from models.evaluation.metrics import Floats
-from models.labels import SENTIMENTS, TASKS
+from models.evaluation.metrics import ClassScore, Floats
+from models.labels import SENTIMENTS, TASKS, Task
 from models.manifest import (
     ClassReport,
     Manifest,
@@ -23,16 +24,15 @@ from models.manifest import (
     TargetReport,
 )
 from models.marking.evaluate import judged_targets, names_report
-from models.marking.examples import Example
+from models.marking.examples import Example, runs_of
+from models.marking.judge import Judge, by_model
 from models.marking.report import report
 from models.predict import Predictor
 from models.recipe import SpanRecipe
-from models.tokens.report import Report
 from models.tokens.tags import TAGS
 from models.training.candidate import Candidate, Trained
 from models.training.heads import head_of
 from models.training.sources import Sources
-from models.labels import Task
 
 
 def publish(
@@ -97,17 +97,19 @@ def publish(
         manifests.write(manifest, staging)
         predictor = Predictor.load(staging, device=device, dtype="float32")
 
+        judge = by_model(predictor)
+
         def logits(corpus: Corpus) -> Floats:
             return logits_of(predictor, corpus)
 
         share = before.recipe.calibration_corpus_share
         heads = {task: head_of(task, sources[task], logits, share) for task in TASKS}
-        temperature, reports = _targets(predictor, targets, held_out)
+        temperature, reports = _targets(judge, targets, held_out)
         spans = SpanRecord(
             tags=TAGS,
             sentiments=SENTIMENTS,
             temperature=temperature,
-            names={path.name: name_report(names_report(predictor, path)) for path in tagged},
+            names={path.name: _names(judge, path) for path in tagged},
             targets=reports,
             training=training,
         )
@@ -116,11 +118,16 @@ def publish(
     return manifest
 
 
-def name_report(found: Report) -> NameReport:
-    """Return the scores of whole names as what a manifest holds."""
+def _names(judge: Judge, path: Path) -> NameReport:
+    found = names_report(judge, *runs_of(path))
 
-    def record(score: object) -> ClassReport:
-        return ClassReport.model_validate(score, from_attributes=True)
+    def record(score: ClassScore) -> ClassReport:
+        return ClassReport.model_validate(
+            {
+                name: round(value, 4) if isinstance(value, float) else value
+                for name, value in asdict(score).items()
+            }
+        )
 
     return NameReport(
         texts=found.sentences,
@@ -130,9 +137,9 @@ def name_report(found: Report) -> NameReport:
 
 
 def _targets(
-    predictor: Predictor, sets: Mapping[str, Sequence[Example]], held_out: str
+    judge: Judge, sets: Mapping[str, Sequence[Example]], held_out: str
 ) -> tuple[float, dict[str, TargetReport]]:
-    judged = {name: judged_targets(predictor, examples) for name, examples in sets.items()}
+    judged = {name: judged_targets(judge, examples) for name, examples in sets.items()}
     truth, logits, _, _ = judged[held_out]
     temperature = round(fit_temperature(logits, truth), 4)
     return temperature, {

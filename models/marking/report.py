@@ -34,9 +34,7 @@ class Against:
     """Macro-F1 of the head less that of the texts' sentiments, on the same drawn texts."""
 
 
-def report(
-    truth: Counts, logits: Floats, owners: Counts, temperature: float = 1.0
-) -> TargetReport:
+def report(truth: Counts, logits: Floats, owners: Counts, temperature: float = 1.0) -> TargetReport:
     """Return the report on entities; the text that each belongs to is in `owners`.
 
     Entities of a text are judged in one go, so that intervals come from drawing texts, not

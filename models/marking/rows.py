@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.network import on, pad
 from models.marking.examples import Example
+from models.network import on, pad
 from models.spans.shapes import shapes_of_all
 from models.tokens.tags import OUTSIDE, TAGS, TYPES
 

@@ -15,20 +15,19 @@ from models.directory import demand_vacant
 from models.errors import ModelError
 from models.labels import TASKS
 from models.manifest import Manifest, SpanFile
-from models.progress import progress_bar
 from models.marking.examples import (
     Example,
     certain,
     of_sentences,
-    passages,
     read_corpus,
-    types_in,
+    runs_of,
     weak,
 )
-from models.marking.publish import publish
 from models.marking.problem import SpanMaterial, Spans
-from models.recipe import SpanRecipe
+from models.marking.publish import publish
 from models.marking.weights import with_head
+from models.progress import progress_bar
+from models.recipe import SpanRecipe
 from models.text import normalise
 from models.tokens.read import read
 from models.training import checkpoint
@@ -118,7 +117,9 @@ def run_training(
         keeper.remove()
     verdicts = keeper.load_verdicts()
     if verdicts is None:
-        verdicts = _verdicts(directory, [collected.material.texts[i] for i in texts], chosen, console)
+        verdicts = _verdicts(
+            directory, [collected.material.texts[i] for i in texts], chosen, console
+        )
         keeper.save_verdicts(verdicts)
     material = _material(files, collected, texts, verdicts, recipe)
     console.print(
@@ -164,9 +165,7 @@ def _with_split(before: Manifest, settings: Mapping[str, object]) -> dict[str, o
     return {"max_length": before.max_length, **settings, **split}
 
 
-def _start(
-    directory: Path, before: Manifest, backbone: Backbone, recipe: SpanRecipe
-) -> Weights:
+def _start(directory: Path, before: Manifest, backbone: Backbone, recipe: SpanRecipe) -> Weights:
     if before.recipe.method != recipe.method:
         raise ModelError(
             f"{directory}: trained with method {before.recipe.method}, and its heads go on with"
@@ -186,9 +185,7 @@ def _pool(material: Material, recipe: SpanRecipe) -> list[int]:
     return [*own.tolist(), *np.sort(drawn).tolist()]
 
 
-def _verdicts(
-    directory: Path, texts: list[str], device: str, console: Console
-) -> Arrays:
+def _verdicts(directory: Path, texts: list[str], device: str, console: Console) -> Arrays:
     with progress_bar(console) as bar:
         line = bar.add_task("verdicts to keep")
         return verdicts_of(
@@ -223,12 +220,9 @@ def _material(
         held_marked += [e for i, e in enumerate(trained, 1) if not i % _HELD_OUT_ROWS]
     tagged: list[Example] = []
     for path in files.tagged:
-        documents = read(path)
-        types = types_in(documents)
-        tagged += [of_sentences(run, types) for d in documents for run in passages(d)]
-    held_tagged = [
-        run for path in files.tagged_held_out for d in read(path) for run in passages(d)
-    ]
+        runs, types = runs_of(path)
+        tagged += [of_sentences(run, types) for run in runs]
+    held_tagged = [run for path in files.tagged_held_out for run in runs_of(path)[0]]
     sentences: list[Example] = []
     for place, row in enumerate(rows):
         if material.origins[row] != Origin.FILE:

@@ -1,37 +1,13 @@
-"""The network of a model directory whose weights have a token head too."""
+"""The weights that a run starts from: those of a model, and a new token head where it has none."""
+
+from typing import Final
 
 import torch
 
-from models.backbone import Backbone
-from models.errors import ModelError
 from models.spans.head import NAME, TokenHead
-from models.marking.network import SpanNetwork
-from models.weights import Weights, adapted
+from models.weights import Weights
 
-_PREFIX = f"head.{NAME}."
-
-
-def assemble(backbone: Backbone, tensors: Weights, origin: str = "weights") -> SpanNetwork:
-    """Return the network in float32 and evaluation mode, adapters merged into the encoder.
-
-    Raises:
-        ModelError: the tensors, from `origin`, have no token head, belong to another architecture
-            or are not finite.
-    """
-    network = SpanNetwork(adapted(backbone, tensors, origin))
-    heads = {
-        name.removeprefix("head."): tensor
-        for name, tensor in tensors.items()
-        if name.startswith("head.")
-    }
-    try:
-        network.heads.load_state_dict(heads)
-    except RuntimeError as error:
-        raise ModelError(
-            f"{origin}: no weights of a token head beside those of the sentence heads ({error});"
-            " train one with `python -m models spans train`"
-        ) from error
-    return network.eval().requires_grad_(False)
+_PREFIX: Final = f"head.{NAME}."
 
 
 def with_head(tensors: Weights, hidden: int, seed: int) -> Weights:
