@@ -40,13 +40,14 @@ from models.training.observer import observed
 from models.training.settings import checked
 from models.training.sources import Collected, Files, collect
 from models.training.teacher import verdicts_of
-from models.weights import Weights
 
 _HELD_OUT: Final = "held out"
 _HELD_OUT_ROWS = 15
 """Of so many rows of a file of targets the last is held out."""
 _CHECKED = 700
 """Held-out texts of tagged words that an evaluation reads, about."""
+_OF_WEIGHTS: Final = ("method", "rank", "bottleneck", "prefix_length", "freeze_embeddings")
+"""Hyper-parameters that say which tensors a weights file holds."""
 _LABEL_SHARE = 0.8
 """What a tweet's label counts in the sentiment towards its cashtag; its verdict counts the rest."""
 
@@ -101,7 +102,7 @@ def run_training(
     before = manifests.read(directory)
     if before.compression is not None:
         raise ModelError(f"{directory}: a compressed model; give the one that it was made of")
-    recipe = checked(_with_split(before, settings), SpanRecipe)
+    recipe = checked(_settings(before, settings), SpanRecipe)
     demand_vacant(out, force=force)
     board = Board(tensorboard)
     chosen = choose_device(device)
@@ -110,7 +111,7 @@ def run_training(
     backbone = find(before.backbone.name, directory)
     collected = collect(files.sentences, recipe)
     texts = _pool(collected.material, recipe)
-    start = _start(directory, before, backbone, recipe)
+    start = with_head(weight_files.read(directory / before.weights), recipe.seed)
     run = _describe(files, recipe, backbone, chosen, before)
     keeper = Keeper(out / checkpoint.FOLDER, run, checkpoint_every, tell=console.print)
     if fresh:
@@ -157,24 +158,17 @@ def run_training(
     return manifest
 
 
-def _with_split(before: Manifest, settings: Mapping[str, object]) -> dict[str, object]:
-    """Hold out what the model's own training did, whatever the seed of this run."""
+def _settings(before: Manifest, settings: Mapping[str, object]) -> dict[str, object]:
+    """Return the settings of a run that goes on from a model: its method, and its held-out texts.
+
+    Raises:
+        ModelError: the share or the seed of the held-out texts is set to another.
+    """
     split = {"held_out": before.recipe.held_out, "split_seed": before.recipe.held_out_seed}
     if odd := sorted(split.keys() & settings.keys()):
         raise ModelError(f"hyper-parameter {odd[0]}: it is that of the model; leave it out")
-    return {"max_length": before.max_length, **settings, **split}
-
-
-def _start(directory: Path, before: Manifest, backbone: Backbone, recipe: SpanRecipe) -> Weights:
-    if before.recipe.method != recipe.method:
-        raise ModelError(
-            f"{directory}: trained with method {before.recipe.method}, and its heads go on with"
-            f" the same; set method={before.recipe.method}"
-        )
-    from models.backbone import load_inference_encoder
-
-    hidden = int(load_inference_encoder(backbone).config.hidden_size)
-    return with_head(weight_files.read(directory / before.weights), hidden, recipe.seed)
+    kept = {name: getattr(before.recipe, name) for name in _OF_WEIGHTS}
+    return {**kept, "max_length": before.max_length, **settings, **split}
 
 
 def _pool(material: Material, recipe: SpanRecipe) -> list[int]:

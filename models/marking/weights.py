@@ -10,12 +10,11 @@ from models.weights import Weights
 _PREFIX: Final = f"head.{NAME}."
 
 
-def with_head(tensors: Weights, hidden: int, seed: int) -> Weights:
+def with_head(tensors: Weights, seed: int) -> Weights:
     """Return the weights with a new token head where they have none, drawn from the seed."""
     if any(name.startswith(_PREFIX) for name in tensors):
         return tensors
-    state = torch.random.get_rng_state()
-    torch.manual_seed(seed)
-    head = TokenHead(hidden)
-    torch.random.set_rng_state(state)
-    return tensors | {_PREFIX + name: p.detach().clone() for name, p in head.state_dict().items()}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        head = TokenHead(tensors["head.sentiment.weight"].shape[1])
+    return tensors | {_PREFIX + name: tensor for name, tensor in head.state_dict().items()}
