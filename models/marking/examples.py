@@ -121,8 +121,8 @@ def _mark(entity: Mapping[str, object], raw: str, text: str) -> Mark:
     return Mark(start, end, kind, certain([str(s) for s in SENTIMENTS].index(str(sentiment))))
 
 
-_NO_SPACE_BEFORE: Final = frozenset(".,;:!?)%]}'’”…") | {"n't", "...", "''"}
-_NO_SPACE_AFTER: Final = frozenset("([{$#@“‘") | {"``"}
+_NO_SPACE_BEFORE: Final = frozenset(".,;:!?)%]}'") | {"n't", "...", "''"}
+_NO_SPACE_AFTER: Final = frozenset("([{$#@") | {"``"}
 
 
 def joined_words(words: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:

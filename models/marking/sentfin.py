@@ -69,16 +69,16 @@ def _places(text: str, names: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _mentions(text: str, name: str) -> list[tuple[int, int]]:
-    """Return the mentions as whole words, else in other case, else within words."""
+    """Return the mentions as whole words, then those in other case, then those within words."""
     if not name:
         return []
     bare = re.escape(name)
     whole = rf"(?<!\w){bare}(?!\w)"
-    for pattern, flags in ((whole, 0), (whole, re.IGNORECASE), (bare, re.IGNORECASE)):
-        places = [match.span() for match in re.finditer(pattern, text, flags)]
-        if places:
-            return places
-    return []
+    return [
+        match.span()
+        for pattern, flags in ((whole, 0), (whole, re.IGNORECASE), (bare, re.IGNORECASE))
+        for match in re.finditer(pattern, text, flags)
+    ]
 
 
 def in_conflict(examples: Sequence[Example]) -> list[Example]:
