@@ -93,6 +93,7 @@ class TargetReport(Strict):
     ece_before: Share  # expected calibration error, temperature 1
     ece_after: Share
     classes: dict[str, ClassReport] = {}
+    as_text: Score | None = None  # macro-F1 of giving each target the sentiment of its text
 
 
 class SpanFile(Strict):

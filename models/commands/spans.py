@@ -134,6 +134,9 @@ def spans_evaluate_command(
     ] = None,
     split: Annotated[str, typer.Option(help="Which rows of the corpora.")] = "test",
     sentfin: Annotated[Path | None, typer.Option(help="The CSV file of SEntFiN.")] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Add the reports to the manifest of --model.")
+    ] = False,
     as_json: REPORT = False,
     device: DEVICE = "auto",
     dtype: DTYPE = "float32",
@@ -154,9 +157,12 @@ def spans_evaluate_command(
     from models.marking.evaluate import names_report, targets_report
     from models.marking.examples import read_corpus, runs_of
     from models.marking.judge import by_model
+    from models.marking.publish import SpanReports
+    from models.marking.publish import record as add
     from models.marking.render import print_against, record_of
+    from models.marking.report import name_record
     from models.marking.sentfin import in_conflict, read
-    from models.predict import Predictor
+    from models.predict import DEFAULT, Predictor
     from models.progress import track
     from models.tokens import render
 
@@ -173,8 +179,8 @@ def spans_evaluate_command(
     if not sets and not tagged:
         raise ModelError("nothing to judge; give --tagged, --targets or --sentfin")
     predictor = Predictor.load(model, device=device, dtype=dtype, threads=threads)
-    record = predictor.manifest.spans
-    temperature = 1.0 if record is None else record.temperature
+    spans = predictor.manifest.spans
+    temperature = 1.0 if spans is None else spans.temperature
     with track() as advance:
         names = {
             path.name: names_report(by_model(predictor, advance(path.name)), runs, types)
@@ -185,6 +191,14 @@ def spans_evaluate_command(
             name: targets_report(by_model(predictor, advance(name)), examples, temperature)
             for name, examples in sets.items()
         }
+    if record:
+        add(
+            model or DEFAULT,
+            SpanReports(
+                {name: name_record(found) for name, found in names.items()},
+                {name: found.record for name, found in moods.items()},
+            ),
+        )
     if as_json:
         content = {
             "version": predictor.version,

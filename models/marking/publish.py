@@ -1,7 +1,7 @@
 """From trained weights to a model directory: all three heads judged as they will run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 
 from models import manifest as manifests
@@ -9,12 +9,12 @@ from models import weights as weight_files
 from models.backbone import Backbone, file_sha256
 from models.dataset.corpus import Corpus
 from models.directory import replacing
+from models.errors import ModelError
 from models.evaluation.calibrate import fit_temperature
 from models.evaluation.evaluate import logits_of
-from models.evaluation.metrics import ClassScore, Floats
+from models.evaluation.metrics import Floats
 from models.labels import SENTIMENTS, TASKS, Task
 from models.manifest import (
-    ClassReport,
     Manifest,
     NameReport,
     SpanCandidate,
@@ -26,13 +26,21 @@ from models.manifest import (
 from models.marking.evaluate import judged_targets, names_report
 from models.marking.examples import Example, runs_of
 from models.marking.judge import Judge, by_model
-from models.marking.report import report
+from models.marking.report import against, name_record
 from models.predict import Predictor
 from models.recipe import SpanRecipe
 from models.tokens.tags import TAGS
 from models.training.candidate import Candidate, Trained
 from models.training.heads import head_of
 from models.training.sources import Sources
+
+
+@dataclass(frozen=True, slots=True)
+class SpanReports:
+    """Reports by the name of what they are on."""
+
+    names: Mapping[str, NameReport]
+    targets: Mapping[str, TargetReport]
 
 
 def publish(
@@ -109,31 +117,13 @@ def publish(
             tags=TAGS,
             sentiments=SENTIMENTS,
             temperature=temperature,
-            names={path.name: _names(judge, path) for path in tagged},
+            names={path.name: name_record(names_report(judge, *runs_of(path))) for path in tagged},
             targets=reports,
             training=training,
         )
         manifest = manifest.model_copy(update={"heads": heads, "spans": spans})
         manifests.write(manifest, staging)
     return manifest
-
-
-def _names(judge: Judge, path: Path) -> NameReport:
-    found = names_report(judge, *runs_of(path))
-
-    def record(score: ClassScore) -> ClassReport:
-        return ClassReport.model_validate(
-            {
-                name: round(value, 4) if isinstance(value, float) else value
-                for name, value in asdict(score).items()
-            }
-        )
-
-    return NameReport(
-        texts=found.sentences,
-        all=record(found.entity_micro),
-        types={kind: record(score) for kind, score in found.entities.items() if score.support},
-    )
 
 
 def _targets(
@@ -143,8 +133,7 @@ def _targets(
     truth, logits, _, _ = judged[held_out]
     temperature = round(fit_temperature(logits, truth), 4)
     return temperature, {
-        name: report(truth, logits, owners, temperature)
-        for name, (truth, logits, _, owners) in judged.items()
+        name: against(*found, temperature).record for name, found in judged.items()
     }
 
 
@@ -156,3 +145,26 @@ def _record(candidate: Candidate) -> SpanCandidate:
         loss=round(candidate.loss, 4),
         scores={name: round(value, 4) for name, value in candidate.macro_f1.items()},
     )
+
+
+def record(directory: Path, reports: SpanReports) -> Manifest:
+    """Add reports to the manifest of a model that has a token head; those of the same name go.
+
+    Weights and version stay.
+
+    Raises:
+        ModelError: the folder has no such model, or cannot be written.
+    """
+    manifest = manifests.read(directory)
+    if manifest.spans is None:
+        raise ModelError(f"{directory}: its manifest tells of no head over tokens; give another")
+    spans = manifest.spans.model_copy(
+        update={
+            "names": manifest.spans.names | reports.names,
+            "targets": manifest.spans.targets | reports.targets,
+        }
+    )
+    found = manifest.model_copy(update={"spans": spans})
+    with replacing(directory, ()) as staging:
+        manifests.write(found, staging)
+    return found

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.evaluation.metrics import (
+    ClassScore,
     Counts,
     Floats,
     Interval,
@@ -18,8 +19,9 @@ from models.evaluation.metrics import (
     percentile_interval,
 )
 from models.labels import SENTIMENTS
-from models.manifest import ClassReport, Score, TargetReport
+from models.manifest import ClassReport, NameReport, Score, TargetReport
 from models.softmax import scaled
+from models.tokens.report import Report
 
 _CLASSES = len(SENTIMENTS)
 
@@ -32,6 +34,11 @@ class Against:
     texts: TargetReport
     difference: Interval
     """Macro-F1 of the head less that of the texts' sentiments, on the same drawn texts."""
+
+    @property
+    def record(self) -> TargetReport:
+        """Return the head's report, with what it is to be held against."""
+        return self.head.model_copy(update={"as_text": self.texts.macro_f1})
 
 
 def report(truth: Counts, logits: Floats, owners: Counts, temperature: float = 1.0) -> TargetReport:
@@ -56,11 +63,18 @@ def report(truth: Counts, logits: Floats, owners: Counts, temperature: float = 1
         ece_before=_r(calibration_error(scaled(logits, 1.0), truth)),
         ece_after=_r(calibration_error(scaled(logits, temperature), truth)),
         classes={
-            name: ClassReport(
-                precision=_r(s.precision), recall=_r(s.recall), f1=_r(s.f1), support=s.support
-            )
-            for name, s in zip(SENTIMENTS, class_scores(matrix), strict=True)
+            name: _class(score)
+            for name, score in zip(SENTIMENTS, class_scores(matrix), strict=True)
         },
+    )
+
+
+def name_record(found: Report) -> NameReport:
+    """Return the scores of whole names as what a manifest holds."""
+    return NameReport(
+        texts=found.sentences,
+        all=_class(found.entity_micro),
+        types={kind: _class(score) for kind, score in found.entities.items() if score.support},
     )
 
 
@@ -100,6 +114,15 @@ def _accuracies(matrices: npt.NDArray[np.int64]) -> Floats:
 
 def _macros(matrices: npt.NDArray[np.int64]) -> Floats:
     return np.array([macro_f1(matrix) for matrix in matrices])
+
+
+def _class(found: ClassScore) -> ClassReport:
+    return ClassReport(
+        precision=_r(found.precision),
+        recall=_r(found.recall),
+        f1=_r(found.f1),
+        support=found.support,
+    )
 
 
 def _score(found: Interval) -> Score:

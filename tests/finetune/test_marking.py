@@ -1,6 +1,7 @@
 """The token head: texts with marked names and targets, a run from files to verdicts, figures."""
 
 import json
+import shutil
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -475,6 +476,25 @@ def test_the_command_reports_the_head_beside_the_sentiment_of_the_text(
     assert found["names"]["names.conll"]["entity_micro"]["support"] == 32
     assert f"version {marked[1].version}" in shown
     assert f"macro-F1 {report['difference of macro-F1']['value']:+.3f}" in shown
+
+
+def test_recorded_reports_join_the_manifest_and_the_weights_stay(
+    marked: tuple[Path, Manifest], material: SpanFiles, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(marked[0], folder)
+    arguments = ["spans", "evaluate", "--model", str(folder), "--device", "cpu", "--record"]
+    arguments += ["--split", "train", "--targets", str(material.targets[0])]
+
+    assert RUNNER.invoke(app, arguments).exit_code == 0
+
+    found = manifests.read(folder)
+    assert found.spans is not None and marked[1].spans is not None
+    added = found.spans.targets["targets.jsonl, train"]
+    assert found.version == marked[1].version
+    assert found.spans.names == marked[1].spans.names
+    assert set(found.spans.targets) == {*marked[1].spans.targets, "targets.jsonl, train"}
+    assert added.as_text is not None and added.macro_f1.value > added.as_text.value
 
 
 def test_a_model_without_the_head_is_one_error(
