@@ -107,7 +107,7 @@ def shapes_of_all(
     real = starts < ends
     if not real.any():
         return shapes
-    line = "\n".join(texts)
+    line = "\n".join((*texts, ""))  # so that the tokens of an empty last text stand somewhere
     codes = np.frombuffer(line.encode("utf-32-le", "surrogatepass"), np.uint32)
     kinds = _kinds[codes]
     if (kinds == _UNKNOWN).any():
@@ -120,6 +120,8 @@ def shapes_of_all(
     opens &= solid
     number = np.cumsum(opens) - solid  # of the word at a character; at a space, of the next word
     first = np.flatnonzero(opens)
+    if not len(first):
+        return shapes
 
     lengths = np.fromiter(map(len, texts), np.int64, len(texts)) + 1
     origins = np.cumsum(lengths) - lengths
