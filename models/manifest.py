@@ -120,6 +120,7 @@ class SpanTraining(Strict):
     """How the head over tokens was trained, and the encoder on with it."""
 
     of: str  # version of the model that the training went on from
+    kept: str | None = None  # version of the model whose verdicts were kept; None: the same
     recipe: SpanRecipe
     chosen: SpanCandidate
     history: tuple[SpanCandidate, ...]

@@ -40,6 +40,10 @@ def spans_train_command(
     topic: Annotated[Path, typer.Option(help="The file of the model's training: topic.")],
     out: Annotated[Path, typer.Option(help="Folder to write weights and manifest into.")],
     model: MODEL = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="Model whose verdicts on texts are kept; default: that of --model."),
+    ] = None,
     validate_sentiment: Annotated[
         Path | None, typer.Option(help="Validation file of the sentiment.")
     ] = None,
@@ -103,6 +107,7 @@ def spans_train_command(
                 corpora=tuple(corpus or ()),
                 start=model or DEFAULT,
             ),
+            kept=keep,
             targets=tuple(targets or ()),
             tagged=tuple(tagged or ()),
             tagged_held_out=tuple(tagged_held_out or ()),

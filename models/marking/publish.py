@@ -52,6 +52,7 @@ def publish(
     recipe: SpanRecipe,
     *,
     name: str | None,
+    kept: str | None,
     data: Sequence[SpanFile],
     tagged: Sequence[Path],
     targets: Mapping[str, Sequence[Example]],
@@ -71,6 +72,7 @@ def publish(
         backbone: of the model.
         recipe: of this run.
         name: of the model; None keeps it.
+        kept: version of the model whose verdicts were kept, where it is not `before`.
         data: the files of names and targets.
         tagged: files of tagged words to report on.
         targets: texts to report on, by name of the set.
@@ -86,6 +88,7 @@ def publish(
         digest = file_sha256(staging / weight_files.FILE)
         training = SpanTraining(
             of=before.version,
+            kept=kept,
             recipe=recipe,
             chosen=_record(trained.chosen),
             history=tuple(map(_record, trained.history)),

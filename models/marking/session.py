@@ -58,6 +58,8 @@ class SpanFiles:
 
     sentences: Files
     """Those of the model's own training; `start` is the model directory."""
+    kept: Path | None = None
+    """The model whose verdicts on texts are kept; None is the one that the run goes on from."""
     targets: tuple[Path, ...] = ()
     """More corpora of the written kind, read for their entities alone."""
     tagged: tuple[Path, ...] = ()
@@ -113,6 +115,8 @@ def run_training(
     texts = _pool(collected.material, recipe)
     start = with_head(weight_files.read(directory / before.weights), recipe.seed)
     run = _describe(files, recipe, backbone, chosen, before)
+    if files.kept is not None:
+        run["verdicts kept"] = manifests.read(files.kept).version
     keeper = Keeper(out / checkpoint.FOLDER, run, checkpoint_every, tell=console.print)
     if fresh:
         keeper.remove()
@@ -147,6 +151,7 @@ def run_training(
         backbone,
         recipe,
         name=name,
+        kept=run.get("verdicts kept"),
         data=_records(files),
         tagged=(*files.tagged_held_out, *files.tagged_test),
         targets={_HELD_OUT: material.held_out_marked, **_tests(files)},

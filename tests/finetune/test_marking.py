@@ -377,6 +377,24 @@ def test_the_verdicts_on_texts_stay_where_they_were(
     assert (labels[0] == labels[1]).mean() > 0.85
 
 
+def test_a_run_that_goes_on_keeps_the_verdicts_of_the_model_that_it_is_told(
+    marked: tuple[Path, Manifest],
+    trained: tuple[Path, Manifest],
+    material: SpanFiles,
+    tmp_path: Path,
+) -> None:
+    files = replace(
+        material, sentences=replace(material.sentences, start=marked[0]), kept=trained[0]
+    )
+
+    found = run_training(files, {**SETTINGS, "epochs": 1}, out=tmp_path / "further", device="cpu")
+
+    assert found.spans is not None and found.spans.training is not None
+    assert found.spans.training.of == marked[1].version
+    assert found.spans.training.kept == trained[1].version
+    assert found.spans.names["names.conll"].all.f1 > 0.9  # the head was not drawn anew
+
+
 def test_a_network_and_the_loaded_model_judge_alike(
     marked: tuple[Path, Manifest], tiny_encoder: Path, material: SpanFiles
 ) -> None:
