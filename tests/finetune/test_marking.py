@@ -41,6 +41,7 @@ from models.spans.shapes import SPECIAL, starts_word
 from models.tokens.read import read
 from models.tokens.tags import TAGS
 from models.training.candidate import Progress
+from models.training.session import run_training as train_sentences
 from models.training.sources import Files
 
 RUNNER = CliRunner()
@@ -393,6 +394,23 @@ def test_a_run_that_goes_on_keeps_the_verdicts_of_the_model_that_it_is_told(
     assert found.spans.training.of == marked[1].version
     assert found.spans.training.kept == trained[1].version
     assert found.spans.names["names.conll"].all.f1 > 0.9  # the head was not drawn anew
+
+
+def test_a_training_of_the_sentence_heads_goes_on_without_the_head_over_tokens(
+    marked: tuple[Path, Manifest], files: Files, tmp_path: Path
+) -> None:
+    settings = {**marked[1].recipe.model_dump(), "epochs": 1}
+
+    found = train_sentences(
+        replace(files, start=marked[0]),
+        settings,
+        out=tmp_path / "further",
+        backbone=marked[1].backbone.name,
+        device="cpu",
+    )
+
+    assert found.spans is None
+    assert Predictor.load(tmp_path / "further", device="cpu").network.spans is None
 
 
 def test_a_network_and_the_loaded_model_judge_alike(
