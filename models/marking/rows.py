@@ -11,7 +11,7 @@ from torch import Tensor
 
 from models.marking.examples import Example
 from models.network import on, pad
-from models.spans.shapes import shapes_of_all
+from models.spans.shapes import Case, Shapes, shapes_of_all
 from models.tokens.tags import OUTSIDE, TAGS, TYPES
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ _NUMBER: Final = {tag: number for number, tag in enumerate(TAGS)}
 UNTAGGED: Final = 0
 _OUTSIDE: Final = 1 + len(TAGS)
 """Code of a token of no marked name, plus a bit for each type that its text does not mark."""
+
+
+_SMALL: Final = (Case.LOWER, Case.SIGN, Case.NUMBER, Case.OTHER)
 
 
 def _possible() -> npt.NDArray[np.bool_]:
@@ -77,7 +80,7 @@ def collate(
     weights: list[float] = []
     first = 0
     for example, part in zip(examples, offsets, strict=True):
-        codes.append(_codes(example, part))
+        codes.append(_codes(example, part, shapes[first : first + len(part)]))
         for mark in example.targets:
             inside = np.flatnonzero(_within(part, mark.start, mark.end))
             if len(inside) and mark.sentiment is not None:
@@ -105,12 +108,17 @@ def _within(offsets: Integers, start: int, end: int) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _codes(example: Example, offsets: Integers) -> Integers:
+def _codes(example: Example, offsets: Integers, shapes: Shapes) -> Integers:
+    """Return the code of each token.
+
+    A name of a type that the text does not mark has a capital: what is written small is outside.
+    """
     found = np.full(len(offsets), UNTAGGED, dtype=np.int64)
     if not example.tagged:
         return found
     unknown = sum(1 << bit for bit, name in enumerate(TYPES) if name not in example.tagged)
-    found[offsets[:, 0] < offsets[:, 1]] = _OUTSIDE + unknown
+    real = offsets[:, 0] < offsets[:, 1]
+    found[real] = np.where(np.isin((shapes[real] - 1) % len(Case), _SMALL), 0, unknown) + _OUTSIDE
     for mark in example.marks:
         if mark.type is not None:
             inside = np.flatnonzero(_within(offsets, mark.start, mark.end))

@@ -216,7 +216,7 @@ def test_a_headline_without_entities_is_an_error_with_its_row(tmp_path: Path) ->
 
 def test_a_token_outside_may_be_of_a_type_that_its_text_never_marks(tiny_encoder: Path) -> None:
     tokenizer = load_tokenizer(find(str(tiny_encoder)))
-    example = Example("Kelvar in Oslo", (Mark(0, 6, "ORG"),), frozenset({"ORG", "LOC", "PER"}))
+    example = Example("Kelvar in Oslo.", (Mark(0, 6, "ORG"),), frozenset({"ORG", "LOC", "PER"}))
 
     batch = collate([example, Example("Oslo", ())], tokenizer, 0)
 
@@ -226,7 +226,9 @@ def test_a_token_outside_may_be_of_a_type_that_its_text_never_marks(tiny_encoder
     kelvar = [tags for tags in possible[1:] if tags <= {"B-ORG", "I-ORG"}]
     assert possible[0] == set(TAGS)  # of a special token nothing is asked
     assert kelvar[0] == {"B-ORG"} and all(tags == {"I-ORG"} for tags in kelvar[1:])
+    small = [batch.offsets[0].tolist().index(place) for place in ([7, 9], [14, 15])]
     assert {"O", "B-MISC", "I-MISC"} in possible
+    assert [possible[token] for token in small] == [{"O"}, {"O"}]  # no names: "in" and "."
     assert possible[-2] == set(TAGS)  # nor of a text that is not tagged
 
 
