@@ -12,7 +12,17 @@ from datetime import UTC, datetime, timedelta
 
 import streamlit as st
 
-from dashboards import cards, charts, explanations, frames, named, palette, queries, words
+from dashboards import (
+    cards,
+    charts,
+    explanations,
+    frames,
+    listening,
+    named,
+    palette,
+    queries,
+    words,
+)
 from dashboards.health import Level, state
 from dashboards.queries import Target, Vitals
 from monitor.errors import StoreError
@@ -97,6 +107,7 @@ def page() -> None:
             section(8, _alerts, at)
             section(30, _rules, at)
             section(60 if slow else 30, _stories, at)
+    section(10, _sources, at)
     section(10, _pipeline, at, colours)
     section(15, _documents, at)
     st.fragment(_explanations, key="explanations")(colours)
@@ -134,7 +145,7 @@ def _header(at: Target, url: str | None, was_empty: bool) -> None:
     if now_there != at or was_empty != (vitals.pulse.newest_event is None):
         st.rerun(scope="app")
     now, pulse = datetime.now(UTC), vitals.pulse
-    current = state(pulse, now, STALLED_AFTER)
+    current = state(pulse, now, STALLED_AFTER, listening.blindness(queries.sources(at)))
     st.html(cards.header(current, _facts(vitals)))
     if was_empty:
         return
@@ -143,7 +154,7 @@ def _header(at: Target, url: str | None, was_empty: bool) -> None:
     before = queries.before(at, span) if frames.WINDOWS[st.session_state["window"]] else (0, 0)
     firing = vitals.counts.alerts.get(AlertStatus.FIRING.value, 0)
     pending = vitals.counts.alerts.get(AlertStatus.PENDING.value, 0)
-    moving = current.level is Level.LIVE or current.level is Level.QUIET
+    moving = current.level in (Level.LIVE, Level.QUIET, Level.BLIND)
     with st.container(key="m_tiles"):
         tiles = st.columns(6)
     tiles[0].metric(
@@ -450,6 +461,18 @@ def _heat(at: Target, colours: palette.Palette) -> None:
     st.html(cards.heading("Which topic turned, and when"))
     st.html(cards.heat_key(colours, words.duration(step)))
     st.vega_lite_chart(spec=charts.heat(cells, colours), key="heat")
+
+
+def _sources(at: Target) -> None:
+    rows = queries.sources(at)
+    if not any(row.name for row in rows):
+        st.html(cards.heading("Sources"))
+        st.html(cards.nothing("No source is known yet.", "They are listed as they speak."))
+        return
+    now = datetime.now(UTC)
+    level = state(queries.vitals(at).pulse, now, STALLED_AFTER).level
+    st.html(cards.heading("Sources", listening.summary(rows)))
+    st.html(listening.tiles(rows, trusted=level is not Level.STALLED))
 
 
 def _pipeline(at: Target, colours: palette.Palette) -> None:

@@ -40,10 +40,15 @@ MEANINGS: dict[Reason, str] = {
 def header(current: State, facts: Sequence[tuple[str, str]]) -> str:
     """The line that says whether to believe the rest of the page. ``facts`` are plain text."""
     shown = "".join(f"<span>{html.escape(k)} {escaped(v)}</span>" for k, v in facts)
-    css = {Level.LIVE: "m-live", Level.STALLED: "m-stalled", Level.QUIET: "m-quiet"}
+    css = {
+        Level.LIVE: "m-live",
+        Level.QUIET: "m-quiet",
+        Level.STALLED: "m-stalled",
+        Level.BLIND: "m-stalled",
+    }
     return (
         f'<div class="m-state {css.get(current.level, "")}" role="status">'
-        f"<div><b>{html.escape(current.title)}</b> · {html.escape(current.sentence)}</div>"
+        f"<div><b>{html.escape(current.title)}</b> · {escaped(current.sentence, 500)}</div>"
         f'<div class="m-facts">{shown}</div></div>'
     )
 
@@ -199,6 +204,9 @@ def listed(pieces: Sequence[Evidence]) -> str:
 
 
 def _movement(alert: Alert) -> str:
+    lasted = (alert.window_end - alert.window_start).total_seconds()
+    if alert.detector == "blind":
+        return f"{escaped(alert.summary, 400)} · silent for {duration(lasted)} when it was told"
     counted = f"{alert.documents:,} voices, {alert.negative:,} of them negative"
     if alert.posts > alert.documents:
         one = alert.largest_story / alert.posts
@@ -212,7 +220,6 @@ def _movement(alert: Alert) -> str:
         moved = f"Voices an hour <b>{alert.baseline:,.1f} → {alert.value:,.1f}</b>"
     else:
         moved = f"Negative share <b>{percent(alert.baseline)} → {percent(alert.value)}</b>"
-    lasted = (alert.window_end - alert.window_start).total_seconds()
     return f"{moved} within {duration(lasted)} · {counted}"
 
 

@@ -24,6 +24,7 @@ from monitor.errors import StoreError
 from monitor.events import TOPICS, Alert, AlertStatus, Evidence, Severity
 from monitor.keys import ALL, topic_key
 from monitor.store import schema
+from monitor.store.base import SourceRow
 from monitor.store.engine import open_engine, open_reader
 from monitor.store.faults import connected, place
 from monitor.store.named import KeySums, StorySums, named_keys, names, top_stories
@@ -242,6 +243,12 @@ def _latest(reads: Reads) -> list[Alert]:
     known = {alert.id for alert in live}
     live.sort(key=lambda a: (a.status is AlertStatus.PENDING, a.severity is Severity.WARNING))
     return [*live, *(a for a in reads.alerts(ALERTS) if a.id not in known)][:ALERTS]
+
+
+@st.cache_data(ttl=4, max_entries=4, show_spinner=False)
+def sources(at: Target) -> list[SourceRow]:
+    """Every source, and under an empty name the whole stream."""
+    return _reads(at).sources()
 
 
 @st.cache_data(ttl=4, max_entries=4, show_spinner=False)

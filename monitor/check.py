@@ -14,12 +14,12 @@ from monitor.app import (
     author_key,
     current_release,
     load_scorer,
-    make_notifiers,
 )
 from monitor.config import Settings, load_settings
 from monitor.entity.entities import open_entities
 from monitor.errors import ConfigError, MonitorError
 from monitor.metrics import Metrics
+from monitor.notifying import make_receivers
 from monitor.opening import every_topic, kafka_settings, open_database
 from monitor.source.client import require_reachable
 
@@ -91,5 +91,5 @@ def _folders(settings: Settings) -> str:
 
 
 def _receivers(settings: Settings, stack: ExitStack) -> str:
-    names = list(make_notifiers(settings.delivery, stack))
+    names = list(make_receivers(settings.delivery, stack))
     return ", ".join(names) or "none configured: alerts go to the dashboard and Kafka only"

@@ -175,6 +175,22 @@ def check(config: Config = None) -> None:
     raise typer.Exit(run_check(config))
 
 
+@app.command(name="notify-test", epilog="Example: monitor notify-test risk-desk -c monitor.toml")
+def notify_test(
+    receiver: Annotated[str, typer.Argument(help="Name of a configured receiver.")],
+    config: Config = None,
+) -> None:
+    """Send a receiver an alert that is marked as a test, and print its answer."""
+    from rich.console import Console
+
+    from monitor.clock import SystemClock
+    from monitor.config import load_settings
+    from monitor.trial import run_trial
+
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    raise typer.Exit(run_trial(load_settings(config), receiver, console, SystemClock().now()))
+
+
 @app.command(epilog="Example: monitor migrate --config monitor.toml")
 def migrate(config: Config = None) -> None:
     """Bring the database's tables to this version; `run` does it by itself."""

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from monitor import config
-from monitor.app import drill_sender, told_of
+from monitor.app import drill_sender, drilled_receivers, told_of
 from monitor.config import load_settings
 from monitor.drill.judge import judge, stops
 from monitor.drill.keeper import Keeper
@@ -41,11 +41,11 @@ class DrillOptions:
 def run_drill(options: DrillOptions) -> int:
     """Run one drill and print its stops; 0 when it passed, else 1. Raises ``MonitorError``."""
     settings = load_settings(options.config)
-    receivers = _awaited(settings.delivery, options)
+    names = drilled_receivers(settings.delivery)
+    receivers = _awaited(settings.delivery, options, names)
     with ExitStack() as stack:
         engine = open_database(settings, stack)
         drills = SqlDrills(engine)
-        names = [receiver.name for receiver in settings.delivery.receivers]
         keeper = Keeper(drills, names, told_of(settings.kafka), _wall)
         drill = new_drill(_wall(), timedelta(seconds=options.wait), options.receiver)
         print(f"drill {drill.id}: waiting for {', '.join(receivers) or 'the alert'}")
@@ -54,13 +54,13 @@ def run_drill(options: DrillOptions) -> int:
         _show(found, drills.sent(drill.id), receivers)
     if found.outcome is DrillOutcome.PASSED:
         if not receivers:
-            print("no receiver is configured: the alert went to the dashboard and to Kafka alone")
+            print("no receiver is told of it: the alert went to the dashboard and to Kafka alone")
         return 0
     print(f"monitor drill: {found.outcome.value}: {found.reason}", file=sys.stderr)
     return 1
 
 
-def _awaited(delivery: config.Delivery, options: DrillOptions) -> list[str]:
+def _awaited(delivery: config.Delivery, options: DrillOptions, routed: list[str]) -> list[str]:
     names = [receiver.name for receiver in delivery.receivers]
     if options.receiver is not None and options.receiver not in names:
         known = ", ".join(names) or "none"
@@ -70,7 +70,7 @@ def _awaited(delivery: config.Delivery, options: DrillOptions) -> list[str]:
             f"--wait {options.wait:g}: a first notification waits {delivery.group_wait:g} s for "
             "company ([delivery] group_wait); give the drill more"
         )
-    return [options.receiver] if options.receiver is not None else names
+    return [options.receiver] if options.receiver is not None else routed
 
 
 def _await(drill: Drill, drills: SqlDrills, keeper: Keeper, names: list[str]) -> Drill:

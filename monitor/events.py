@@ -37,6 +37,7 @@ __all__ = [
     "Record",
     "Scored",
     "Severity",
+    "SourceState",
     "Sums",
     "View",
     "Waterfall",
@@ -323,6 +324,18 @@ class AlertStatus(StrEnum):
     PENDING = "pending"
     FIRING = "firing"
     RESOLVED = "resolved"
+
+
+class SourceState(StrEnum):
+    """Whether a source can be relied upon to speak. Also the ``state`` label of the metrics."""
+
+    NEW = "new"
+    """Not known for long enough to miss it."""
+    SPEAKING = "speaking"
+    QUIET = "quiet"
+    """It says nothing, as it often does at this hour; or it answers and has nothing new."""
+    BLIND = "blind"
+    """It should have spoken, or cannot be reached: nobody knows what happens there."""
 
 
 class Severity(StrEnum):

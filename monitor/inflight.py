@@ -26,7 +26,9 @@ class Flight:
     polled_at: float
     """Monotonic seconds: event time stands still for what is in flight."""
     now: datetime
-    """Wall time of the poll."""
+    """Wall time of the poll …"""
+    event_now: datetime
+    """… and the same moment on the daemon's clock of event times."""
     appended_at: datetime | None = None
     """The newest time of publication among its records, those of drills apart."""
     decoded: Sequence[Document] = ()

@@ -75,7 +75,7 @@ class Intake:
         batch = self._source.poll(timeout, limit)
         if batch.assigned or batch.revoked:
             self._rebalance(batch)
-        flight = Flight(batch, self._clock.monotonic(), self._wall())
+        flight = Flight(batch, self._clock.monotonic(), self._wall(), self._clock.now())
         if batch.records:
             self._decode_into(flight)
         self._flights.add(flight)

@@ -13,6 +13,7 @@ _NO_NAMES: Mapping[str, str] = MappingProxyType({})
 _KINDS = {"kind:news": "News", "kind:comment": "Comments"}
 _WHOLE_TEXT = frozenset({ALL, "kind", "topic"})
 _NAMED = frozenset({"company", "name", "watch"})
+_SORTS = frozenset({"topic", "source"}) | _NAMED
 
 
 def kind_key(kind: str) -> str:
@@ -49,6 +50,11 @@ DRILL_SCHEDULE = drill_key("schedule")
 """Key of the alert that a scheduled drill failed or was missed; no drill has this id."""
 
 
+def source_key(name: str) -> str:
+    """Key of a source of documents: of its alerts, not of the aggregates."""
+    return f"source:{name}"
+
+
 def universe() -> tuple[str, ...]:
     """Every key that exists before the first document."""
     return (ALL, *(kind_key(k) for k in Kind), *(topic_key(t) for t in TOPICS))
@@ -69,18 +75,18 @@ def keys_for(kind: Kind, topic: int) -> tuple[str, ...]:
 
 
 def sort_of(key: str) -> str:
-    """What sort of key it is: all, kind, topic, company, name or watch.
+    """What sort of key it is: all, kind, topic, company, name, watch or source.
 
     Raises ``ValueError`` for anything else.
     """
     sort, _, name = key.partition(":")
-    if key == ALL or (name and (sort in _NAMED or sort == "topic")):
+    if key == ALL or (name and sort in _SORTS):
         return sort
     if sort == "kind" and name in set(Kind):
         return sort
     raise ValueError(
         f"unknown key {key!r}: expected all, kind:<kind>, topic:<topic>, "
-        "company:<country>:<symbol>, name:<name> or watch:<item>"
+        "company:<country>:<symbol>, name:<name>, watch:<item> or source:<name>"
     )
 
 

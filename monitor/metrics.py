@@ -25,6 +25,7 @@ from monitor.events import (
     Kind,
     Reason,
     Scored,
+    SourceState,
 )
 
 WAIT_BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
@@ -148,6 +149,10 @@ class Metrics:
             "alert_transitions_total", "Changes in the life of alerts.", ("status",)
         )
         self.firing = gauge("alerts_firing", "Alerts that fire now.")
+        self.sources = gauge("sources", "Sources, by whether they speak.", ("state",))
+        self.source_blind = counter(
+            "source_blind_total", "Sources, or the whole stream, that turned blind."
+        )
         self.store_failures = counter(
             "store_failures_total", "Transactions that had to be retried."
         )
@@ -219,6 +224,8 @@ class Metrics:
             self.stage.labels(stage)
         for status in AlertStatus:
             self.alerts.labels(status)
+        for state in SourceState:
+            self.sources.labels(state)
         for outcome in OUTCOMES:
             self.reloads.labels(outcome)
 

@@ -13,10 +13,11 @@ import logging
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from monitor.aggregate.watermark import Watermarks
 from monitor.aggregate.window import Window
@@ -32,6 +33,7 @@ from monitor.inflight import Flight, InFlight
 from monitor.intake import Decode, Intake
 from monitor.judging import Judging
 from monitor.keys import keys_of
+from monitor.listening import Heard, Listening
 from monitor.metrics import Metrics
 from monitor.outgoing import OutTopics, outgoing
 from monitor.score.base import Scorer
@@ -82,16 +84,19 @@ class Pipeline:
         store: Store,
         metrics: Metrics,
         clock: Clock,
+        listening: Listening | None = None,
         settings: PipelineSettings | None = None,
         successor: Callable[[], Scorer | None] = lambda: None,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """``watch`` makes the detectors' watch around the pipeline's exhibits; ``clock`` is on the
         axis of event times (a replay's runs fast), ``wall`` the real time that goes into rows.
+        Without ``listening`` nobody asks whether a source that says nothing is quiet or blind.
         ``successor`` gives, once, a scorer that is to take the place of ``scorer``."""
         self._watermarks = watermarks
         self._counting = Counting(window)
         self._watch = watch(self.exhibit)
+        self._listening = listening
         self._store = store
         self._metrics = metrics
         self._clock = clock
@@ -128,7 +133,8 @@ class Pipeline:
 
         Then, for each batch that has its verdicts, in the order of the polls:
 
-        3. annotate (stories, names), aggregate, close buckets by the watermark, detect
+        3. annotate (stories, names), aggregate, close buckets by the watermark, detect; who of the
+           sources speaks
         4. apply: one transaction with the offsets
         5. commit to Kafka, for lag tools
         """
@@ -197,7 +203,9 @@ class Pipeline:
         self._follow(self._intake.assigned, self._clock.monotonic())
         version = self._judging.current.model_version
         self._watch.restore(snapshot.key_states, snapshot.alerts, version)
-        self._metrics.firing.set(self._watch.firing)
+        if self._listening is not None:
+            self._listening.restore(snapshot)
+        self._metrics.firing.set(self._firing)
 
     def close(self) -> None:
         """Free the model's devices. Idempotent."""
@@ -212,6 +220,11 @@ class Pipeline:
     def fault(self) -> str | None:
         """What is wrong with the model, or with one of its devices: part of /readyz."""
         return self._judging.fault
+
+    @property
+    def sources(self) -> dict[str, Any]:
+        """Whether the sources speak, as a JSON object; any thread may ask."""
+        return self._listening.view() if self._listening else {}
 
     @property
     def in_flight(self) -> int:
@@ -295,13 +308,17 @@ class Pipeline:
             version = self._judging.current.model_version
             context = Context(flight.now, self._appended_at, version)
             self._watch.learn(counted.history, self._counting.closed_until)
+            self._listen(flight, context)
             for closed in self._counting.close(watermark):
-                flight.alerts += self._watch.step(closed.start, closed.sums, context)
+                blind = self._hear_bucket(closed.start)
+                flight.alerts += self._watch.step(closed.start, closed.sums, context, blind)
+            self._judge_sources(flight, context)
             if watermark is not None:
                 self._metrics.watermark.set(watermark)
             drills, fired = self._rehearse(flight)
             alerts = list({a.id: a for a in flight.alerts}.values())
             told, forget_before = self._annotate.drain()
+            heard = self._listening.drain() if self._listening else Heard()
             return Commit(
                 moves=self._moves(flight.batch),
                 closed_until=self._counting.closed_until,
@@ -310,7 +327,7 @@ class Pipeline:
                 dead_letters=flight.dead_letters,
                 buckets=self._counting.drain(),
                 history=counted.history,
-                key_states=list(self._watch.drain(version)),
+                key_states=[*self._watch.drain(version), *heard.key_states],
                 alerts=[*alerts, *fired],
                 outgoing=list(
                     outgoing(
@@ -323,6 +340,9 @@ class Pipeline:
                 drills=drills,
                 told=told,
                 forget_stories_before=forget_before,
+                sources=heard.sources,
+                rhythms=heard.rhythms,
+                gone=heard.gone,
                 gaps=flight.batch.gaps,
                 now=flight.now,
             )
@@ -360,6 +380,29 @@ class Pipeline:
             log.warning("%s", alert.summary)
         return changed, fired
 
+    def _listen(self, flight: Flight, context: Context) -> None:
+        """First, so that whoever speaks again is not blind for the buckets that close now."""
+        if self._listening is not None:
+            flight.alerts += self._listening.hear(
+                flight.batch, flight.scored, flight.event_now, context
+            )
+
+    def _hear_bucket(self, start: int) -> Collection[str]:
+        """The keys for which a source does not speak though it should, in a bucket that closes."""
+        if self._listening is None:
+            return ()
+        blind = self._listening.blind_keys(start)
+        self._listening.close(start)
+        return blind
+
+    def _judge_sources(self, flight: Flight, context: Context) -> None:
+        if self._listening is not None:
+            flight.alerts += self._listening.judge(flight.event_now, context)
+
+    @property
+    def _firing(self) -> int:
+        return self._watch.firing + (self._listening.firing if self._listening else 0)
+
     def _follow(self, partitions: frozenset[Partition], monotonic: float) -> None:
         self._followed = partitions
         self._watermarks.assign(
@@ -391,7 +434,8 @@ class Pipeline:
         """Write the transaction, however often it takes; False: it was fenced or we must stop, and
         nothing is in flight any more."""
         if not (commit.moves or commit.documents or commit.dead_letters or commit.buckets
-                or commit.key_states or commit.alerts or commit.gaps):  # fmt: skip
+                or commit.key_states or commit.alerts or commit.gaps
+                or commit.sources or commit.gone):  # fmt: skip
             return True
         delay = self._settings.retry_first
         with self._timed("apply"):
@@ -484,7 +528,7 @@ class Pipeline:
         for alert in flight.alerts:
             if alert.fired_at is not None:
                 log.warning("alert %s: %s", alert.status, alert.summary)
-        self._metrics.firing.set(self._watch.firing)
+        self._metrics.firing.set(self._firing)
         if flight.scored:
             newest = max(s.document.published_at for s in flight.scored)
             self._metrics.event_lag.set((self._clock.now() - newest).total_seconds())

@@ -23,7 +23,12 @@ VERSION = "4"
 NOT_ENDED = "0001-01-01T00:00:00Z"
 """Go's zero time: what Alertmanager sends as ``endsAt`` of an alert that is firing."""
 
-_NAMES = {"share": "NegativeShareSpike", "volume": "VolumeSpike", "drill": "Drill"}
+_NAMES = {
+    "share": "NegativeShareSpike",
+    "volume": "VolumeSpike",
+    "blind": "SourceBlind",
+    "drill": "Drill",
+}
 _FNV_OFFSET, _FNV_PRIME, _FNV_MASK = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
@@ -76,30 +81,45 @@ def fingerprint(labels: Mapping[str, str]) -> str:
     return f"{value:016x}"
 
 
-def _alert(alert: Alert, external_url: str, links: Links) -> dict[str, Any]:
-    labels = {
-        "alertname": "DrillFailed"
-        if alert.key == DRILL_SCHEDULE
-        else _NAMES.get(alert.detector, alert.detector),
+def alert_name(alert: Alert) -> str:
+    """The label ``alertname``, by the detector."""
+    if alert.key == DRILL_SCHEDULE:
+        return "DrillFailed"
+    return _NAMES.get(alert.detector, alert.detector)
+
+
+def labels_of(alert: Alert) -> dict[str, str]:
+    """What an alert is known by, all its life; only the severity may change."""
+    return {
+        "alertname": alert_name(alert),
         "severity": alert.severity.value,
         "key": alert.key,
         **group_labels(alert.key),
         "detector": alert.detector,
         "alert_id": alert.id,
     }
+
+
+def link_to(alert: Alert, external_url: str) -> str:
+    """Where the dashboard shows this alert; empty without a dashboard."""
+    return f"{external_url}?alert={quote(alert.id)}" if external_url else ""
+
+
+def _alert(alert: Alert, external_url: str, links: Links) -> dict[str, Any]:
+    labels = labels_of(alert)
     ended = alert.status is AlertStatus.RESOLVED and alert.resolved_at is not None
     return {
         "status": "resolved" if alert.status is AlertStatus.RESOLVED else "firing",
         "labels": labels,
-        "annotations": {**_annotations(alert), **links(alert)},
+        "annotations": {**annotations_of(alert), **links(alert)},
         "startsAt": timestamp(alert.fired_at or alert.started_at),
         "endsAt": timestamp(alert.resolved_at) if ended and alert.resolved_at else NOT_ENDED,
-        "generatorURL": f"{external_url}?alert={quote(alert.id)}" if external_url else "",
+        "generatorURL": link_to(alert, external_url),
         "fingerprint": fingerprint(labels),
     }
 
 
-def _annotations(alert: Alert) -> dict[str, str]:
+def annotations_of(alert: Alert) -> dict[str, str]:
     """Alertmanager's annotations are strings; times that are not known are left out."""
     values = {
         "summary": alert.summary,
@@ -158,7 +178,9 @@ def waterfall_text(waterfall: Waterfall) -> str:
 
 def _description(alert: Alert) -> str:
     lines = [alert.summary]
-    if alert.detector != "drill":
+    if alert.detector == "blind":
+        lines.append(f"Expected {_figure(alert.baseline)} documents an hour, and none came.")
+    elif alert.detector != "drill":
         lines.append(
             f"Seen {_figure(alert.value)}, expected {_figure(alert.baseline)}; "
             f"{alert.negative} of {alert.documents} independent voices negative, "

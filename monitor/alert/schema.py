@@ -82,7 +82,7 @@ def _alert() -> dict[str, Any]:
     labels = {
         "alertname": {"type": "string"},
         "severity": {"enum": ["warning", "critical"]},
-        "key": {"type": "string", "description": "topic:…, kind:… or all."},
+        "key": {"type": "string", "description": "topic:…, kind:…, source:… or all."},
         "detector": {"type": "string"},
         "alert_id": {"type": "string", "description": "The same over the alert's whole life."},
     }
@@ -95,7 +95,7 @@ def _alert() -> dict[str, Any]:
                 "properties": labels,
                 "additionalProperties": {
                     "type": "string",
-                    "description": "The group's label: topic, kind or scope.",
+                    "description": "The group's label: topic, kind, source or scope.",
                 },
             },
             "annotations": _object(

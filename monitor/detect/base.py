@@ -48,10 +48,18 @@ class Detector(Protocol):
         """Changes with every change of formula or parameter: stored states of others are void."""
         ...
 
-    def step(self, start: int, sums: Mapping[str, Sums], firing: Collection[str]) -> list[Reading]:
+    def step(
+        self,
+        start: int,
+        sums: Mapping[str, Sums],
+        firing: Collection[str],
+        blind: Collection[str] = (),
+    ) -> list[Reading]:
         """Update every key with the bucket that starts at ``start`` (seconds since the epoch).
 
-        The baselines of the keys in ``firing`` stay frozen.
+        The baselines of the keys in ``firing`` stay frozen, and of each of them there is a reading.
+        Those of the keys in ``blind``, for which a source does not speak, stay frozen too, and what
+        is heard of them meanwhile is never learned; they may alarm like any other.
         """
         ...
 

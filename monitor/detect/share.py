@@ -29,6 +29,8 @@ ONSET = 1
 """Index of the alternative that dates the beginning of a rise."""
 LAG = 12
 """Buckets by which the baseline follows (one hour)."""
+UNHEARD = -1
+"""In the place of a bucket's documents: a source did not speak, so nothing is learned from it."""
 DAY_BUCKETS = 86_400 // BUCKET_SECONDS
 
 _ROW = np.dtype(
@@ -92,7 +94,13 @@ class ShareDetector:
     def version(self) -> str:
         return f"share-1/{digest(self._settings)}"
 
-    def step(self, start: int, sums: Mapping[str, Sums], firing: Collection[str]) -> list[Reading]:
+    def step(
+        self,
+        start: int,
+        sums: Mapping[str, Sums],
+        firing: Collection[str],
+        blind: Collection[str] = (),
+    ) -> list[Reading]:
         n, x = self._table.counts(sums)
         rows = self._table.rows
         base, upper = self._null()
@@ -100,7 +108,7 @@ class ShareDetector:
         self._update_statistic(start, n, x, upper, spoke)
         threshold = self._thresholds()
         frozen = self._table.mask(firing)
-        self._update_baseline(n, x, base, frozen)
+        self._update_baseline(n, x, base, frozen, self._table.mask(blind))
         evalue = rows["m"].sum(axis=1) / len(RATIOS)
         alarm = (evalue >= threshold) & spoke & ~frozen
         self._dirty = True
@@ -155,8 +163,10 @@ class ShareDetector:
 
     def accept(self, key: str) -> None:
         row = self._table.rows[self._table.index[key]]
-        row["documents"] = row["lag_n"].sum()
-        row["negative"] = row["lag_negative"].sum()
+        heard = row["lag_n"] != UNHEARD
+        if heard.any():
+            row["documents"] = row["lag_n"][heard].sum()
+            row["negative"] = row["lag_negative"][heard].sum()
         row["m"] = 0.0
 
     def _null(self) -> tuple[Floats, Floats]:
@@ -214,11 +224,17 @@ class ShareDetector:
         return thresholds
 
     def _update_baseline(
-        self, n: NDArray[np.int64], x: NDArray[np.int64], base: Floats, frozen: NDArray[np.bool_]
+        self,
+        n: NDArray[np.int64],
+        x: NDArray[np.int64],
+        base: Floats,
+        frozen: NDArray[np.bool_],
+        blind: NDArray[np.bool_],
     ) -> None:
         rows = self._table.rows
-        learning = ~frozen
         old_n, old_x = push(rows["lag_n"], n), push(rows["lag_negative"], x)
+        rows["lag_n"][blind] = UNHEARD
+        learning = ~frozen & ~blind & (old_n != UNHEARD)
         decay = self._decay ** np.minimum(rows["documents"] / self._settings.full_memory, 1.0)
         spread = (x - n * base) ** 2 / (base * (1 - base)) - n
         for field, added in (

@@ -106,9 +106,16 @@ class Lifecycle:
         return [(key, json.dumps(self._observations.get(key, [])).encode()) for key in self._active]
 
     def advance(
-        self, start: int, readings: Sequence[Reading], context: Context
+        self,
+        start: int,
+        readings: Sequence[Reading],
+        context: Context,
+        blind: Collection[str] = (),
     ) -> tuple[list[Alert], list[str]]:
-        """The alerts that the bucket at ``start`` changed, and the keys to accept as normal."""
+        """The alerts that the bucket at ``start`` changed, and the keys to accept as normal.
+
+        What fires goes on firing while its key is ``blind``: not to hear is not to have recovered.
+        """
         by_key = {r.key: r for r in readings}
         changed: list[Alert] = []
         accepted: list[str] = []
@@ -116,6 +123,8 @@ class Lifecycle:
             reading = by_key.get(key)
             if alert.status is AlertStatus.PENDING and not (reading and reading.alarm):
                 changed.append(self._end(alert, start, context))
+            elif key in blind:
+                continue
             elif alert.status is AlertStatus.FIRING and reading is not None:
                 change, accept = self._watch(alert, reading, start, context)
                 changed += [change] if change else []

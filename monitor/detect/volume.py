@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.detect.base import Reading
-from monitor.detect.share import DAY_BUCKETS, LAG, ONSET, RATIOS, Floats, push
+from monitor.detect.share import DAY_BUCKETS, LAG, ONSET, RATIOS, UNHEARD, Floats, push
 from monitor.detect.table import KeyTable, digest
 from monitor.events import BUCKET_SECONDS, Bucket, Sums
 from monitor.keys import ALL
@@ -118,7 +118,13 @@ class VolumeDetector:
     def version(self) -> str:
         return f"volume-1/{digest(self._settings)}"
 
-    def step(self, start: int, sums: Mapping[str, Sums], firing: Collection[str]) -> list[Reading]:
+    def step(
+        self,
+        start: int,
+        sums: Mapping[str, Sums],
+        firing: Collection[str],
+        blind: Collection[str] = (),
+    ) -> list[Reading]:
         n, x = self._table.counts(sums)
         rows = self._table.rows
         factor = self._season.factor(start)
@@ -126,7 +132,7 @@ class VolumeDetector:
         frozen = self._table.mask(firing)
         warm = rows["seen"] >= self._settings.warm_up * DAY_BUCKETS
         self._update_statistic(start, n, x, expected, warm)
-        self._update_level(start, n, frozen)
+        self._update_level(start, n, frozen, self._table.mask(blind))
         evalue = rows["m"].sum(axis=1) / len(RATIOS)
         threshold = DAY_BUCKETS * len(rows) / self._settings.budget
         alarm = (evalue >= threshold) & (n > 0) & ~frozen
@@ -179,9 +185,12 @@ class VolumeDetector:
 
     def accept(self, key: str) -> None:
         row = self._table.rows[self._table.index[key]]
-        hour = [self._season.factor(self._start - i * BUCKET_SECONDS) for i in range(LAG)]
-        row["documents"] = row["lag"].sum() / np.mean(hour)
-        row["exposure"] = LAG
+        ages = range(LAG - 1, -1, -1)
+        hour = np.array([self._season.factor(self._start - i * BUCKET_SECONDS) for i in ages])
+        heard = row["lag"] != UNHEARD
+        if heard.any():
+            row["documents"] = row["lag"][heard].sum() / np.mean(hour[heard])
+            row["exposure"] = heard.sum()
         row["m"] = 0.0
 
     def _level(self) -> Floats:
@@ -223,18 +232,25 @@ class VolumeDetector:
         rows["window_negative"] += x
         rows["window_expected"] += expected
 
-    def _update_level(self, start: int, n: NDArray[np.int64], frozen: NDArray[np.bool_]) -> None:
+    def _update_level(
+        self,
+        start: int,
+        n: NDArray[np.int64],
+        frozen: NDArray[np.bool_],
+        blind: NDArray[np.bool_],
+    ) -> None:
         rows = self._table.rows
-        learning = ~frozen
         self._start = start
         lagged_factor = self._season.factor(start - LAG * BUCKET_SECONDS)
         old = push(rows["lag"], n)
-        rows["seen"] += 1
+        rows["lag"][blind] = UNHEARD
+        learning = ~frozen & ~blind & (old != UNHEARD)
+        rows["seen"] += ~blind
         documents = rows["documents"] * self._decay + old / lagged_factor
         np.copyto(rows["documents"], documents, where=learning)
         np.copyto(rows["exposure"], rows["exposure"] * self._decay + 1.0, where=learning)
         root = self._table.index[ALL]
-        if not frozen[root]:
+        if not (frozen[root] or blind[root]):
             self._season.learn(start, int(n[root]), self._decay)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from monitor.detect.base import Detector
 from monitor.detect.state import Context, ExhibitOf, Lifecycle, LifecycleSettings
@@ -30,12 +30,21 @@ class Watch:
         """How many alerts fire now."""
         return sum(len(lifecycle.firing) for _, lifecycle in self._pairs)
 
-    def step(self, start: int, sums: Mapping[str, Sums], context: Context) -> Iterator[Alert]:
-        """Update everything with the bucket that starts at ``start``; the alerts that changed."""
+    def step(
+        self,
+        start: int,
+        sums: Mapping[str, Sums],
+        context: Context,
+        blind: Collection[str] = (),
+    ) -> Iterator[Alert]:
+        """Update everything with the bucket that starts at ``start``; the alerts that changed.
+
+        ``blind``: keys that depend on a source that does not speak though it should.
+        """
         watched = {key: of for key, of in sums.items() if is_detected(key)}
         for detector, lifecycle in self._pairs:
-            readings = detector.step(start, watched, lifecycle.firing)
-            changed, accepted = lifecycle.advance(start, readings, context)
+            readings = detector.step(start, watched, lifecycle.firing, blind)
+            changed, accepted = lifecycle.advance(start, readings, context, blind)
             for key in accepted:
                 detector.accept(key)
             yield from changed

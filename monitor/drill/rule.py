@@ -26,6 +26,18 @@ def alert_id(name: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, f"{DETECTOR}|{name}"))
 
 
+def alert_labels(drill: str = "any") -> dict[str, str]:
+    """What routes and silences see of the alert of a drill."""
+    return {
+        "alertname": "Drill",
+        "severity": Severity.CRITICAL.value,
+        "key": drill_key(drill),
+        "drill": drill,
+        "detector": DETECTOR,
+        "alert_id": alert_id(drill),
+    }
+
+
 def advance(
     before: DrillProgress | None,
     drill: str,

@@ -15,8 +15,10 @@ from monitor.events import (
     Evidence,
     Gap,
     Heard,
+    Kind,
     Partition,
     Scored,
+    SourceState,
 )
 from monitor.story.base import Changes, ToldRow
 
@@ -50,6 +52,41 @@ class KeyState:
     key: str
     version: str
     state: bytes
+
+
+class SourceRow(NamedTuple):
+    """What is known of one source. Times are event times on the daemon's clock."""
+
+    name: str
+    """As its documents bear it; empty: the whole stream."""
+    kind: Kind | None
+    """Of its last document."""
+    state: SourceState
+    since: datetime
+    """When it came into this state."""
+    last: datetime | None
+    """Publication of its newest document."""
+    expected: float
+    """Documents that were to be expected in the last 24 hours …"""
+    seen: int
+    """… and those that came."""
+    missing: float
+    """Documents that were to be expected since it last spoke."""
+    reason: str
+    """Why it is blind; empty for silence, and while it is not."""
+    recent: tuple[int, ...]
+    """Documents in each of the last 24 whole hours and in the present one, the oldest first."""
+    keys: tuple[str, ...]
+    """What depends on it, while it is blind."""
+    memory: bytes
+    """Everything else that a restart needs, opaque to the store."""
+
+
+class RhythmRow(NamedTuple):
+    """How a source speaks over the week, opaque to the store."""
+
+    name: str
+    rhythm: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +127,12 @@ class Commit:
     """Wordings of stories, new or changed: they replace the row of the same number …"""
     forget_stories_before: datetime | None = None
     """… after those have been deleted whose last document was published before this."""
+    sources: Sequence[SourceRow] = ()
+    """They replace the row of the same name …"""
+    rhythms: Sequence[RhythmRow] = ()
+    """… and so do these …"""
+    gone: Sequence[str] = ()
+    """… after the sources of these names have been deleted."""
     now: datetime | None = None
     """Wall time of the poll, written beside the rows."""
 
@@ -109,6 +152,9 @@ class Snapshot:
     """Those pending or firing."""
     told: Sequence[ToldRow] = ()
     """All wordings of stories, by number."""
+    sources: Sequence[SourceRow] = ()
+    """By name."""
+    rhythms: Sequence[RhythmRow] = ()
 
 
 class Journey(NamedTuple):
@@ -176,6 +222,13 @@ class Store(Protocol):
     def drill(self, identifier: str) -> DrillProgress | None:
         """How far a drill has come; None: none of its documents has arrived yet, and it is not
         over."""
+        ...
+
+    def latest(
+        self, source: str | None, since: datetime, until: datetime, limit: int
+    ) -> list[Evidence]:
+        """The newest documents of a source (None: of any) with ``since`` <= published_at <=
+        ``until``, the newest first."""
         ...
 
     def apply(self, commit: Commit) -> None:
@@ -250,6 +303,8 @@ class OutboxChange:
     """(receiver, group_key) pairs."""
     put_notifications: Sequence[Notification] = ()
     """Inserted, or their status, attempts, next_attempt_at, delivered_at, last_error updated."""
+    wake: Mapping[str, datetime] = field(default_factory=dict)
+    """Receivers that have come back: what waits for them is due at this time, not later."""
 
 
 class Outbox(Protocol):
@@ -267,8 +322,9 @@ class Outbox(Protocol):
         """Every live group."""
         ...
 
-    def due(self, now: datetime, limit: int) -> Sequence[Notification]:
-        """Pending notifications whose next attempt is due, oldest first."""
+    def due(self, now: datetime, limit: int, skip: Collection[str] = ()) -> Sequence[Notification]:
+        """Pending notifications whose next attempt is due, oldest first, without those of the
+        receivers in ``skip``: what a slow one has waiting must not fill the page."""
         ...
 
     def save(self, change: OutboxChange) -> None:

@@ -24,7 +24,7 @@ from monitor.events import (
     Scored,
     heard_of,
 )
-from monitor.keys import keys_of, sort_of
+from monitor.keys import ALL, keys_of, sort_of, source_key
 from monitor.store.base import (
     Commit,
     DrillProgress,
@@ -36,7 +36,9 @@ from monitor.store.base import (
     OutboxChange,
     OutboxRow,
     Position,
+    RhythmRow,
     Snapshot,
+    SourceRow,
 )
 from monitor.store.drills.base import Drill, DrillOutcome, progressed
 from monitor.store.rows import milliseconds
@@ -51,6 +53,7 @@ Operation = Literal[
     "stories",
     "journey",
     "drill",
+    "latest",
     "apply",
     "rows",
     "groups",
@@ -75,6 +78,8 @@ class MemoryDatabase:
         self.rehearsed: dict[str, DrillProgress] = {}
         self.gaps: dict[tuple[Partition, int], Gap] = {}
         self.told: dict[int, ToldRow] = {}
+        self.sources: dict[str, SourceRow] = {}
+        self.rhythms: dict[str, RhythmRow] = {}
         self.outbox: dict[int, OutboxRow] = {}
         self.groups: dict[tuple[str, str], GroupState] = {}
         self.notifications: dict[str, Notification] = {}
@@ -142,6 +147,8 @@ class MemoryStore:
                     key=lambda alert: (alert.started_at, alert.id),
                 ),
                 told=[row for _, row in sorted(db.told.items())],
+                sources=[row for _, row in sorted(db.sources.items())],
+                rhythms=[row for _, row in sorted(db.rhythms.items())],
             )
 
     def known(self, ids: Collection[str]) -> set[str]:
@@ -193,11 +200,26 @@ class MemoryStore:
             at = drill.started_at
             return DrillProgress(identifier, (), 0, Journey(at, at, None, at), "", over=True)
 
+    def latest(
+        self, source: str | None, since: datetime, until: datetime, limit: int
+    ) -> list[Evidence]:
+        """See ``Store.latest``."""
+        with self.database.transaction("latest"):
+            found = [
+                evidence_of(s, ALL)
+                for s in self.database.documents.values()
+                if since <= s.document.published_at <= until and source in (None, s.document.source)
+            ]
+            found.sort(key=lambda e: e.document_id)
+            found.sort(key=lambda e: e.published_at, reverse=True)
+            return found[:limit]
+
     def _of_key(self, key: str, since: datetime, until: datetime) -> list[Scored]:
         return [
             scored
             for scored in self.database.documents.values()
-            if since <= scored.document.published_at < until and key in keys_of(scored)
+            if since <= scored.document.published_at < until
+            and (key in keys_of(scored) or key == source_key(scored.document.source))
         ]
 
     def _recent(self, since: int | None) -> list[Heard]:
@@ -261,6 +283,11 @@ class MemoryStore:
                 before = milliseconds(commit.forget_stories_before)
                 db.told = {n: row for n, row in db.told.items() if row.last_ms >= before}
             db.told.update((row.number, row) for row in commit.told)
+            for name in commit.gone:
+                db.sources.pop(name, None)
+                db.rhythms.pop(name, None)
+            db.sources.update((row.name, row) for row in commit.sources)
+            db.rhythms.update((row.name, row) for row in commit.rhythms)
             for outgoing in commit.outgoing:
                 db.append(outgoing.destination, outgoing.payload, now)
 
@@ -285,7 +312,7 @@ class MemoryOutbox:
         with self.database.transaction("groups"):
             return [group for _, group in sorted(self.database.groups.items())]
 
-    def due(self, now: datetime, limit: int) -> Sequence[Notification]:
+    def due(self, now: datetime, limit: int, skip: Collection[str] = ()) -> Sequence[Notification]:
         """See ``Outbox.due``."""
         with self.database.transaction("due"):
             waiting = [
@@ -293,6 +320,7 @@ class MemoryOutbox:
                 for notification in self.database.notifications.values()
                 if notification.status is NotificationStatus.PENDING
                 and notification.next_attempt_at <= now
+                and notification.receiver not in skip
             ]
             waiting.sort(key=lambda n: (n.next_attempt_at, n.created_at, n.id))
             return waiting[:limit]
@@ -316,6 +344,11 @@ class MemoryOutbox:
                     delivered_at=notification.delivered_at,
                     last_error=notification.last_error,
                 )
+            for waiting in list(db.notifications.values()):
+                at = change.wake.get(waiting.receiver)
+                if at is not None and waiting.status is NotificationStatus.PENDING:
+                    due = min(at, waiting.next_attempt_at)
+                    db.notifications[waiting.id] = replace(waiting, next_attempt_at=due)
 
     def close(self) -> None:
         """Nothing to close."""

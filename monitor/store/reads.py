@@ -18,8 +18,9 @@ from sqlalchemy import BigInteger, Engine, Select, cast, func, select
 
 from monitor.events import SCORE_SCALE, Alert, AlertStatus
 from monitor.store import rows, schema
-from monitor.store.base import NotificationStatus
+from monitor.store.base import NotificationStatus, SourceRow
 from monitor.store.faults import connected
+from monitor.store.listened import VISIBLE, source_of
 
 Resolution = Literal["5m", "15m", "1h", "1d"]
 RESOLUTIONS: Final[Mapping[Resolution, int]] = {"5m": 300, "15m": 900, "1h": 3600, "1d": 86_400}
@@ -373,6 +374,12 @@ class Reads:
             frame[name] = _times(frame[name])
         frame["seconds"] = seconds
         return frame
+
+    def sources(self) -> list[SourceRow]:
+        """Every source, and under an empty name the whole stream, by name; without its memory."""
+        query = select(*VISIBLE).order_by(schema.sources.c.name)
+        with connected(self._engine, "reading the sources") as connection:
+            return [source_of(row) for row in connection.execute(query)]
 
     def offsets(self) -> pd.DataFrame:
         """Where each partition is read next: topic, partition, next_offset, max_event, updated."""

@@ -48,6 +48,8 @@ def prune(engine: Engine, event_now: datetime, wall: datetime, keep: Keep) -> di
             (s.notifications.c.status != "pending") & (s.notifications.c.created_ms < letters),
         ),
         (s.drills, (s.drills.c.outcome != "running") & (s.drills.c.started_ms < letters)),
+        (s.silences, s.silences.c.ends_ms < letters),
+        (s.acknowledgements, s.acknowledgements.c.until_ms < letters),
         (s.handed_in, s.handed_in.c.received_ms < letters),
         (s.push_requests, s.push_requests.c.received_ms < milliseconds(wall - REQUESTS)),
     ]

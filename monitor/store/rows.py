@@ -429,6 +429,8 @@ def of_key(key: str) -> ColumnElement[bool]:
         return true()
     if is_named(key):
         return schema.mentions.c.key == key
+    if sort == "source":
+        return schema.documents.c.source == name
     return (schema.documents.c.topic if sort == "topic" else schema.documents.c.kind) == name
 
 

@@ -144,6 +144,31 @@ key_states = Table(
     Column("state", LargeBinary, nullable=False),
 )
 
+sources = Table(
+    "sources",
+    metadata,
+    Column("name", Text, primary_key=True),  # empty: the whole stream
+    Column("kind", String(16)),
+    Column("state", String(16), nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+    Column("last_event_ms", BigInteger),
+    Column("expected", Float, nullable=False),  # documents in the last 24 hours
+    Column("seen", Integer, nullable=False),
+    Column("missing", Float, nullable=False),  # documents expected since the last one
+    Column("reason", Text, nullable=False),
+    Column("recent", Text, nullable=False),  # JSON list: documents an hour
+    Column("depend", Text, nullable=False),  # JSON list of keys
+    Column("memory", LargeBinary, nullable=False),
+)
+
+# Apart from the sources, because they change once an hour and those with every batch.
+rhythms = Table(
+    "rhythms",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("rhythm", LargeBinary, nullable=False),
+)
+
 alerts = Table(
     "alerts",
     metadata,
@@ -261,6 +286,30 @@ stories = Table(
     Column("story_ms", BigInteger, nullable=False),
     Column("words", LargeBinary, nullable=False),
     Index("stories_by_last", "last_ms"),
+)
+
+silences = Table(
+    "silences",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("matchers", Text, nullable=False),  # JSON list of [label, operator, value]
+    Column("starts_ms", BigInteger, nullable=False),
+    Column("ends_ms", BigInteger, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Index("silences_by_end", "ends_ms"),
+)
+
+acknowledgements = Table(
+    "acknowledgements",
+    metadata,
+    Column("alert_id", String(36), primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Index("acknowledgements_by_end", "until_ms"),
 )
 
 to_publish = Table(

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, bindparam, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Insert,
+    bindparam,
+    func,
+    select,
+    update,
+)
 
 from monitor.errors import FencedError, LeaseError
 from monitor.events import AlertStatus, Evidence, Heard, View
@@ -14,6 +24,7 @@ from monitor.store.base import Commit, DrillProgress, Journey, Move, Snapshot
 from monitor.store.drills.rows import PROGRESS, progress_of, progress_values
 from monitor.store.engine import writing
 from monitor.store.faults import connected, place
+from monitor.store.listened import SourceTable
 from monitor.store.statements import Bulk, Dialect
 from monitor.store.told import ToldTable
 from monitor.story.shown import HEAD, excerpt
@@ -77,6 +88,7 @@ class SqlStore:
         self._put_gap = dialect.insert_or_ignore(schema.gaps)
         self._put_buckets = Bulk(dialect.upsert(schema.buckets), schema.buckets, engine)
         self._told = ToldTable(engine)
+        self._sources = SourceTable(engine)
         self._put_key_state = dialect.upsert(schema.key_states)
         self._put_drill = dialect.upsert(schema.drills, PROGRESS)
         self._put_alert = dialect.upsert(schema.alerts)
@@ -120,32 +132,12 @@ class SqlStore:
         with connected(self._engine, "gathering evidence") as connection:
             with connection.execute(ranked) as candidates:
                 ids = first_of_each((tuple(row) for row in candidates), limit)
-            chosen = select(
-                table.id,
-                table.published_ms,
-                table.source,
-                table.title,
-                table.url,
-                negativity.label("negative"),
-                table.topic,
-                table.story,
-                func.substr(table.text, 1, HEAD).label("head"),
+            chosen = (
+                select(*_shown(), negativity.label("negative"))
+                .select_from(rows.among(key))
+                .where(table.id.in_(ids), rows.of_key(key))
             )
-            chosen = chosen.select_from(rows.among(key)).where(table.id.in_(ids), rows.of_key(key))
-            found = {
-                row.id: Evidence(
-                    document_id=row.id,
-                    published_at=rows.moment(row.published_ms),
-                    source=row.source,
-                    title=row.title,
-                    url=row.url,
-                    negative=row.negative,
-                    topic=row.topic,
-                    excerpt=excerpt(row.head),
-                    story=row.story,
-                )
-                for row in connection.execute(chosen)
-            }
+            found = {row.id: _evidence_of(row) for row in connection.execute(chosen)}
         return [found[identifier] for identifier in ids]
 
     def stories(self, key: str, since: datetime, until: datetime) -> dict[str, int]:
@@ -181,6 +173,25 @@ class SqlStore:
             row = connection.execute(query).first()
         return None if row is None else progress_of(row)
 
+    def latest(
+        self, source: str | None, since: datetime, until: datetime, limit: int
+    ) -> list[Evidence]:
+        """See ``Store.latest``."""
+        table = schema.documents.c
+        query = (
+            select(*_shown(), table.p_negative.label("negative"))
+            .where(
+                table.published_ms >= rows.milliseconds(since),
+                table.published_ms <= rows.milliseconds(until),
+            )
+            .order_by(table.published_ms.desc(), table.id)
+            .limit(limit)
+        )
+        if source is not None:
+            query = query.where(table.source == source)
+        with connected(self._engine, "reading the newest documents") as connection:
+            return [_evidence_of(row) for row in connection.execute(query)]
+
     def apply(self, commit: Commit) -> None:
         """See ``Store.apply``; step 4 of the pipeline."""
         if self._lease is None:
@@ -201,6 +212,7 @@ class SqlStore:
             self._add_buckets.execute(connection, rows.bucket_rows(commit.history))
             self._told.change(connection, commit.changes)
             self._told.write(connection, commit.told, commit.forget_stories_before)
+            self._sources.write(connection, commit.sources, commit.rhythms, commit.gone)
             work: tuple[tuple[Insert, list[rows.Values]], ...] = (
                 (self._put_dead_letter, [rows.dead_letter_values(d) for d in commit.dead_letters]),
                 (self._put_key_state, [rows.key_state_values(s) for s in commit.key_states]),
@@ -286,6 +298,7 @@ class SqlStore:
             .where(schema.alerts.c.status.in_(_LIVE))
             .order_by(schema.alerts.c.started_ms, schema.alerts.c.id)
         )
+        sources, rhythms = self._sources.read(connection)
         return Snapshot(
             positions=dict(map(rows.position_of, connection.execute(select(schema.offsets)))),
             closed_until=closed_until,
@@ -294,6 +307,8 @@ class SqlStore:
             key_states=[rows.key_state_of(row) for row in connection.execute(states)],
             alerts=[rows.alert_of(row) for row in connection.execute(live)],
             told=self._told.read(connection),
+            sources=sources,
+            rhythms=rhythms,
         )
 
     def _recent(self, connection: Connection, since: int) -> list[Heard]:
@@ -324,3 +339,32 @@ class SqlStore:
             rows.stored_heard(row, tuple(named.get(row["id"], ())))
             for row in connection.execute(counted).mappings()
         ]
+
+
+def _shown() -> list[ColumnElement[Any]]:
+    """What `_evidence_of` needs, beside ``negative``."""
+    table = schema.documents.c
+    return [
+        table.id,
+        table.published_ms,
+        table.source,
+        table.title,
+        table.url,
+        table.topic,
+        table.story,
+        func.substr(table.text, 1, HEAD).label("head"),
+    ]
+
+
+def _evidence_of(row: Any) -> Evidence:
+    return Evidence(
+        document_id=row.id,
+        published_at=rows.moment(row.published_ms),
+        source=row.source,
+        title=row.title,
+        url=row.url,
+        negative=row.negative,
+        topic=row.topic,
+        excerpt=excerpt(row.head),
+        story=row.story,
+    )

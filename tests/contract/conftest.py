@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from harness.certificate import make_certificate
 from sqlalchemy import Engine
 
 from monitor.store.base import Outbox, Store
@@ -51,6 +52,12 @@ class Backend:
     receiving: Callable[[str], Receiving]
     drills: Callable[[], Drills]
     verdicts: Callable[[], Verdicts]
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Key and certificate of hook.test."""
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ from monitor.events import (
     Reason,
     Scored,
     Severity,
+    SourceState,
     Waterfall,
     heard_of,
 )
@@ -38,7 +39,9 @@ from monitor.store.base import (
     Outbox,
     Outgoing,
     Position,
+    RhythmRow,
     Snapshot,
+    SourceRow,
     Store,
 )
 from monitor.story.base import Changes, Flip, Rename, Told, ToldRow
@@ -144,6 +147,29 @@ def wording(number: int, last_ms: int) -> ToldRow:
     )
 
 
+def source(
+    name: str,
+    state: SourceState = SourceState.NEW,
+    kind: Kind | None = None,
+    keys: tuple[str, ...] = (),
+) -> SourceRow:
+    """What is known of a source."""
+    return SourceRow(
+        name=name,
+        kind=kind,
+        state=state,
+        since=T0,
+        last=T0 - timedelta(hours=3) if name else None,
+        expected=41.5,
+        seen=40,
+        missing=12.25,
+        reason="HTTP 503" if keys else "",
+        recent=(0, 3, 4),
+        keys=keys,
+        memory=b"\x00\xff memory",
+    )
+
+
 def full(expected: int | None = None, to: int = 3) -> Commit:
     """A commit with something of everything."""
     return Commit(
@@ -157,12 +183,16 @@ def full(expected: int | None = None, to: int = 3) -> Commit:
         outgoing=[Outgoing(RECEIVERS, b"{}"), Outgoing("scored", b"{}\n{}\n")],
         gaps=[Gap(NEWS_1, 5, 9)],
         told=[wording(3, 1_000), wording(4, 2_000)._replace(story=3, origin_id="d0", origin_ms=1)],
+        sources=[source(""), source("wire", SourceState.BLIND, Kind.NEWS, ("all", "topic:Macro"))],
+        rhythms=[RhythmRow("wire", b"\x00\xff rhythm")],
         now=T0,
     )
 
 
 def test_a_new_database_is_empty(backend: Backend) -> None:
-    empty = Snapshot(buckets=[], recent=[], key_states=[], alerts=[], told=[])
+    empty = Snapshot(
+        buckets=[], recent=[], key_states=[], alerts=[], told=[], sources=[], rhythms=[]
+    )
     assert empty == backend.store().load(DAY)
 
 
@@ -629,3 +659,45 @@ def test_the_first_ingestion_of_a_document_counts(backend: Backend) -> None:
     found = store.journey("d1")
     assert found is not None
     assert found.ingested_at == T0 + timedelta(minutes=2)
+
+
+def test_sources_replace_their_rows_and_are_deleted_with_their_rhythms(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    store.apply(full())
+    found = backend.store().load(DAY)
+    assert list(full().sources) == list(found.sources)
+    assert list(full().rhythms) == list(found.rhythms)
+    changed = source("wire", SourceState.SPEAKING, Kind.COMMENT)
+    again = backend.store()
+    again.load(DAY)
+    again.apply(Commit(sources=[changed, source("forum")], gone=[""]))
+    assert ["forum", "wire"] == [row.name for row in backend.store().load(DAY).sources]
+    last = backend.store()
+    assert changed == last.load(DAY).sources[1]
+    last.apply(Commit(gone=["wire", "never there"]))
+    after = backend.store().load(DAY)
+    assert (["forum"], []) == ([row.name for row in after.sources], list(after.rhythms))
+
+
+def test_the_newest_documents_of_a_source_come_first(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    documents = [scored(n, 0.1 * n) for n in range(6)]
+    other = documents[5]._replace(document=documents[5].document._replace(source="forum"))
+    store.apply(Commit(documents=[*documents[:5], other]))
+    since, until = T0 + timedelta(minutes=1), T0 + timedelta(minutes=5)
+    assert ["d4", "d3"] == [e.document_id for e in store.latest("wire", since, until, 2)]
+    assert ["d5", "d4"] == [e.document_id for e in store.latest(None, since, until, 2)]
+    assert [] == store.latest("nobody", since, until, 2)
+    (first,) = store.latest("wire", since, since, 9)
+    assert ("d1", "wire", "Title 1") == (first.document_id, first.source, first.title)
+
+
+def test_the_documents_of_a_source_are_evidence_of_its_key(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    store.apply(Commit(documents=[scored(1, 0.9), scored(2, 0.1)]))
+    span = T0, T0 + timedelta(hours=1)
+    assert ["d1", "d2"] == [e.document_id for e in store.evidence("source:wire", *span, 5)]
+    assert [] == store.evidence("source:forum", *span, 5)

@@ -127,7 +127,7 @@ def test_kill_9_at_any_moment_loses_and_doubles_nothing(site: Installation) -> N
     ids = {str(m["id"]) for m in messages}
     assert ids == {i for (i,) in site.rows("SELECT id FROM documents")}
     assert 0 == site.count("dead_letters")
-    assert buckets == Counter(dict(site.rows("SELECT start, n FROM buckets WHERE key = 'all'")))
+    assert buckets == Counter(dict(site.rows("SELECT start, posts FROM buckets WHERE key = 'all'")))
     assert MESSAGES == buckets.total()
     found = "SELECT id, status, fired_ms / 1000, documents, negative FROM alerts"
     assert alerts == set(site.rows(f"{found} WHERE fired_ms IS NOT NULL"))

@@ -129,7 +129,7 @@ def endpoint(
         lambda: woken.append(1),
     )
     more = routes(push, Keyring(keys), Meter(clock.monotonic), limits or PushLimits(), counters)
-    server = HttpServer(application(metrics.registry, dict, dict, None, more), "127.0.0.1", 0)
+    server = HttpServer(application(metrics.registry, dict, dict, more=more), "127.0.0.1", 0)
     with closing(server):
         server.start()
         url = f"http://127.0.0.1:{server.port}{PATH}"

@@ -8,13 +8,24 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
-from monitor.events import SENTIMENTS, AlertStatus, Kind, Reason
+from monitor.events import SENTIMENTS, AlertStatus, Kind, Reason, SourceState
 from monitor.metrics import CODES, DRILLS, FILES, OUTCOMES, RESULTS, STAGES, Metrics
 from monitor.source.feeds.fetch import Fault
 from monitor.source.feeds.metrics import FeedMetrics
 from monitor.source.feeds.poll import Verdict
 
-UNITS = ("seconds", "total", "records", "tokens", "ratio", "info", "assigned", "firing", "up")
+UNITS = (
+    "seconds",
+    "total",
+    "records",
+    "tokens",
+    "ratio",
+    "info",
+    "assigned",
+    "firing",
+    "up",
+    "sources",
+)
 """Seconds for times, ``_total`` for counters, and what is counted for gauges."""
 CLOSED = {
     "kind": set(Kind),
@@ -29,6 +40,7 @@ CLOSED = {
     "fault": set(Fault),
     "verdict": set(Verdict),
     "feed": {"wire"},
+    "state": set(SourceState),
 }
 CONFIGURED = {"topic", "receiver", "destination", "retryable", "version", "device"}
 """Labels whose values the operator chooses: topics, receivers, the model, its devices."""

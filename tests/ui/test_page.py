@@ -16,8 +16,9 @@ import pytest
 from harness.page import ALERT, APP, END, Database, an_alert, html
 from streamlit.testing.v1 import AppTest
 
-from monitor.events import TOPICS, AlertStatus, Waterfall
+from monitor.events import TOPICS, AlertStatus, Kind, SourceState, Waterfall
 from monitor.keys import drill_key
+from monitor.store.base import SourceRow
 from monitor.store.engine import open_engine
 from monitor.store.verdicts.base import Judgement, Verdict
 from monitor.store.verdicts.sql import SqlVerdicts
@@ -115,6 +116,61 @@ def test_a_daemon_that_stopped_writing_is_stalled_and_never_green(
     assert "m-live" not in html(test)
     assert "not all clear" in html(test)
     assert "0 /s" in [metric.value for metric in test.metric]
+
+
+def a_source(name: str, state: SourceState, reason: str = "") -> SourceRow:
+    """A source with a day of twenty-five documents, last heard at noon."""
+    return SourceRow(
+        name, Kind.NEWS, state, END, END, 31.0, 25, 17.4, reason, (1,) * 25, (), b"",
+    )  # fmt: skip
+
+
+def test_a_blind_source_is_never_green_and_the_head_of_the_page_names_it(
+    database: Database, page: Callable[[], AppTest]
+) -> None:
+    name = "Harbour <b>Wire</b>"
+    database.fill(
+        sources=[
+            a_source("", SourceState.SPEAKING),
+            a_source(name, SourceState.BLIND, "HTTP 503"),
+            a_source("The Counting House", SourceState.SPEAKING),
+            a_source("Newcomer", SourceState.NEW),
+        ]
+    )
+
+    shown = html(page())
+
+    assert "m-live" not in shown
+    assert "Blind to 1 source" in shown
+    assert "Harbour &lt;b&gt;Wire&lt;/b&gt;" in shown and name not in shown
+    tile = shown[shown.index("m-is-blind") :]
+    assert "17 expected since, none came" in tile[: tile.index("</article>")]
+    assert "HTTP 503" in tile[: tile.index("</article>")]
+    assert 1 == shown.count("m-is-speaking") == shown.count("m-is-new") == shown.count("m-is-blind")
+    assert "25 of 31 expected in 24 h" in shown
+    assert "too new to expect any" in shown
+    assert "1 blind, 1 speaking, 1 new" in shown
+    assert 3 == shown.count("<svg")
+
+
+def test_a_silent_stream_is_told_on_top(database: Database, page: Callable[[], AppTest]) -> None:
+    database.fill(sources=[a_source("", SourceState.BLIND), a_source("w", SourceState.QUIET)])
+
+    shown = html(page())
+
+    assert "The whole stream is silent" in shown
+    assert "m-live" not in shown
+
+
+def test_when_the_daemon_has_stopped_no_source_is_green(
+    database: Database, page: Callable[[], AppTest]
+) -> None:
+    database.fill(written_ago=600, sources=[a_source("w", SourceState.SPEAKING)])
+
+    shown = html(page())
+
+    assert "m-is-speaking" not in shown
+    assert "m-is-unknown" in shown
 
 
 def test_a_running_daemon_is_live_and_a_replay_is_called_one(

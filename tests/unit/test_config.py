@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from monitor.config import ApiKey, Http, Receiver, Settings, WatchFolder, load_settings
+from monitor.config import ApiKey, Http, Settings, WatchFolder, load_settings
 from monitor.errors import ConfigError
+from monitor.receivers import WebhookReceiver
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes ...").decode()
 RECEIVER = f'{{ name = "desk", url = "https://hooks.example.com/x", secrets = ["{SECRET}"] }}'
@@ -189,19 +190,19 @@ def test_a_receiver_that_could_never_be_reached_is_refused(
     valid: dict[str, object] = {
         "name": "desk", "url": "https://hooks.example.com/x", "secrets": (SECRET,)
     }  # fmt: skip
-    assert "desk" == Receiver.model_validate(valid).name
+    assert "desk" == WebhookReceiver.model_validate(valid).name
     with pytest.raises(ValidationError, match=expected):
-        Receiver.model_validate(valid | changes)
+        WebhookReceiver.model_validate(valid | changes)
 
 
 def test_both_faults_of_a_receiver_are_told() -> None:
     bad = {"name": "desk", "url": "ftp://hooks.example.com", "secrets": ("x",)}
     with pytest.raises(ValidationError, match=r"must begin with whsec_.*; .*begins with https"):
-        Receiver.model_validate(bad)
+        WebhookReceiver.model_validate(bad)
 
 
 def test_a_receiver_inside_the_house_may_be_spoken_to_plainly() -> None:
-    receiver = Receiver.model_validate(
+    receiver = WebhookReceiver.model_validate(
         {
             "name": "desk",
             "url": "http://10.20.0.7:9000/x",

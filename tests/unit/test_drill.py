@@ -7,16 +7,20 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from harness.alerts import an_alert
 from prometheus_client import CollectorRegistry
 
 from monitor.alert.codec import alert_from_json
-from monitor.alert.payload import webhook_body
+from monitor.alert.payload import labels_of, webhook_body
+from monitor.app import drilled_receivers
+from monitor.config import Delivery
 from monitor.drill.judge import judge, stops
 from monitor.drill.keeper import Keeper
+from monitor.drill.rule import alert_id, alert_labels
 from monitor.drill.start import Schedule, begin, new_drill
 from monitor.drill.texts import DOCUMENTS, SOURCE, TEXTS, messages
 from monitor.errors import SourceError
-from monitor.events import Alert, AlertStatus, Document, Origin, Record
+from monitor.events import Alert, AlertStatus, Document, Origin, Record, Severity
 from monitor.jobs import cron_trigger, next_due
 from monitor.keys import DRILL_SCHEDULE, display_name, drill_key
 from monitor.metrics import DrillCounters, Metrics
@@ -323,3 +327,29 @@ def test_the_next_due_time_lies_behind_the_moment() -> None:
     friday = datetime(2026, 5, 8, 6, 30, tzinfo=UTC)
     assert friday == due(friday - timedelta(microseconds=1))
     assert datetime(2026, 5, 11, 6, 30, tzinfo=UTC) == due(friday)
+
+
+def test_routes_see_the_labels_of_a_drills_alert() -> None:
+    alert = an_alert(alert_id("d1"), drill_key("d1"), detector="drill")
+    alert = replace(alert, severity=Severity.CRITICAL)
+    assert labels_of(alert) == alert_labels("d1")
+
+
+def test_a_drill_waits_for_those_that_the_routes_send_it_to_at_once() -> None:
+    secret = "whsec_" + "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+    receivers = [
+        {"name": name, "url": "https://example.com/", "secret": secret, **more}
+        for name, more in (
+            ("desk", {}),
+            ("digest", {"digest": {"at": ["08:00"]}}),
+            ("other", {}),
+        )
+    ]
+    routes = [
+        {"match": ["severity=critical"], "receivers": ["desk"], "go_on": True},
+        {"receivers": ["digest"], "digest": True},
+    ]
+    everybody = Delivery.model_validate({"receivers": receivers})
+    assert drilled_receivers(everybody) == ["desk", "digest", "other"]
+    routed = Delivery.model_validate({"receivers": receivers, "routes": routes})
+    assert drilled_receivers(routed) == ["desk"]

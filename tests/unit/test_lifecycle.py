@@ -141,6 +141,15 @@ def test_a_half_hour_is_judged_as_a_whole() -> None:
     assert [] == watch(fired(), [quiet(observed=3.1)] * 50)
 
 
+def test_what_fires_goes_on_firing_while_its_key_is_blind() -> None:
+    lifecycle = fired()
+    for i in range(1, 400):
+        at = MONDAY + i * BUCKET_SECONDS
+        assert ([], []) == lifecycle.advance(at, [quiet()], CONTEXT, blind={"all"})
+    ((alert,), _) = lifecycle.advance(MONDAY + 400 * BUCKET_SECONDS, [quiet()], CONTEXT)
+    assert AlertStatus.RESOLVED is alert.status
+
+
 def test_silence_of_a_sparse_key_is_not_recovery() -> None:
     lifecycle = fired()
     assert [] == watch(lifecycle, [quiet(n=0, observed=0)] * 100)

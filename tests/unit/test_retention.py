@@ -22,12 +22,15 @@ from monitor.events import (
     Reason,
     Scored,
 )
+from monitor.matchers import parse
 from monitor.store import schema
 from monitor.store.base import Commit, Notification, NotificationStatus, OutboxChange
 from monitor.store.drills.base import Drill, DrillOutcome
 from monitor.store.drills.sql import SqlDrills
 from monitor.store.engine import open_engine
 from monitor.store.migrations import migrate
+from monitor.store.muting.base import Acknowledgement, Silence
+from monitor.store.muting.sql import SqlMuting
 from monitor.store.outbox import SqlOutbox
 from monitor.store.publishing.base import Message
 from monitor.store.publishing.sql import SqlLane
@@ -92,6 +95,11 @@ def test_each_kind_of_row_ages_by_its_own_clock_and_keep(engine: Engine) -> None
         )
     )
 
+    muting = SqlMuting(engine)
+    for name, ends in (("old", old), ("kept", WALL - 5 * DAY)):
+        muting.silence(Silence(name, (parse("topic=x"),), ends - DAY, ends, "ann", "", ends))
+        muting.acknowledge(Acknowledgement(name, "ann", "", ends, ends))
+
     receiving = SqlReceiving(engine, SqlLane(engine, "intake"))
     for name, at in (("handed in", old), ("kept", WALL - 5 * DAY), ("today", WALL)):
         request = Request("desk", name, "d", lambda _: Answer(202, b""))
@@ -119,6 +127,7 @@ def test_each_kind_of_row_ages_by_its_own_clock_and_keep(engine: Engine) -> None
     assert ["old, but it runs"] == [drill.id for drill in drills.running()]
     expected = {"documents": 1, "mentions": 1, "buckets": 1, "alerts": 1}
     expected |= {"dead_letters": 1, "notifications": 1, "verdicts": 1, "drills": 1}
+    expected |= {"silences": 1, "acknowledgements": 1}
     assert expected | {"handed_in": 1, "push_requests": 2} == deleted
     assert {"kept"} == store.known(["old", "kept"])
     assert [start - 3 * 86_400] == [bucket.start for bucket in store.load(0).buckets]
@@ -139,4 +148,4 @@ def test_a_large_deletion_goes_in_chunks(engine: Engine) -> None:
     with engine.connect() as connection:
         left = connection.scalar(select(func.count()).select_from(schema.dead_letters))
     assert 0 == left
-    assert 9 + 3 == len(commits)  # one look at each other table, three chunks of this one
+    assert 11 + 3 == len(commits)  # one look at each other table, three chunks of this one

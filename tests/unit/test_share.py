@@ -174,6 +174,23 @@ def test_a_key_that_fires_learns_nothing() -> None:
     assert field(detector, "topic:2", "negative") > 2 * other
 
 
+def test_what_is_heard_of_a_blind_key_is_never_learned() -> None:
+    detector = ShareDetector(["all", "k"])
+    calm = {"all": Sums(40, 10), "k": Sums(8, 2)}
+    starts = iter(range(MONDAY, MONDAY + DAY_BUCKETS * 300, 300))
+    for _ in range(150):
+        detector.step(next(starts), calm, ())
+    before = field(detector, "k", "documents"), field(detector, "k", "negative")
+    half = {"all": Sums(36, 7), "k": Sums(4, 4)}
+    for _ in range(100):
+        detector.step(next(starts), half, (), blind={"k"})
+    assert before == (field(detector, "k", "documents"), field(detector, "k", "negative"))
+    for _ in range(24):
+        detector.step(next(starts), calm, ())
+    share = field(detector, "k", "negative") / field(detector, "k", "documents")
+    assert pytest.approx(0.25) == share
+
+
 def test_a_key_that_fires_is_read_in_every_bucket_without_an_alarm() -> None:
     detector = ShareDetector(["all", "k"])
     (silent,) = detector.step(MONDAY, {}, ["k"])

@@ -138,7 +138,7 @@ def serve(keyring: Keyring, links: Links | None) -> Iterator[Site]:
     verdicts = MemoryVerdicts(database)
     web = VerdictWeb(verdicts, keyring, links, lambda: NOW)
     server = HttpServer(
-        application(CollectorRegistry(), dict, dict, None, web.routes), "127.0.0.1", 0
+        application(CollectorRegistry(), dict, dict, more=web.routes), "127.0.0.1", 0
     )
     with closing(server):
         server.start()

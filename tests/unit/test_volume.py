@@ -50,6 +50,44 @@ def figure(detector: VolumeDetector, key: str, name: str) -> float:
     return float(np.max(detector._table.rows[name][detector._table.index[key]]))
 
 
+def test_silence_of_a_blind_key_is_not_its_new_level_and_is_not_learned_later() -> None:
+    detector = VolumeDetector(["all", "k"])
+    steady(detector, 4, 3 * DAY_BUCKETS)
+    before = {name: figure(detector, "k", name) for name in ("documents", "exposure")}
+    at = MONDAY + 3 * DAY_BUCKETS * BUCKET_SECONDS
+    for i in range(DAY_BUCKETS):
+        assert [] == detector.step(at + 300 * i, {"all": Sums(4)}, (), blind={"k"})
+    assert before == {name: figure(detector, "k", name) for name in before}
+    steady(detector, 4, 12)  # what was not heard leaves the lag
+    assert before == {name: figure(detector, "k", name) for name in before}
+    steady(detector, 4, 24)
+    level = figure(detector, "k", "documents") / figure(detector, "k", "exposure")
+    assert pytest.approx(before["documents"] / before["exposure"], rel=1e-3) == level
+
+
+def test_a_blind_key_may_still_alarm() -> None:
+    detector = VolumeDetector(["all", "k"])
+    steady(detector, 4, 2 * DAY_BUCKETS)
+    at = MONDAY + 2 * DAY_BUCKETS * BUCKET_SECONDS
+    alarms = [
+        r
+        for i in range(12)
+        for r in detector.step(at + 300 * i, {"all": Sums(4), "k": Sums(40)}, (), blind={"k"})
+    ]
+    assert {"k"} == {r.key for r in alarms if r.alarm}
+
+
+def test_a_level_accepted_while_nothing_was_heard_is_the_one_from_before() -> None:
+    detector = VolumeDetector(["all", "k"])
+    steady(detector, 4, 2 * DAY_BUCKETS)
+    before = figure(detector, "k", "documents")
+    at = MONDAY + 2 * DAY_BUCKETS * BUCKET_SECONDS
+    for i in range(12):
+        detector.step(at + 300 * i, {"all": Sums(4)}, (), blind={"k"})
+    detector.accept("k")
+    assert before == figure(detector, "k", "documents")
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_rhythm_of_the_day_alone_alarms_nobody(seed: int) -> None:
     _, _, alarms = warm(days=14, seed=seed)

@@ -82,7 +82,7 @@ class Parsed:
 
 
 def parse(body: bytes, content_type: str, url: str, most: int = 10_000) -> Parsed:
-    """The first ``most`` items of a feed that was found at ``url``. CPU only, some 1.0 to 1.5 ms an item.
+    """The first ``most`` items of a feed that was found at ``url``. CPU only, 1 to 1.5 ms an item.
 
     Raises ``FeedError`` for what is no feed.
     """
