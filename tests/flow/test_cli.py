@@ -19,7 +19,18 @@ from monitor.config import Kafka
 from monitor.demo.broker import EmbeddedBroker
 from monitor.source.settings import KafkaSettings
 
-COMMANDS = ("bench", "run", "demo", "feed", "replay", "import", "check", "migrate", "gazetteer")
+COMMANDS = (
+    "bench",
+    "run",
+    "demo",
+    "feed",
+    "replay",
+    "import",
+    "check",
+    "notify-test",
+    "migrate",
+    "gazetteer",
+)
 
 
 @dataclass(frozen=True)
