@@ -163,8 +163,8 @@ def record(directory: Path, reports: SpanReports) -> Manifest:
         raise ModelError(f"{directory}: its manifest tells of no head over tokens; give another")
     spans = manifest.spans.model_copy(
         update={
-            "names": manifest.spans.names | reports.names,
-            "targets": manifest.spans.targets | reports.targets,
+            "names": {**manifest.spans.names, **reports.names},
+            "targets": {**manifest.spans.targets, **reports.targets},
         }
     )
     found = manifest.model_copy(update={"spans": spans})

@@ -120,12 +120,13 @@ def run_training(
     keeper = Keeper(out / checkpoint.FOLDER, run, checkpoint_every, tell=console.print)
     if fresh:
         keeper.remove()
-    verdicts = keeper.load_verdicts()
-    if verdicts is None:
-        verdicts = _verdicts(
-            directory, [collected.material.texts[i] for i in texts], chosen, console
+    kept = keeper.load_verdicts()
+    if kept is None:
+        kept = dict(
+            _verdicts(directory, [collected.material.texts[i] for i in texts], chosen, console)
         )
-        keeper.save_verdicts(verdicts)
+        keeper.save_verdicts(kept)
+    verdicts = kept
     material = _material(files, collected, texts, verdicts, recipe)
     console.print(
         f"{len(material.marked)} texts with marked entities, {len(material.tagged)} tagged,"

@@ -34,6 +34,7 @@ COMMANDS = (
     "replay",
     "import",
     "check",
+    "notify-test",
     "migrate",
     "gazetteer",
     "drill",
