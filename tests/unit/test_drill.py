@@ -338,10 +338,10 @@ def test_routes_see_the_labels_of_a_drills_alert() -> None:
 def test_a_drill_waits_for_those_that_the_routes_send_it_to_at_once() -> None:
     secret = "whsec_" + "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
     receivers = [
-        {"name": name, "url": "https://example.com/", "secret": secret, **more}
+        {"name": name, "url": "https://example.com/", "secrets": [secret], **more}
         for name, more in (
             ("desk", {}),
-            ("digest", {"digest": {"at": ["08:00"]}}),
+            ("digest", {"digest": {"times": ["08:00"]}}),
             ("other", {}),
         )
     ]
