@@ -92,7 +92,7 @@ def site(tmp_path: Path, embedded_broker: EmbeddedBroker) -> Installation:
 def test_help_names_every_command_and_each_has_an_example(monitor: Call) -> None:
     said = monitor("--help")
     assert 0 == said.status
-    listed = re.findall(r"^  ([a-z]+) ", said.out.partition("Commands:")[2], re.MULTILINE)
+    listed = re.findall(r"^  ([a-z-]+) ", said.out.partition("Commands:")[2], re.MULTILINE)
     assert sorted(COMMANDS) == sorted(listed)
     for command in COMMANDS:
         said = monitor(command, "--help")
