@@ -12,12 +12,23 @@ from datetime import UTC, datetime, timedelta
 
 import streamlit as st
 
-from dashboards import cards, charts, explanations, frames, named, palette, queries, words
+from dashboards import (
+    cards,
+    charts,
+    explanations,
+    frames,
+    listening,
+    named,
+    palette,
+    queries,
+    words,
+)
 from dashboards.health import Level, state
 from dashboards.queries import Target, Vitals
 from monitor.errors import StoreError
 from monitor.events import SENTIMENTS, TOPICS, Alert, AlertStatus
 from monitor.keys import ALL, topic_key
+from monitor.store.verdicts.base import Judgement, Verdict
 
 STALLED_AFTER = 120.0  # seconds without a write after which the header says "stalled"
 COMPANIES = 300  # rows of the table of companies
@@ -94,7 +105,9 @@ def page() -> None:
             section(60 if slow else 30, _heat, at, colours)
         with right:
             section(8, _alerts, at)
+            section(30, _rules, at)
             section(60 if slow else 30, _stories, at)
+    section(10, _sources, at)
     section(10, _pipeline, at, colours)
     section(15, _documents, at)
     st.fragment(_explanations, key="explanations")(colours)
@@ -132,7 +145,7 @@ def _header(at: Target, url: str | None, was_empty: bool) -> None:
     if now_there != at or was_empty != (vitals.pulse.newest_event is None):
         st.rerun(scope="app")
     now, pulse = datetime.now(UTC), vitals.pulse
-    current = state(pulse, now, STALLED_AFTER)
+    current = state(pulse, now, STALLED_AFTER, listening.blindness(queries.sources(at)))
     st.html(cards.header(current, _facts(vitals)))
     if was_empty:
         return
@@ -141,7 +154,7 @@ def _header(at: Target, url: str | None, was_empty: bool) -> None:
     before = queries.before(at, span) if frames.WINDOWS[st.session_state["window"]] else (0, 0)
     firing = vitals.counts.alerts.get(AlertStatus.FIRING.value, 0)
     pending = vitals.counts.alerts.get(AlertStatus.PENDING.value, 0)
-    moving = current.level is Level.LIVE or current.level is Level.QUIET
+    moving = current.level in (Level.LIVE, Level.QUIET, Level.BLIND)
     with st.container(key="m_tiles"):
         tiles = st.columns(6)
     tiles[0].metric(
@@ -272,7 +285,9 @@ def _mood(at: Target, colours: palette.Palette) -> None:
 
 
 def _alerts(at: Target) -> None:
-    alerts, delivered = queries.alerts(at), queries.deliveries(at)
+    wanted = str(st.query_params.get("alert", ""))[:64]  # what the link of a notification names
+    alerts, delivered = queries.alerts(at, wanted), queries.deliveries(at)
+    receipts = queries.receipts(at)
     st.html(cards.heading("Latest alerts"))
     if not alerts:
         st.html(
@@ -282,17 +297,51 @@ def _alerts(at: Target) -> None:
             )
         )
         return
-    shown = [a for a in alerts if a.status is not AlertStatus.RESOLVED]
-    shown += [a for a in alerts if a.status is AlertStatus.RESOLVED][: max(1, 3 - len(shown))]
+    shown = [a for a in alerts if a.status is not AlertStatus.RESOLVED or a.id == wanted]
+    shown += [a for a in alerts if a not in shown][: max(1, 3 - len(shown))]
     rest = [a for a in alerts if a not in shown]
 
-    def listed(some: list[Alert]) -> str:
-        return "".join(cards.alert_card(a, delivered.get(a.id, _undelivered(a))) for a in some)
+    judged = queries.verdicts(at, tuple(a.id for a in alerts))
 
-    st.html(listed(shown))
+    def listed(some: list[Alert]) -> None:
+        for a in some:
+            how = delivered.get(a.id, _undelivered(a))
+            st.html(cards.alert_card(a, how, receipts.get(a.id, ()), a.id == wanted))
+            if a.fired_at is not None and a.detector != "drill":
+                _verdict(at, a.id, judged.get(a.id))
+
+    listed(shown)
     if rest:
         with st.expander(f"{len(rest)} earlier"):
-            st.html(listed(rest))
+            listed(rest)
+
+
+def _verdict(at: Target, alert_id: str, last: Verdict | None) -> None:
+    """The buttons to judge an alert; the last word is marked, and who said it."""
+    # Another key with each verdict, since a control that the browser knows keeps what it shows.
+    key = f"verdict {alert_id} {last.at.timestamp() if last else ''}"
+
+    def note() -> None:
+        chosen = st.session_state.get(key)
+        if chosen is None or (last is not None and chosen == last.judgement.value):
+            return
+        try:
+            queries.judge(at, alert_id, Judgement(chosen))
+        except StoreError as error:
+            st.session_state[key] = last.judgement.value if last else None
+            st.toast(f"The verdict could not be noted: {error}")
+
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.segmented_control(
+            "Verdict",
+            [judgement.value for judgement in Judgement],
+            default=last.judgement.value if last else None,
+            key=key,
+            on_change=note,
+            label_visibility="collapsed",
+            help="What this alert turned out to be. The last word counts.",
+        )
+        st.caption(f"judged by {last.who}, {words.moment(last.at)}" if last else "not judged yet")
 
 
 def _undelivered(alert: Alert) -> str:
@@ -392,6 +441,16 @@ def _stories(at: Target) -> None:
     )
 
 
+def _rules(at: Target) -> None:
+    note = "Of the alerts that somebody judged: true of true and false; 95 % intervals"
+    st.html(cards.heading("How often each rule was right", note))
+    found = queries.rules(at)
+    if not any(rule.judged for rule in found):
+        st.html(cards.nothing("No alert was judged yet.", "The buttons below each alert do it."))
+        return
+    st.html(cards.rules(found))
+
+
 def _heat(at: Target, colours: palette.Palette) -> None:
     span = _span(queries.vitals(at))
     sums = queries.buckets(at, span)
@@ -402,6 +461,18 @@ def _heat(at: Target, colours: palette.Palette) -> None:
     st.html(cards.heading("Which topic turned, and when"))
     st.html(cards.heat_key(colours, words.duration(step)))
     st.vega_lite_chart(spec=charts.heat(cells, colours), key="heat")
+
+
+def _sources(at: Target) -> None:
+    rows = queries.sources(at)
+    if not any(row.name for row in rows):
+        st.html(cards.heading("Sources"))
+        st.html(cards.nothing("No source is known yet.", "They are listed as they speak."))
+        return
+    now = datetime.now(UTC)
+    level = state(queries.vitals(at).pulse, now, STALLED_AFTER).level
+    st.html(cards.heading("Sources", listening.summary(rows)))
+    st.html(listening.tiles(rows, trusted=level is not Level.STALLED))
 
 
 def _pipeline(at: Target, colours: palette.Palette) -> None:

@@ -10,8 +10,11 @@ from dashboards.charts import ENOUGH
 from dashboards.health import Level, State
 from dashboards.palette import Palette
 from dashboards.words import duration, escaped, link, moment, percent, signed
-from monitor.events import Alert, AlertStatus, Evidence, Reason
-from monitor.keys import display_name
+from monitor.events import Alert, AlertStatus, Evidence, Reason, Waterfall
+from monitor.keys import DRILL_SCHEDULE, display_name
+from monitor.store.reads import Receipt
+from monitor.store.verdicts.base import Judgement
+from monitor.verdict.precision import Rule
 
 EVIDENCE_SHOWN = 3
 
@@ -37,10 +40,15 @@ MEANINGS: dict[Reason, str] = {
 def header(current: State, facts: Sequence[tuple[str, str]]) -> str:
     """The line that says whether to believe the rest of the page. ``facts`` are plain text."""
     shown = "".join(f"<span>{html.escape(k)} {escaped(v)}</span>" for k, v in facts)
-    css = {Level.LIVE: "m-live", Level.STALLED: "m-stalled", Level.QUIET: "m-quiet"}
+    css = {
+        Level.LIVE: "m-live",
+        Level.QUIET: "m-quiet",
+        Level.STALLED: "m-stalled",
+        Level.BLIND: "m-stalled",
+    }
     return (
         f'<div class="m-state {css.get(current.level, "")}" role="status">'
-        f"<div><b>{html.escape(current.title)}</b> · {html.escape(current.sentence)}</div>"
+        f"<div><b>{html.escape(current.title)}</b> · {escaped(current.sentence, 500)}</div>"
         f'<div class="m-facts">{shown}</div></div>'
     )
 
@@ -108,8 +116,11 @@ def _remark(alert: Alert) -> str:
     return f", shown under {display_name(setting.under)}; not sent" if setting.under else ""
 
 
-def alert_card(alert: Alert, delivery: str) -> str:
-    """One alert: what moved from what to what, since when, on which documents it rests."""
+def alert_card(
+    alert: Alert, delivery: str, receipts: Sequence[Receipt] = (), wanted: bool = False
+) -> str:
+    """One alert: what moved from what to what, since when, on which documents it rests, and how
+    long each stop took. ``wanted``: somebody came for it."""
     firing = alert.status is AlertStatus.FIRING
     status = {
         AlertStatus.FIRING: "Firing",
@@ -122,16 +133,79 @@ def alert_card(alert: Alert, delivery: str) -> str:
     if rest:
         pieces += f"<details><summary>{len(rest)} more documents</summary>{listed(rest)}</details>"
     return (
-        f'<article class="m-card m-{alert.status.value}"><div class="m-top">'
+        f'<article class="m-card m-{alert.status.value}{" m-wanted" if wanted else ""}">'
+        '<div class="m-top">'
         f'<span class="m-name">{escaped(display_name(alert.key))}</span>'
         f'<span class="m-chip m-{alert.severity.value}">{alert.severity.value}</span>'
         f'<span class="m-chip {"m-fire" if firing else ""}">{escaped(status)}</span>'
         f'<span class="m-when">{moment(alert.started_at)}{ended}</span></div>'
-        f'<p class="m-move">{_movement(alert)}</p>{pieces}'
+        f'<p class="m-move">{_movement(alert)}</p>{pieces}{waterfall(alert, receipts)}'
         '<div class="m-foot">'
         f"<span>{escaped(delivery)}</span><span>model {escaped(alert.model_version, 24)}</span>"
         "</div></article>"
     )
+
+
+def waterfall(alert: Alert, receipts: Sequence[Receipt]) -> str:
+    """How long the newest document of the evidence took from stop to stop, as a bar of wall time
+    for what all receivers share, and a line for each of them. Nothing before the alert fired.
+
+    The time from its publication to Kafka is told in words alone: it begins in event time.
+    """
+    stops = alert.waterfall
+    if stops is None:
+        return ""
+    parts: list[tuple[str, float]] = []
+    before = stops.appended_at
+    for name, at in (
+        ("ingested", stops.ingested_at),
+        ("scored", stops.scored_at),
+        ("fired", stops.fired_at),
+    ):
+        if at is not None:
+            parts.append((name, max((at - before).total_seconds(), 0.0)))
+            before = at
+    waits = [(receipt, *_receipt(stops, receipt)) for receipt in receipts]
+    known = [queued for _, queued, _ in waits]
+    if known:
+        parts.append(("queued", min(known)))
+    late = (stops.appended_at - stops.published_at).total_seconds()
+    bar = "".join(
+        f'<i class="m-stop{number}" style="flex-grow:{seconds:.4f}" '
+        f'title="{html.escape(name)}: {_seconds(seconds)}"></i>'
+        for number, (name, seconds) in enumerate(parts)
+    )
+    words = " · ".join(
+        f'<span><b class="m-stop{number}"></b>{html.escape(name)} +{_seconds(seconds)}</span>'
+        for number, (name, seconds) in enumerate(parts)
+    )
+    sent = "".join(
+        f"<div>{escaped(receipt.receiver)}: "
+        + (
+            f"delivered +{_seconds(taken)} after it was queued"
+            if taken is not None
+            else "queued, not taken yet"
+        )
+        + "</div>"
+        for receipt, _, taken in waits
+    )
+    return (
+        '<div class="m-fall">'
+        f'<div class="m-bar" role="img" aria-label="Time from stop to stop">{bar}</div>'
+        f"<div>in Kafka {_seconds(late)} after its event time · {words}</div>{sent}</div>"
+    )
+
+
+def _receipt(stops: Waterfall, receipt: Receipt) -> tuple[float, float | None]:
+    """Seconds from fired to queued, and from there to delivered."""
+    queued = max((receipt.queued_at - stops.fired_at).total_seconds(), 0.0)
+    if receipt.delivered_at is None:
+        return queued, None
+    return queued, max((receipt.delivered_at - receipt.queued_at).total_seconds(), 0.0)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if abs(seconds) < 1 else duration(seconds)
 
 
 def listed(pieces: Sequence[Evidence]) -> str:
@@ -140,16 +214,22 @@ def listed(pieces: Sequence[Evidence]) -> str:
 
 
 def _movement(alert: Alert) -> str:
+    lasted = (alert.window_end - alert.window_start).total_seconds()
+    if alert.detector == "blind":
+        return f"{escaped(alert.summary, 400)} · silent for {duration(lasted)} when it was told"
     counted = f"{alert.documents:,} voices, {alert.negative:,} of them negative"
     if alert.posts > alert.documents:
         one = alert.largest_story / alert.posts
         told = f", {percent(one)} one text" if alert.largest_story > 1 and one >= 0.1 else ""
         counted = f"{alert.posts:,} posts = {counted}{told}"
+    if alert.key == DRILL_SCHEDULE:
+        return escaped(alert.summary, 600)
+    if alert.detector == "drill":
+        return f"<b>DRILL</b>: nothing has happened · {counted}"
     if alert.detector == "volume":
         moved = f"Voices an hour <b>{alert.baseline:,.1f} → {alert.value:,.1f}</b>"
     else:
         moved = f"Negative share <b>{percent(alert.baseline)} → {percent(alert.value)}</b>"
-    lasted = (alert.window_end - alert.window_start).total_seconds()
     return f"{moved} within {duration(lasted)} · {counted}"
 
 
@@ -168,6 +248,34 @@ def _copies(piece: Evidence) -> str:
     if not piece.copies:
         return ""
     return f" · {piece.copies:,} more post{'s' if piece.copies > 1 else ''} of this text"
+
+
+def rules(found: Iterable[Rule]) -> str:
+    """How often each rule was right, and the threshold that would make it right often enough."""
+    lines = []
+    for rule in found:
+        counts = " · ".join(
+            f"{rule.judged[judgement]} {judgement.value}"
+            for judgement in Judgement
+            if rule.judged.get(judgement)
+        )
+        right = "–"
+        if rule.precision is not None:
+            low, high = rule.interval
+            right = f"{percent(rule.precision)} ({percent(low)} to {percent(high)})"
+        advice = "too few verdicts to suggest a threshold"
+        if (at := rule.suggestion) is not None:
+            advice = (
+                f"at e-value {at.evalue:,.0f}: {percent(at.precision)} of {at.judged} judged, "
+                f"{at.per_day:.2f} alerts a day"
+            )
+        lines.append(
+            f"<tr><td><b>{escaped(f'{rule.detector} on {rule.sort}')}</b>"
+            f'<span class="m-src">{rule.per_day:.2f} a day, threshold {rule.threshold:,.0f} · '
+            f'{counts or "none judged"}</span><span class="m-src">{advice}</span></td>'
+            f'<td class="m-n">{right}</td></tr>'
+        )
+    return f'<div class="m-scroll"><table class="m-rows">{"".join(lines)}</table></div>'
 
 
 def reasons(rows: Iterable[tuple[str, int]]) -> str:

@@ -18,6 +18,7 @@ class Level(StrEnum):
     LIVE = "live"
     QUIET = "quiet"
     STALLED = "stalled"
+    BLIND = "blind"
     EMPTY = "empty"
 
 
@@ -33,6 +34,18 @@ class Pulse:
 
 
 @dataclass(frozen=True, slots=True)
+class Blindness:
+    """Who should have spoken and did not."""
+
+    stream: bool = False
+    """Nobody did."""
+    sources: tuple[str, ...] = ()
+
+
+SEEING = Blindness()
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """What the header says."""
 
@@ -41,8 +54,10 @@ class State:
     sentence: str
 
 
-def state(pulse: Pulse, now: datetime, stalled_after: float) -> State:
-    """The state at the wall time ``now``.
+def state(
+    pulse: Pulse, now: datetime, stalled_after: float, blindness: Blindness = SEEING
+) -> State:
+    """The state at the wall time ``now``; to be blind is not to be live.
 
     Nothing written for ``stalled_after`` seconds is "stalled" whether the daemon died or its
     sources went silent: from the database the two can't be told apart, and neither is all clear.
@@ -69,6 +84,8 @@ def state(pulse: Pulse, now: datetime, stalled_after: float) -> State:
             f"Nothing was read for {duration(age)} (since {moment(pulse.written_at)}): the daemon "
             "has stopped or its sources are silent. What follows is old news, not all clear.",
         )
+    if (blind := _blind(blindness)) is not None:
+        return blind
     if age > stalled_after / 2:
         return State(
             Level.QUIET,
@@ -89,6 +106,25 @@ def state(pulse: Pulse, now: datetime, stalled_after: float) -> State:
             f"The stream lives {duration(behind)} behind the wall clock: a replay or a backlog.",
         )
     return State(Level.LIVE, "Live", "Documents are being read and scored.")
+
+
+def _blind(blindness: Blindness) -> State | None:
+    if blindness.stream:
+        return State(
+            Level.BLIND,
+            "The whole stream is silent",
+            "No source has said anything for longer than it is ever quiet. What follows is old "
+            "news, not all clear.",
+        )
+    if not blindness.sources:
+        return None
+    n = len(blindness.sources)
+    named = ", ".join(blindness.sources[:3]) + (f" and {n - 3} more" if n > 3 else "")
+    return State(
+        Level.BLIND,
+        f"Blind to {n} source{'' if n == 1 else 's'}",
+        f"{named}: should have spoken, and did not. What depends on them is not all clear.",
+    )
 
 
 def _behind(pulse: Pulse, now: datetime) -> float | None:

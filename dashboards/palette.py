@@ -125,6 +125,16 @@ def style_sheet(palette: Palette) -> str:
 .m-src {{ color: {p.muted}; font-size: .8rem; display: block; }}
 .m-foot {{ color: {p.muted}; font-size: .82rem; border-top: 1px solid {p.line};
   padding-top: .45rem; margin-top: .25rem; display: flex; flex-wrap: wrap; gap: .2rem 1rem; }}
+.m-card.m-wanted {{ outline: 2px solid {p.positive}; outline-offset: 2px; }}
+.m-fall {{ color: {p.muted}; font-size: .8rem; line-height: 1.5; margin: .1rem 0 .5rem;
+  font-variant-numeric: tabular-nums; }}
+.m-bar {{ display: flex; height: 6px; border-radius: 3px; overflow: hidden; background: {p.line};
+  margin: .3rem 0 .25rem; }}
+.m-bar i {{ min-width: 3px; flex-basis: 0; }}
+.m-fall b {{ display: inline-block; width: .6em; height: .6em; border-radius: 2px;
+  margin-right: .3em; }}
+.m-stop0 {{ background: {p.faint}; }} .m-stop1 {{ background: {p.positive}; }}
+.m-stop2 {{ background: {p.negative}; }} .m-stop3 {{ background: {p.warn}; }}
 .m-empty {{ border: 1px dashed {p.line}; border-radius: 8px; padding: 1.6rem 1.4rem;
   color: {p.muted}; line-height: 1.55; }}
 .m-empty b {{ color: {p.ink}; }}
@@ -137,6 +147,17 @@ def style_sheet(palette: Palette) -> str:
 .m-rows .m-src {{ line-height: 1.4; }}
 .m-words {{ margin: .6rem 0 .5rem; font-size: 1rem; line-height: 1.9; }}
 .m-words span {{ padding: .12rem .18rem; border-radius: 3px; }}
+.m-sources {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(210px, 1fr));
+  gap: .6rem; margin: .4rem 0 .8rem; }}
+.m-source {{ border: 1px solid {p.line}; border-left: 4px solid {p.faint}; border-radius: 8px;
+  background: {p.surface}; padding: .55rem .75rem .5rem; color: {p.ink}; overflow-wrap: anywhere; }}
+.m-source .m-name {{ font-size: .92rem; }} .m-source p {{ margin: 0; }}
+.m-source .m-chip {{ margin-left: auto; }}
+.m-is-speaking {{ border-left-color: {p.good}; }} .m-is-speaking .m-chip {{ color: {p.good}; }}
+.m-is-quiet {{ border-left-color: {p.warn}; }} .m-is-quiet .m-chip {{ color: {p.warn}; }}
+.m-is-blind {{ border-left-color: {p.negative}; }} .m-is-blind .m-chip {{ color: {p.negative}; }}
+.m-spark {{ display: block; width: 100%; height: 22px; margin: .3rem 0 .15rem; }}
+.m-spark rect {{ fill: {p.faint}; }}
 .m-scroll {{ overflow-x: auto; }}
 .st-key-m_main > div > [data-testid="stHorizontalBlock"],
 .st-key-m_main > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"]

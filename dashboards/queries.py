@@ -24,11 +24,16 @@ from monitor.errors import StoreError
 from monitor.events import TOPICS, Alert, AlertStatus, Evidence, Severity
 from monitor.keys import ALL, topic_key
 from monitor.store import schema
-from monitor.store.engine import open_reader
+from monitor.store.base import SourceRow
+from monitor.store.engine import open_engine, open_reader
 from monitor.store.faults import connected, place
 from monitor.store.named import KeySums, StorySums, named_keys, names, top_stories
-from monitor.store.reads import RESOLUTIONS, Counts, Delivery, Reads
+from monitor.store.reads import RESOLUTIONS, Counts, Delivery, Reads, Receipt
+from monitor.store.verdicts.base import Judgement, Verdict
+from monitor.store.verdicts.sql import SqlVerdicts
 from monitor.story.shown import excerpt
+from monitor.verdict import precision
+from monitor.verdict.precision import Rule
 
 ALERTS = 12
 """Alerts that the page shows at most; those that fire come first."""
@@ -221,9 +226,16 @@ def before(at: Target, span: Span) -> tuple[int, int]:
 
 
 @st.cache_data(ttl=4, max_entries=4, show_spinner=False)
-def alerts(at: Target) -> list[Alert]:
-    """Those that fire, then those that wait, the critical first, then the latest of the others."""
+def alerts(at: Target, wanted: str = "") -> list[Alert]:
+    """The ``wanted`` one; those that fire, then those that wait, the critical first, then the
+    latest of the others."""
     reads = _reads(at)
+    found = reads.alert(wanted) if wanted else None
+    first = [] if found is None else [found]
+    return [*first, *(a for a in _latest(reads) if a.id != wanted)]
+
+
+def _latest(reads: Reads) -> list[Alert]:
     live = [
         *reads.alerts(ALERTS, AlertStatus.FIRING),
         *reads.alerts(ALERTS, AlertStatus.PENDING),
@@ -231,6 +243,12 @@ def alerts(at: Target) -> list[Alert]:
     known = {alert.id for alert in live}
     live.sort(key=lambda a: (a.status is AlertStatus.PENDING, a.severity is Severity.WARNING))
     return [*live, *(a for a in reads.alerts(ALERTS) if a.id not in known)][:ALERTS]
+
+
+@st.cache_data(ttl=4, max_entries=4, show_spinner=False)
+def sources(at: Target) -> list[SourceRow]:
+    """Every source, and under an empty name the whole stream."""
+    return _reads(at).sources()
 
 
 @st.cache_data(ttl=4, max_entries=4, show_spinner=False)
@@ -245,6 +263,38 @@ def deliveries(at: Target) -> dict[str, str]:
                 seen.add((alert, delivery.receiver))
                 words.setdefault(alert, []).append(_delivery(delivery, now))
     return {alert: "; ".join(parts) for alert, parts in words.items()}
+
+
+@st.cache_data(ttl=4, max_entries=4, show_spinner=False)
+def receipts(at: Target) -> dict[str, list[Receipt]]:
+    """By alert, how the news that it fires came to each receiver."""
+    return _reads(at).receipts(200)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _writer(at: Target) -> SqlVerdicts:
+    """The only thing that the page writes."""
+    return SqlVerdicts(open_engine(at.url, busy_timeout=3.0))
+
+
+@st.cache_data(ttl=4, max_entries=4, show_spinner=False)
+def verdicts(at: Target, alert_ids: tuple[str, ...]) -> dict[str, Verdict]:
+    """The last word on each of these alerts."""
+    return SqlVerdicts(_engine(at)).last(alert_ids)
+
+
+@st.cache_data(ttl=15, max_entries=4, show_spinner=False)
+def rules(at: Target) -> list[Rule]:
+    """How often each rule was right."""
+    span = _reads(at).span()
+    return precision.rules(SqlVerdicts(_engine(at)).fired(), span[1] if span else None)
+
+
+def judge(at: Target, alert_id: str, judgement: Judgement) -> None:
+    """Note what somebody at the page says of an alert. Raises ``StoreError``."""
+    _writer(at).give(Verdict(alert_id, judgement, "dashboard", "", datetime.now(UTC)))
+    verdicts.clear()
+    rules.clear()
 
 
 def _delivery(delivery: Delivery, now: datetime) -> str:

@@ -20,6 +20,7 @@ from models.commands.predict import predict_command
 from models.commands.registry import registry_app
 from models.commands.robustness import robustness_command
 from models.commands.search import search_command
+from models.commands.spans import spans_app
 from models.commands.tokens import tokens_app
 from models.commands.train import train_command
 from models.errors import ModelError
@@ -35,6 +36,7 @@ _COMMANDS: Final[tuple[tuple[str, typer.Typer | Callable[..., None], str], ...]]
     ("compress", compress_command, "Make a smaller model; measure what it costs."),
     ("predict", predict_command, "Sentiment and topic of texts."),
     ("tokens", tokens_app, "Tag words: train, evaluate, find entities."),
+    ("spans", spans_app, "Names, and the mood towards each: train, evaluate."),
     ("registry", registry_app, "Versions on disk: add, promote, roll back."),
     ("gate", gate_command, "Refuse a candidate that forgot a class."),
     ("continual", continual_command, "Go on with new labels, and pass the gate."),

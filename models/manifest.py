@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from models.directory import FILE as FILE
 from models.directory import read_record, verify, write_record
 from models.labels import LABELS, SENTIMENTS, Task
-from models.recipe import Recipe
+from models.recipe import Recipe, SpanRecipe
 from models.tokens.tags import TAGS
 from models.windows import Pooling
 
@@ -93,6 +93,38 @@ class TargetReport(Strict):
     ece_before: Share  # expected calibration error, temperature 1
     ece_after: Share
     classes: dict[str, ClassReport] = {}
+    as_text: Score | None = None  # macro-F1 of giving each target the sentiment of its text
+
+
+class SpanFile(Strict):
+    """A file of tagged words, or of texts with a sentiment towards their entities."""
+
+    role: Literal["targets", "training", "held out", "test"]
+    file: str
+    sha256: Sha256
+    texts: Annotated[int, Field(ge=1)]
+    licence: str
+
+
+class SpanCandidate(Strict):
+    """Weights that could be chosen, and what all heads reach on the held-out texts."""
+
+    kind: Literal["last", "average", "soup"]
+    epoch: int
+    step: int
+    loss: float
+    scores: dict[str, Share]
+
+
+class SpanTraining(Strict):
+    """How the head over tokens was trained, and the encoder on with it."""
+
+    of: str  # version of the model that the training went on from
+    kept: str | None = None  # version of the model whose verdicts were kept; None: the same
+    recipe: SpanRecipe
+    chosen: SpanCandidate
+    history: tuple[SpanCandidate, ...]
+    data: tuple[SpanFile, ...]
 
 
 class SpanRecord(Strict):
@@ -103,6 +135,7 @@ class SpanRecord(Strict):
     temperature: Annotated[float, Field(gt=0)]  # of the sentiment
     names: dict[str, NameReport] = {}
     targets: dict[str, TargetReport] = {}
+    training: SpanTraining | None = None
 
 
 class BackboneRecord(Strict):

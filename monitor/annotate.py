@@ -72,10 +72,23 @@ class Annotator:
                 s._replace(story=t.story, copy_of=t.copy_of)
                 for s, t in zip(found, told, strict=True)
             ]
-        if self._naming is not None:
-            named = self._naming.mentions(found, texts, verdicts, rows)
-            found = [s._replace(mentions=m) if m else s for s, m in zip(found, named, strict=True)]
-        return Annotated(found, changes)
+        return Annotated(self._named(found, texts, verdicts, rows), changes)
+
+    def _named(
+        self, scored: list[Scored], texts: Sequence[str], verdicts: Verdicts, rows: Sequence[int]
+    ) -> list[Scored]:
+        if self._naming is None or not scored:
+            return scored
+        named = self._naming.mentions(scored, texts, verdicts, rows)
+        return [s._replace(mentions=m) if m else s for s, m in zip(scored, named, strict=True)]
+
+    def rehearse(
+        self, scored: Sequence[Scored], verdicts: Verdicts, rows: Sequence[int]
+    ) -> list[Scored]:
+        """Documents of drills with their mentions; no story may ever know of them."""
+        return self._named(
+            list(scored), [normalise(s.document.content) for s in scored], verdicts, rows
+        )
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from what the store holds."""

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,12 +30,11 @@ from models.predict import Predictor
 from models.registry.folder import Registry, Release
 from models.registry.trial import judge
 from monitor import config
+from monitor.aggregate.sources import SourceSettings
 from monitor.aggregate.watermark import Watermarks
 from monitor.aggregate.window import Window
-from monitor.alert.base import Notifier
-from monitor.alert.group import GroupTiming
-from monitor.alert.signing import Signer
-from monitor.alert.webhook import WebhookNotifier
+from monitor.alert.payload import no_links
+from monitor.alert.policy import routed_to
 from monitor.annotate import Annotator
 from monitor.clock import Clock, ScaledClock, SystemClock
 from monitor.delivery import DeliveryLoop
@@ -47,37 +46,58 @@ from monitor.detect.share import ShareDetector, ShareSettings
 from monitor.detect.state import LifecycleSettings
 from monitor.detect.volume import VolumeDetector, VolumeSettings
 from monitor.detect.watch import Watch
-from monitor.dial import Limits as DialLimits
+from monitor.drill.keeper import Keeper
+from monitor.drill.rule import alert_labels
+from monitor.drill.start import Schedule
+from monitor.drill.texts import messages
 from monitor.entity.entities import open_entities
 from monitor.errors import ConfigError, MonitorError
 from monitor.events import Kind
-from monitor.guard import Guard
+from monitor.heartbeat import Heartbeat
 from monitor.http import Answer, Checks, HttpServer, application
-from monitor.jobs import Jobs
-from monitor.metrics import DeliveryCounters, Metrics, ScoringCounters
+from monitor.jobs import Jobs, next_due
+from monitor.listening import Listening
+from monitor.metrics import DeliveryCounters, DrillCounters, Metrics, ScoringCounters
 from monitor.naming import EntityNaming
+from monitor.notifying import group_timing, make_receivers
 from monitor.opening import database_file, every_topic, kafka_settings, open_database
-from monitor.outgoing import OutTopics
+from monitor.outgoing import OutTopics, outgoing
 from monitor.pipeline import Pipeline, PipelineSettings
+from monitor.push.keys import ApiKey, Keyring
 from monitor.reception import Reception
 from monitor.score.base import Scorer
 from monitor.score.engine import BatchScorer
 from monitor.score.reload import Reloader
 from monitor.score.transformer import devices, engine_of
+from monitor.silencing import silencing_routes
 from monitor.source.client import ensure_topics
 from monitor.source.contract import Limits
 from monitor.source.decode import Decoder, pseudonymiser
+from monitor.source.feeds.message import source_of
 from monitor.source.kafka import KafkaSource
 from monitor.source.publish import KafkaPublisher
+from monitor.store.drills.base import DrillOutcome, Told
+from monitor.store.drills.sql import SqlDrills
+from monitor.store.feeds.heartbeat import FeedHeartbeat
+from monitor.store.feeds.sql import feed_states
+from monitor.store.muting.sql import SqlMuting
 from monitor.store.outbox import SqlOutbox
 from monitor.store.retention import Keep, prune
 from monitor.store.sql import SqlStore
+from monitor.store.verdicts.sql import SqlVerdicts
 from monitor.story.stories import Stories, StoriesSettings
+from monitor.verdict.links import Links
+from monitor.verdict.web import VerdictWeb
 
 log = logging.getLogger(__name__)
 
+DAY = 86_400.0
 EXIT_STALLED = 70
 """Exit status when the watchdog ends the process; a supervisor restarts it, and nothing is lost."""
+
+
+_DRILLS_EVERY = 2.0  # seconds between two looks at the drills that run
+_DRILLS_MISSED_EVERY = 10.0
 
 
 class Health:
@@ -103,6 +123,12 @@ class Health:
             "partitions": None if pipeline and pipeline.assigned else "none assigned yet",
             "database": None if pipeline and pipeline.healthy_store else "not writable",
         }
+
+    def sources(self) -> Answer:
+        """GET /v1/sources: whether they speak, as of the last few minutes."""
+        if self.pipeline is None:
+            return 503, {"error": "still loading"}
+        return 200, self.pipeline.sources
 
     def reload(self) -> Answer:
         """POST /-/reload: look at the registry now; 500 when what it names cannot be used."""
@@ -197,8 +223,24 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
     decoder = make_decoder(settings)
     reception = Reception(settings, kafka, engine, decoder.decode, clock, metrics, stop)
     stack.callback(reception.close)
+    links = verdict_links(settings)
+    judging = VerdictWeb(SqlVerdicts(engine), _judges(settings.http), links, _wall)
+    muting = SqlMuting(engine)
+    desk = silencing_routes(
+        muting,
+        reception.keyring,
+        frozenset(key.name for key in settings.http.keys if key.silences),
+        SystemClock().now,
+    )
     # The port is taken before the model is loaded: that it is in use must be told at once.
-    web = application(metrics.registry, health.alive, health.ready, health.reload, reception.routes)
+    web = application(
+        metrics.registry,
+        health.alive,
+        health.ready,
+        health.reload,
+        health.sources,
+        [*reception.routes, *judging.routes, *desk],
+    )
     server = HttpServer(web, settings.http.host, settings.http.port)
     stack.callback(server.close)
     server.start()
@@ -219,8 +261,9 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
     publisher = KafkaPublisher(kafka)
     stack.callback(publisher.close)
     successor = reloader.take if reloader else lambda: None
+    heartbeat = _heartbeat(settings, engine)
     pipeline = _pipeline(
-        settings, source, decoder, scorer, successor, store, metrics, clock, corrections
+        settings, source, decoder, scorer, successor, store, metrics, clock, heartbeat, corrections
     )
     stack.callback(pipeline.close)
     pipeline.load()
@@ -230,18 +273,18 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
     delivery = DeliveryLoop(
         outbox,
         publisher,
-        make_notifiers(settings.delivery, stack),
-        GroupTiming(
-            timedelta(seconds=settings.delivery.group_wait),
-            timedelta(seconds=settings.delivery.group_interval),
-            timedelta(seconds=settings.delivery.repeat_interval),
-        ),
+        make_receivers(settings.delivery, stack),
+        group_timing(settings.delivery),
         DeliveryCounters(metrics),
         SystemClock(),
+        routes=[table.route for table in settings.delivery.routes],
+        muting=muting,
         external_url=settings.delivery.external_url,
+        links=links.of if links is not None else no_links,
     )
     jobs = Jobs()
     stack.callback(jobs.close)
+    _drills(settings, engine, metrics, jobs)
     jobs.hourly("retention", lambda: _prune(engine, settings.store, clock))
     if reloader is not None:
         jobs.every("reload", settings.model.reload_every, reloader.look)
@@ -291,6 +334,84 @@ def run_daemon(settings: config.Settings, scorer: Scorer | None = None) -> None:
         gc.freeze()
         daemon.run()
         log.info("stopped; every offset and alert is in the database")
+
+
+def verdict_links(settings: config.Settings) -> Links | None:
+    """None: nobody said where they would lead to, or how they are signed."""
+    verdicts, url = settings.verdicts, settings.http.public_url
+    if verdicts.secret is None or url is None:
+        return None
+    return Links(verdicts.secret.get_secret_value(), url, timedelta(days=verdicts.link_days))
+
+
+def _judges(http: config.Http) -> Keyring:
+    """The keys that may judge alerts."""
+    return Keyring(
+        [ApiKey(key.name, key.secret.get_secret_value()) for key in http.keys if key.verdicts]
+    )
+
+
+def _drills(settings: config.Settings, engine: Engine, metrics: Metrics, jobs: Jobs) -> None:
+    """Drills are ended by this daemon, whoever began them; some begin by themselves."""
+    drills = SqlDrills(engine)
+    passed = drills.latest(outcome=DrillOutcome.PASSED)
+    if passed is not None and passed.ended_at is not None:
+        metrics.drill_success.set(passed.ended_at.timestamp())
+    keeper = Keeper(
+        drills,
+        drilled_receivers(settings.delivery),
+        told_of(settings.kafka),
+        _wall,
+        DrillCounters(metrics),
+    )
+    jobs.every("drills", _DRILLS_EVERY, keeper.look)
+    drill = settings.drill
+    if drill.schedule is None:
+        return
+    schedule = Schedule(
+        drills,
+        keeper,
+        drill_sender(settings),
+        next_due(drill.schedule),
+        timedelta(seconds=drill.deadline),
+        drill.receiver,
+        _wall,
+    )
+    jobs.cron("drill", drill.schedule, schedule.start)
+    jobs.every("missed drills", _DRILLS_MISSED_EVERY, schedule.check)
+
+
+def drilled_receivers(delivery: config.Delivery) -> list[str]:
+    """Those to whom the routes send the alert of a drill at once: all others never hear of it."""
+    names = [receiver.name for receiver in delivery.receivers]
+    found = routed_to(alert_labels(), names, [table.route for table in delivery.routes])
+    return [name for name in names if found.get(name) is False]
+
+
+def drill_sender(settings: config.Settings) -> Callable[[str], None]:
+    """Publishes a drill's messages, over a connection of its own: it is part of what is tried."""
+    clock = make_clock(settings)
+
+    def send(drill: str) -> None:
+        with closing(KafkaPublisher(kafka_settings(settings.kafka))) as publisher:
+            by_topic: dict[str, list[tuple[bytes | None, bytes]]] = {}
+            for topic, key, value in messages(drill, settings.kafka.topics, clock.now()):
+                by_topic.setdefault(topic, []).append((key, value))
+            for topic, values in by_topic.items():
+                publisher.publish(topic, values)
+
+    return send
+
+
+def told_of(kafka: config.Kafka) -> Told:
+    """The rows of the outbox for a change of an alert."""
+    topics = out_topics(kafka)
+    return lambda alert: list(outgoing(topics, (), (), [alert]))
+
+
+def out_topics(kafka: config.Kafka) -> OutTopics:
+    """The topics that the daemon writes."""
+    return OutTopics(kafka.scored_topic, kafka.alerts_topic, kafka.dead_letters_topic)
 
 
 def make_decoder(settings: config.Settings) -> Decoder:
@@ -396,19 +517,12 @@ def _reloader(
     )
 
 
-def make_notifiers(delivery: config.Delivery, stack: ExitStack) -> dict[str, Notifier]:
-    """One for each receiver, by name."""
-    notifiers: dict[str, Notifier] = {}
-    for receiver in delivery.receivers:
-        notifier = WebhookNotifier(
-            receiver.url,
-            Signer([s.get_secret_value() for s in receiver.secrets]),
-            Guard(receiver.allow_networks, receiver.plain_networks),
-            limits=DialLimits(read=receiver.timeout, total=2 * receiver.timeout),
-        )
-        stack.callback(notifier.close)
-        notifiers[receiver.name] = notifier
-    return notifiers
+def _heartbeat(settings: config.Settings, engine: Engine) -> Heartbeat | None:
+    """What the polls of the configured feeds say; nothing, where the clock is a replay's."""
+    if not settings.feeds or settings.replay is not None:
+        return None
+    sources = {feed.name: feed.source or source_of(feed.url) for feed in settings.feeds}
+    return FeedHeartbeat(lambda: feed_states(engine), sources)
 
 
 def _pipeline(
@@ -420,9 +534,24 @@ def _pipeline(
     store: SqlStore,
     metrics: Metrics,
     clock: Clock,
+    heartbeat: Heartbeat | None,
     corrections: Corrections,
 ) -> Pipeline:
-    d = settings.detect
+    d, s = settings.detect, settings.sources
+    listening = Listening(
+        SourceSettings(
+            limit=s.limit,
+            budget=s.budget,
+            minimum_silence=s.minimum_silence,
+            minimum_history=s.minimum_history_days * DAY,
+            failures=s.failures,
+            forget=s.forget_days * DAY,
+        ),
+        s.depend_share,
+        store,
+        metrics,
+        heartbeat,
+    )
     detectors = (
         ShareDetector(ShareSettings(budget=d.budget * (1 - d.volume_share))),
         VolumeDetector(VolumeSettings(budget=d.budget * d.volume_share)),
@@ -462,16 +591,13 @@ def _pipeline(
         store=store,
         metrics=metrics,
         clock=clock,
+        listening=listening,
         successor=successor,
         settings=PipelineSettings(
             poll_records=settings.intake.poll_records,
             poll_most=settings.intake.poll_most,
             poll_timeout=settings.intake.poll_timeout,
-            topics=OutTopics(
-                settings.kafka.scored_topic,
-                settings.kafka.alerts_topic,
-                settings.kafka.dead_letters_topic,
-            ),
+            topics=out_topics(settings.kafka),
         ),
     )
 
@@ -482,4 +608,8 @@ def _prune(engine: Engine, store: config.StoreSection, clock: Clock) -> dict[str
         timedelta(days=store.keep_buckets_days),
         timedelta(days=store.keep_dead_letters_days),
     )
-    return prune(engine, clock.now(), datetime.now(UTC), keep)
+    return prune(engine, clock.now(), _wall(), keep)
+
+
+def _wall() -> datetime:
+    return datetime.now(UTC)

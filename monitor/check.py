@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,13 +14,13 @@ from monitor.app import (
     author_key,
     current_release,
     load_scorer,
-    make_notifiers,
 )
 from monitor.config import Settings, load_settings
 from monitor.detect.calendar import read_calendar
 from monitor.entity.entities import open_entities
-from monitor.errors import MonitorError
+from monitor.errors import ConfigError, MonitorError
 from monitor.metrics import Metrics
+from monitor.notifying import make_receivers
 from monitor.opening import every_topic, kafka_settings, open_database
 from monitor.source.client import require_reachable
 
@@ -37,6 +38,7 @@ def run_check(path: Path | None) -> int:
             "entities": lambda: _entities(settings),
             "calendar": lambda: _calendar(settings),
             "model": lambda: _model(settings, stack),
+            "folders": lambda: _folders(settings),
             "receivers": lambda: _receivers(settings, stack),
         }
         faults = 0
@@ -81,6 +83,20 @@ def _model(settings: Settings, stack: ExitStack) -> str:
     return scorer.model_version
 
 
+def _folders(settings: Settings) -> str:
+    wrong = [
+        str(folder.path)
+        for folder in settings.watch_folders
+        if not (folder.path.is_dir() and os.access(folder.path, os.R_OK | os.W_OK | os.X_OK))
+    ]
+    if wrong:
+        raise ConfigError(
+            f"watch_folders: {', '.join(wrong)} is no folder that this user may read and write; "
+            "make it, or give it to this user"
+        )
+    return ", ".join(str(folder.path) for folder in settings.watch_folders) or "none watched"
+
+
 def _receivers(settings: Settings, stack: ExitStack) -> str:
-    names = list(make_notifiers(settings.delivery, stack))
+    names = list(make_receivers(settings.delivery, stack))
     return ", ".join(names) or "none configured: alerts go to the dashboard and Kafka only"

@@ -134,12 +134,61 @@ def import_files(
     raise typer.Exit(run_import(options))
 
 
+@app.command(epilog="Example: monitor drill --config monitor.toml --wait 120 --receiver risk-desk")
+def drill(
+    config: Config = None,
+    wait: Annotated[
+        float, typer.Option(min=1, help="Seconds until every stop must have been reached.")
+    ] = 120.0,
+    receiver: Annotated[
+        str | None,
+        typer.Option(help="Wait for this receiver alone; all of them are told, as always."),
+    ] = None,
+) -> None:
+    """Send an invented crisis through the running daemon to the receivers, and time each stop;
+    status 1, and where it got stuck, when it does not arrive. It leaves nothing in the figures."""
+    from monitor.drilling import DrillOptions, run_drill
+
+    raise typer.Exit(run_drill(DrillOptions(config, wait, receiver)))
+
+
+@app.command(epilog="Example: monitor verdicts --config monitor.toml --target 0.9")
+def verdicts(
+    config: Config = None,
+    target: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=1, help="Precision to reach; default: the configuration's."),
+    ] = None,
+) -> None:
+    """Show how often each rule was right, and the threshold from which on it would be often
+    enough."""
+    from monitor.verdict.command import show_rules
+
+    show_rules(config, target)
+
+
 @app.command(epilog="Example: monitor check --config monitor.toml")
 def check(config: Config = None) -> None:
     """Check configuration, model, database, brokers and receivers; say what is wrong with each."""
     from monitor.check import run_check
 
     raise typer.Exit(run_check(config))
+
+
+@app.command(name="notify-test", epilog="Example: monitor notify-test risk-desk -c monitor.toml")
+def notify_test(
+    receiver: Annotated[str, typer.Argument(help="Name of a configured receiver.")],
+    config: Config = None,
+) -> None:
+    """Send a receiver an alert that is marked as a test, and print its answer."""
+    from rich.console import Console
+
+    from monitor.clock import SystemClock
+    from monitor.config import load_settings
+    from monitor.trial import run_trial
+
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    raise typer.Exit(run_trial(load_settings(config), receiver, console, SystemClock().now()))
 
 
 @app.command(epilog="Example: monitor migrate --config monitor.toml")
@@ -184,6 +233,9 @@ def feed(
 def check_feed(
     feed: Annotated[str, typer.Argument(help="A URL, or the name of a configured feed.")],
     config: Config = None,
+    allow_network: Annotated[
+        list[str] | None, typer.Option(help="A network inside the house (CIDR); may be repeated.")
+    ] = None,
 ) -> None:
     """Show what a feed would give: its items, their dates, what is wrong. Stores nothing."""
     from rich.console import Console
@@ -193,7 +245,8 @@ def check_feed(
     from monitor.config import load_settings
 
     console = Console(markup=False, highlight=False)
-    feeding.check_feed(load_settings(config), feed, console, SystemClock().now())
+    networks = tuple(allow_network or ())
+    feeding.check_feed(load_settings(config), feed, networks, console, SystemClock().now())
 
 
 @feeds.command("status", epilog="Example: monitor feed status --config monitor.toml")

@@ -16,8 +16,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AwareDatetime,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -25,27 +23,21 @@ from pydantic import (
     model_validator,
 )
 
-from monitor.alert.signing import Signer
 from monitor.entity.watch import WatchItem
 from monitor.errors import ConfigError
 from monitor.guard import Guard
+from monitor.jobs import cron_trigger
+from monitor.receivers import TYPES, AnyReceiver, RouteTable
+from monitor.section import Port, Positive, Seconds, Section
 from monitor.source.contract import FIELDS, LANG
 from monitor.source.files import FieldMap
 
-Positive = Annotated[float, Field(gt=0)]
-Seconds = Annotated[float, Field(ge=0)]
-Port = Annotated[int, Field(ge=0, le=65535)]
 PREFIX = "MONITOR_"
 _SECRET_LENGTH = 24
+_LARGEST_MESSAGE = 1_000_000  # Kafka's default is 1 MiB, its own overhead included
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False
-    )
-
-
-class Kafka(_Section):
+class Kafka(Section):
     """The brokers and how to speak to them. Durations in seconds."""
 
     bootstrap_servers: str = "127.0.0.1:9092"
@@ -85,7 +77,7 @@ class Kafka(_Section):
         return self
 
 
-class Intake(_Section):
+class Intake(Section):
     """What is taken from a message, and how much at once."""
 
     max_message_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024
@@ -100,7 +92,7 @@ class Intake(_Section):
     """Key of the authors' hashes; without one a random key is kept beside the database."""
 
 
-class Model(_Section):
+class Model(Section):
     """Which weights, and how they run."""
 
     registry: Path = Path("var/models")
@@ -140,7 +132,7 @@ class Model(_Section):
         return tokens
 
 
-class Aggregate(_Section):
+class Aggregate(Section):
     """Event time. All in seconds."""
 
     out_of_orderness: Seconds = 60.0
@@ -148,7 +140,7 @@ class Aggregate(_Section):
     allowed_lateness: Annotated[int, Field(ge=0)] = 600
 
 
-class Stories(_Section):
+class Stories(Section):
     """Which documents are copies of one another."""
 
     window_hours: Annotated[float, Field(gt=0, le=24 * 30)] = 72.0
@@ -157,7 +149,7 @@ class Stories(_Section):
     """Wordings remembered, about 0.6 KB each; with more in the window the oldest go early."""
 
 
-class Detect(_Section):
+class Detect(Section):
     """When an alert fires."""
 
     budget: Positive = 1.0
@@ -181,7 +173,26 @@ class Detect(_Section):
     accept_after: Positive = 86_400.0
 
 
-class Entities(_Section):
+class Sources(Section):
+    """When a source that says nothing is called blind, and not quiet."""
+
+    budget: Positive = 1.0
+    """Expected false alarms a month, over all sources together."""
+    minimum_silence: Positive = 1_800.0
+    """Seconds before which nobody is blind."""
+    minimum_history_days: Annotated[float, Field(ge=1)] = 7.0
+    """Days after its first document for which a source is new, and never blind for its silence."""
+    depend_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Part of its documents from which a key depends on a source."""
+    failures: Annotated[int, Field(ge=1)] = 3
+    """Contacts in a row that fail, after which a source is blind."""
+    forget_days: Positive = 14.0
+    """Days after which a source that is blind is given up."""
+    limit: Annotated[int, Field(ge=1, le=100_000)] = 2_000
+    """Sources that are told apart."""
+
+
+class Entities(Section):
     """What texts are linked to, and what is watched (docs/entities.md)."""
 
     gazetteer: Path | None = None
@@ -203,7 +214,7 @@ class Entities(_Section):
         return watch
 
 
-class StoreSection(_Section):
+class StoreSection(Section):
     """The database and how long it keeps what."""
 
     url: str = Field(default="sqlite:///var/monitor.db", repr=False)
@@ -221,45 +232,13 @@ class StoreSection(_Section):
         return url
 
 
-class Receiver(_Section):
-    """One webhook."""
-
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
-    url: str = Field(repr=False)
-    secrets: Annotated[tuple[SecretStr, ...], Field(min_length=1)]
-    """``whsec_…``, the newest first; several while a secret is being rotated."""
-    allow_http: bool = False
-    allow_networks: tuple[str, ...] = ()
-    """CIDR blocks inside the house that this receiver may lie in."""
-    timeout: Positive = 10.0
-
-    @property
-    def plain_networks(self) -> tuple[str, ...]:
-        """Networks that may be spoken to without TLS."""
-        return self.allow_networks if self.allow_http else ()
-
-    @model_validator(mode="after")
-    def _usable(self) -> Receiver:
-        if self.url.startswith("http:") and not self.plain_networks:
-            raise ValueError("plain http needs allow_http = true and its network in allow_networks")
-        faults = []
-        for part in (
-            lambda: Signer([s.get_secret_value() for s in self.secrets]),
-            lambda: Guard(self.allow_networks, self.plain_networks).target(self.url),
-        ):
-            try:
-                part()
-            except ConfigError as error:
-                faults.append(str(error))
-        if faults:
-            raise ValueError("; ".join(faults))
-        return self
-
-
-class Delivery(_Section):
+class Delivery(Section):
     """Who is told, and how often. Durations in seconds."""
 
-    receivers: tuple[Receiver, ...] = ()
+    receivers: tuple[AnyReceiver, ...] = ()
+    routes: tuple[RouteTable, ...] = ()
+    """The first that matches decides who is told; none at all: everybody, one that matches none:
+    nobody."""
     group_wait: Seconds = 30.0
     group_interval: Positive = 300.0
     repeat_interval: Positive = 14_400.0
@@ -268,12 +247,26 @@ class Delivery(_Section):
 
     @field_validator("receivers")
     @classmethod
-    def _unique_names(cls, receivers: tuple[Receiver, ...]) -> tuple[Receiver, ...]:
+    def _unique_names(cls, receivers: tuple[AnyReceiver, ...]) -> tuple[AnyReceiver, ...]:
         names = [r.name for r in receivers]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise ValueError(f"the names must be unique; twice here: {', '.join(twice)}")
         return receivers
+
+    @model_validator(mode="after")
+    def _routes_lead_somewhere(self) -> Delivery:
+        known = {receiver.name: receiver for receiver in self.receivers}
+        faults = []
+        for number, route in enumerate(self.routes):
+            if lost := sorted(set(route.receivers) - set(known)):
+                faults.append(f"routes.{number}: no receiver is called {', '.join(lost)}")
+            timeless = [n for n in route.receivers if n in known and known[n].digest is None]
+            if route.digest and timeless:
+                faults.append(f"routes.{number}: {', '.join(timeless)} has no digest.times")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
 
     @model_validator(mode="after")
     def _repeat_is_slower(self) -> Delivery:
@@ -282,7 +275,7 @@ class Delivery(_Section):
         return self
 
 
-class Feed(_Section):
+class Feed(Section):
     """One RSS or Atom feed."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
@@ -330,7 +323,7 @@ class Feed(_Section):
         return Guard(self.allow_networks, ("0.0.0.0/0", "::/0"), what="feed")
 
 
-class Feeding(_Section):
+class Feeding(Section):
     """How the feeds are read (`monitor feed`). Durations in seconds."""
 
     contact: Annotated[str, Field(pattern=r"^[ -~]*$", max_length=200)] = ""
@@ -363,7 +356,7 @@ class Feeding(_Section):
     """Of the metrics and health of `monitor feed`; None: none."""
 
 
-class ApiKey(_Section):
+class ApiKey(Section):
     """A caller that may hand in documents."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
@@ -372,20 +365,28 @@ class ApiKey(_Section):
     """What its documents may name as their source; none: anything."""
     rate: Seconds = 0.0
     """Documents a second in the long run; 0: no limit."""
+    verdicts: bool = False
+    """Whether it may judge alerts as well."""
+    silences: bool = False
+    """It may silence and acknowledge alerts."""
 
     @field_validator("secret")
     @classmethod
     def _not_to_be_guessed(cls, secret: SecretStr) -> SecretStr:
-        value = secret.get_secret_value()
-        if len(value) < _SECRET_LENGTH or not value.isascii() or any(c.isspace() for c in value):
-            raise ValueError(
-                f"must have at least {_SECRET_LENGTH} characters of ASCII and no spaces; "
-                "`openssl rand -hex 32` makes one"
-            )
-        return secret
+        return _long_enough(secret)
 
 
-class Http(_Section):
+def _long_enough(secret: SecretStr) -> SecretStr:
+    value = secret.get_secret_value()
+    if len(value) < _SECRET_LENGTH or not value.isascii() or any(c.isspace() for c in value):
+        raise ValueError(
+            f"must have at least {_SECRET_LENGTH} characters of ASCII and no spaces; "
+            "`openssl rand -hex 32` makes one"
+        )
+    return secret
+
+
+class Http(Section):
     """Metrics, health, and the documents that callers hand in."""
 
     host: str = "127.0.0.1"
@@ -397,6 +398,8 @@ class Http(_Section):
     max_waiting: Annotated[int, Field(ge=1)] = 10_000
     """Documents that may wait for Kafka, those of watched folders included (for which one half is
     the limit); then callers are told to come again."""
+    public_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")] | None = None
+    """Where the receivers reach it: links of theirs begin with it. None: they get none."""
     keys: tuple[ApiKey, ...] = ()
     """Without one nobody can hand in documents."""
 
@@ -415,7 +418,7 @@ class Http(_Section):
         return self
 
 
-class WatchFolder(_Section):
+class WatchFolder(Section):
     """A folder whose files are read once."""
 
     path: Path
@@ -423,9 +426,9 @@ class WatchFolder(_Section):
     """Of the names, as in a shell. Hidden and temporary names are never meant."""
     kind: Literal["news", "comment"] = "news"
     """Of the rows that name none."""
-    columns: dict[str, str] = {}
+    columns: dict[str, str] = Field(default_factory=dict)
     """Field of a message = column of the files; fields that are not named keep their names."""
-    literals: dict[str, str] = {}
+    literals: dict[str, str] = Field(default_factory=dict)
     """Field = the same text for each row."""
     blanks: tuple[str, ...] = ()
     """Values that count as absent."""
@@ -471,7 +474,46 @@ class WatchFolder(_Section):
         return self
 
 
-class Replay(_Section):
+class Verdicts(Section):
+    """What people say of alerts (docs/verdicts.md)."""
+
+    secret: SecretStr | None = None
+    """Signs the links by which receivers judge; with ``http.public_url`` they get some."""
+    link_days: Annotated[float, Field(gt=0, le=365)] = 7.0
+    """How long such a link is good after the last change of its alert."""
+    target: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Precision that a suggested threshold has to reach."""
+
+    @field_validator("secret")
+    @classmethod
+    def _not_to_be_guessed(cls, secret: SecretStr | None) -> SecretStr | None:
+        return None if secret is None else _long_enough(secret)
+
+
+class Drill(Section):
+    """Invented crises that begin by themselves (docs/drill.md)."""
+
+    schedule: str | None = None
+    """A cron expression in UTC, with the days of the week by name; None: none."""
+    deadline: Positive = 120.0
+    """Seconds until every stop must have been reached."""
+    receiver: str | None = None
+    """The one that must take it; None: every one."""
+
+    @field_validator("schedule")
+    @classmethod
+    def _is_cron(cls, schedule: str | None) -> str | None:
+        if schedule is not None:
+            try:
+                cron_trigger(schedule)
+            except ValueError as error:
+                raise ValueError(
+                    f"must be a cron expression such as '30 6 * * mon-fri': {error}"
+                ) from None
+        return schedule
+
+
+class Replay(Section):
     """Event time that runs faster than the clock: ``event_origin`` was "now" at ``wall_origin``."""
 
     event_origin: AwareDatetime
@@ -479,14 +521,14 @@ class Replay(_Section):
     speed: Positive = 1.0
 
 
-class Logs(_Section):
+class Logs(Section):
     """Where the daemon says what it does."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     style: Literal["auto", "text", "json"] = "auto"
 
 
-class Settings(_Section):
+class Settings(Section):
     """The whole tree."""
 
     kafka: Kafka = Kafka()
@@ -496,12 +538,15 @@ class Settings(_Section):
     stories: Stories = Stories()
     detect: Detect = Detect()
     entities: Entities = Entities()
+    sources: Sources = Sources()
     store: StoreSection = StoreSection()
     delivery: Delivery = Delivery()
     feeding: Feeding = Feeding()
     feeds: tuple[Feed, ...] = ()
     http: Http = Http()
     watch_folders: tuple[WatchFolder, ...] = ()
+    drill: Drill = Drill()
+    verdicts: Verdicts = Verdicts()
     replay: Replay | None = None
     logs: Logs = Logs()
     watchdog: Positive = 120.0
@@ -541,7 +586,22 @@ class Settings(_Section):
         return topic
 
     @model_validator(mode="after")
-    def _folders_have_topics(self) -> Settings:
+    def _drills_can_pass(self) -> Settings:
+        names = [receiver.name for receiver in self.delivery.receivers]
+        if self.drill.receiver is not None and self.drill.receiver not in names:
+            raise ValueError(
+                f"drill.receiver: {self.drill.receiver} is none of delivery.receivers "
+                f"({', '.join(names) or 'there are none'})"
+            )
+        if self.drill.schedule and names and self.drill.deadline <= self.delivery.group_wait:
+            raise ValueError(
+                "drill.deadline must be longer than delivery.group_wait, which every first "
+                "notification waits"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_handed_in_can_be_read(self) -> Settings:
         kinds = set(self.kafka.topics.values())
         lost = sorted({folder.kind for folder in self.watch_folders} - kinds)
         if lost:
@@ -551,6 +611,12 @@ class Settings(_Section):
         places = [(folder.path, folder.pattern) for folder in self.watch_folders]
         if len(set(places)) < len(places):
             raise ValueError("watch_folders: two have the same path and pattern")
+        used = self.http.keys or self.watch_folders
+        if used and self.intake.max_message_bytes > _LARGEST_MESSAGE:
+            raise ValueError(
+                f"intake.max_message_bytes must be at most {_LARGEST_MESSAGE} where http.keys or "
+                "watch_folders are set: Kafka does not take larger messages"
+            )
         return self
 
 
@@ -598,10 +664,17 @@ def _place(variable: str) -> tuple[str, ...] | None:
 
 def _where(loc: tuple[int | str, ...], variables: Mapping[tuple[str, ...], str]) -> str:
     """The place of a fault, with the variable that it came from."""
-    place = tuple(str(part) for part in loc)
+    place = tuple(str(part) for part in _written(loc))
     near = (v for p, v in variables.items() if p[: len(place)] == place[: len(p)])
     variable = next(near, None)
     return ".".join(place) + (f" (from {variable})" if variable else "")
+
+
+def _written(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """A place without the type of a receiver, which the file has as a value, not as a name."""
+    if loc[:2] == ("delivery", "receivers") and len(loc) > 3 and loc[3] in TYPES:
+        return (*loc[:3], *loc[4:])
+    return loc
 
 
 def _explain(error: Any) -> str:
@@ -609,6 +682,8 @@ def _explain(error: Any) -> str:
         return "unknown name; see deploy/monitor.example.toml for those that exist"
     if error["type"] == "missing":
         return "is missing"
+    if error["type"] == "union_tag_invalid":
+        return f"type must be one of {', '.join(TYPES)}"
     message = error["msg"].removeprefix("Value error, ")
     return f"{message}{_shown(error['input'], '.'.join(str(p) for p in error['loc']))}"
 

@@ -13,22 +13,26 @@ import logging
 import random as random_source
 import threading
 import uuid
+from collections import ChainMap, Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import replace
-from datetime import datetime
-from typing import Any, Protocol
+from datetime import datetime, timedelta
+from typing import Any, Protocol, cast
 
 from monitor.alert import group as grouping
-from monitor.alert.base import Notifier
+from monitor.alert.base import Notice, Receiver
 from monitor.alert.codec import alert_from_json
 from monitor.alert.complaint import Complaints
 from monitor.alert.group import Group, GroupTiming
 from monitor.alert.lane import Lane, ThreadLane
-from monitor.alert.payload import webhook_body
+from monitor.alert.pace import Pace
+from monitor.alert.payload import Links, no_links
+from monitor.alert.policy import Policy, Route, is_silenced, silenced
 from monitor.alert.retry import after_attempt
 from monitor.clock import Clock
 from monitor.errors import DeliveryError, StoreError
+from monitor.events import Alert, AlertStatus
 from monitor.relay import Relay
 from monitor.source.base import Publisher
 from monitor.store.base import (
@@ -40,13 +44,15 @@ from monitor.store.base import (
     OutboxChange,
     OutboxRow,
 )
+from monitor.store.muting.base import Muted, Muting
 
 log = logging.getLogger(__name__)
 
 ROWS = 100
 """Outbox rows taken in one step."""
 SENDS = 200
-"""Due notifications looked at in one step; a receiver gets one at a time."""
+"""Due notifications looked at in one step; a receiver gets one at a time, and no more than it
+takes (`monitor.alert.pace`)."""
 POLL = 0.25
 """Seconds between two looks at the outbox while nothing is due."""
 GRACE = 5.0
@@ -54,6 +60,8 @@ GRACE = 5.0
 UNREADABLE = "@unreadable"
 """Receiver of the dead letters that keep outbox rows which can't be read."""
 
+_OUTAGE = 2  # failures in a row after which a success wakes what waits for that receiver
+_MUTED_FOR = timedelta(seconds=1)  # between two looks at the silences
 _BUSY = 0.02  # seconds between two looks at work in flight
 _STORE_DELAYS = (1.0, 2.0, 5.0, 10.0, 30.0)
 
@@ -93,27 +101,36 @@ class DeliveryLoop:
         self,
         outbox: Outbox,
         publisher: Publisher,
-        notifiers: Mapping[str, Notifier],
+        receivers: Mapping[str, Receiver],
         timing: GroupTiming,
         metrics: DeliveryMetrics,
         clock: Clock,
         random: Callable[[], float] = random_source.random,
         *,
+        routes: Sequence[Route] = (),
+        muting: Muting | None = None,
         external_url: str = "",
+        links: Links = no_links,
         lane: Callable[[str], Lane] = ThreadLane,
         new_id: Callable[[], str] = lambda: f"msg_{uuid.uuid4().hex}",
     ) -> None:
         self._outbox = outbox
-        self._notifiers = dict(notifiers)
-        self._timing = timing
+        self._receivers = dict(receivers)
+        self._policy = Policy(timing, self._receivers, routes)
+        self._muting = muting
+        self._muted = Muted()
+        self._muted_at: datetime | None = None
         self._metrics = metrics
         self._clock = clock
         self._random = random
         self._external_url = external_url
+        self._links = links
         self._new_id = new_id
         self._relay = Relay(publisher, lane("publish"))
-        self._lanes = {name: lane(f"send-{name}") for name in self._notifiers}
-        self._sending: dict[str, tuple[Notification, Future[None]]] = {}
+        self._lanes = {name: lane(f"send-{name}") for name in self._receivers}
+        self._paces = {name: Pace(to.rates) for name, to in self._receivers.items()}
+        self._failures: Counter[str] = Counter()  # in a row
+        self._sending: dict[str, tuple[Notification, Future[str | None]]] = {}
         self._published: list[OutboxRow] = []  # acknowledged, not yet deleted
         self._groups: dict[tuple[str, str], Group] | None = None
         self._gone: set[str] = set()
@@ -125,7 +142,8 @@ class DeliveryLoop:
 
         1. Take the oldest outbox rows, without those of topics in flight or failing.
         2. Rows for Kafka: publish them; delete those that the broker has acknowledged.
-        3. Rows for the receivers: absorb the alerts into groups; the same transaction deletes them.
+        3. Rows for the receivers: absorb the alerts into groups (`monitor.alert.policy`); the same
+           transaction deletes them.
         4. Groups that are due: freeze id and body of a notification, one transaction for all.
         5. Notifications that are due: send them; settle each that has ended.
 
@@ -136,6 +154,7 @@ class DeliveryLoop:
         try:
             if self._groups is None:
                 self._groups = self._load()
+            self._ask_who_is_muted(now)
             # 1. Take the oldest rows.
             rows = self._outbox.rows(ROWS, self._relay.held(now))
             self._report_lag(rows, now)
@@ -190,7 +209,7 @@ class DeliveryLoop:
         letters: list[Notification] = []
         for stored in self._outbox.groups():
             place = (stored.receiver, stored.group_key)
-            if stored.receiver not in self._notifiers:
+            if stored.receiver not in self._receivers:
                 log.warning("Receiver %s is not configured any more: %s dropped", *place)
                 orphans.append(place)
                 continue
@@ -225,31 +244,38 @@ class DeliveryLoop:
         now: datetime,
     ) -> None:
         faults = list(unreadable)
-        changed: dict[tuple[str, str], Group] = {}
+        changed: dict[tuple[str, str], Group | None] = {}
+        live = ChainMap(changed, cast("dict[tuple[str, str], Group | None]", self._live))
         for row in rows:
             try:
                 alert = alert_from_json(row.payload)
             except ValueError as error:
                 faults.append((row, str(error)))
                 continue
-            for receiver in self._notifiers:
-                place = (receiver, alert.key)
-                before = changed.get(place) or self._live.get(place)
-                after = grouping.absorb(before, receiver, alert, now)
-                if after is not None and after is not before:
+            for place in list(self._policy.places(alert, live, now)):
+                before = live.get(place)
+                after = grouping.absorb(before, place[0], alert, now, key=place[1])
+                if after is not None and self._over_unheard(alert, now):
+                    after = grouping.forget(after, alert.id)
+                if after is not before:
                     changed[place] = after
         if not rows and not faults:
             return
         self._outbox.save(
             OutboxChange(
                 delete_rows=[*(row.id for row in rows), *(row.id for row, _ in unreadable)],
-                put_groups=[_stored(group) for group in changed.values()],
+                put_groups=[_stored(group) for group in changed.values() if group is not None],
+                delete_groups=[place for place, group in changed.items() if group is None],
                 put_notifications=[
                     self._letter(row.destination, row.payload, why, now) for row, why in faults
                 ],
             )
         )
-        self._live.update(changed)
+        for place, group in changed.items():
+            if group is None:
+                self._live.pop(place, None)
+            else:
+                self._live[place] = group
         for row, why in faults:
             log.error("Outbox row %d to %s can't be read: %s", row.id, row.destination, why)
             self._metrics.dead(UNREADABLE)
@@ -259,14 +285,24 @@ class DeliveryLoop:
         notifications: list[Notification] = []
         flying = {notification.id for notification, _ in self._sending.values()}
         for group in self._live.values():
-            due = grouping.due_at(group, self._timing)
+            due = self._policy.due(group, self._muted, now)
             # While it is in flight nobody knows yet whether the receiver needs to hear it again.
             if due is None or due > now or (group.offer and group.offer.notification_id in flying):
                 continue
             identity = self._new_id()
-            alerts = [member.alert for member in group.members]
-            body = webhook_body(group.receiver, group.key, alerts, self._external_url)
-            groups.append(grouping.offer(group, identity, now))
+            hushed = silenced(group, self._muted, now)
+            alerts = tuple(m.alert for m in group.members if m.alert.id not in hushed)
+            notice = Notice(
+                identity,
+                group.receiver,
+                group.key,
+                alerts,
+                self._external_url,
+                now,
+                links=self._links,
+            )
+            body = self._receivers[group.receiver].render(notice)
+            groups.append(grouping.offer(group, identity, now, hushed))
             notifications.append(Notification(identity, group.receiver, group.key, body, now, now))
         if groups:
             self._outbox.save(
@@ -279,13 +315,14 @@ class DeliveryLoop:
 
     def _send(self, now: datetime) -> None:
         superseded: list[Notification] = []
-        for notification in self._outbox.due(now, SENDS):
+        held = {name for name in self._receivers if not self._free(name, now)}
+        for notification in self._outbox.due(now, SENDS, held):
             name = notification.receiver
-            if name in self._sending:
+            if name in self._receivers and not self._free(name, now):
                 continue
             group = self._live.get((name, notification.group_key))
             offer = group.offer if group else None
-            if name not in self._notifiers:
+            if name not in self._receivers:
                 fault = f"no receiver {name} is configured"
                 self._settle(notification, DeliveryError(fault, retryable=False), now)
             elif offer is None or offer.notification_id != notification.id:
@@ -300,8 +337,24 @@ class DeliveryLoop:
         if superseded:
             self._outbox.save(OutboxChange(put_notifications=superseded))
 
-    def _submit(self, notification: Notification, now: datetime) -> Future[None]:
-        notifier = self._notifiers[notification.receiver]
+    def _free(self, name: str, now: datetime) -> bool:
+        """Whether this receiver can be sent something now."""
+        return name not in self._sending and self._paces[name].free_at(now) <= now
+
+    def _ask_who_is_muted(self, now: datetime) -> None:
+        """Silences and acknowledgements as the database has them, not older than a second."""
+        if self._muting is None or (
+            self._muted_at is not None and abs(now - self._muted_at) < _MUTED_FOR
+        ):
+            return
+        self._muted, self._muted_at = self._muting.muted(now), now
+
+    def _over_unheard(self, alert: Alert, now: datetime) -> bool:
+        """Whether it has ended under a silence: who was not told that it began hears nothing."""
+        return alert.status is AlertStatus.RESOLVED and is_silenced(alert, self._muted, now)
+
+    def _submit(self, notification: Notification, now: datetime) -> Future[str | None]:
+        notifier = self._receivers[notification.receiver].notifier
         return self._lanes[notification.receiver].submit(lambda: notifier.send(notification, now))
 
     def _settle_ended(self, now: datetime) -> None:
@@ -310,6 +363,7 @@ class DeliveryLoop:
                 self._settle(notification, future.exception(), now)
                 # Only now: a failed save must be repeated, not the sending.
                 del self._sending[name]
+                self._paces[name].used(now)
 
     def _settle(
         self, notification: Notification, error: BaseException | None, now: datetime
@@ -334,6 +388,8 @@ class DeliveryLoop:
                 if settled is None
                 else replace(change, put_groups=[_stored(settled)])
             )
+        if fault is None and self._was_out(after):
+            change = replace(change, wake={after.receiver: now})
         self._outbox.save(change)
         if settled is not None:
             self._live[place] = settled
@@ -341,13 +397,20 @@ class DeliveryLoop:
             self._live.pop(place, None)
         self._report(after, fault, now)
 
+    def _was_out(self, delivered: Notification) -> bool:
+        """Whether this delivery ends an outage; after a restart its own failures tell."""
+        failures = max(self._failures[delivered.receiver], delivered.attempts - 1)
+        return failures >= _OUTAGE
+
     def _report(self, after: Notification, fault: DeliveryError | None, now: datetime) -> None:
         where = f"receiver {after.receiver}"
         if fault is None:
             seconds = (now - after.created_at).total_seconds()
             self._metrics.delivered(after.receiver, seconds)
             self._complaints.works(where)
+            del self._failures[after.receiver]
             return
+        self._failures[after.receiver] += fault.retryable
         if fault.gone:
             self._gone.add(after.receiver)
         self._metrics.failed(after.receiver, retryable=fault.retryable)
@@ -373,7 +436,7 @@ class DeliveryLoop:
             return 0.0
         if self._sending or self._relay.future is not None:
             return _BUSY
-        dues = (grouping.due_at(group, self._timing) for group in self._live.values())
+        dues = (self._policy.due(group, self._muted, now) for group in self._live.values())
         waits = [(due - now).total_seconds() for due in dues if due is not None]
         return max(0.0, min([POLL, *waits]))
 

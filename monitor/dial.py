@@ -94,7 +94,7 @@ class Dialer:
         self._limits = limits
         self._tls = verified(tls)
         self._lock = threading.Lock()
-        self._open: dict[socket.socket, threading.Event] = {}
+        self._open: dict[threading.Event, socket.socket] = {}
         self.closed = False
 
     @contextmanager
@@ -111,11 +111,11 @@ class Dialer:
         opened = self._connect(target, addresses[:_TRIED_ADDRESSES])
         cut = threading.Event()
         with self._lock:
-            self._open[opened] = cut
+            self._open[cut] = opened
             if self.closed:
-                self._cut(opened)
+                self._cut(cut)
         timer = threading.Timer(
-            self._limits.total if total is None else total, self._cut_late, (opened,)
+            self._limits.total if total is None else total, self._cut_late, (cut,)
         )
         timer.daemon = True
         timer.start()
@@ -126,16 +126,31 @@ class Dialer:
         finally:
             timer.cancel()
             with self._lock:
-                del self._open[opened]
+                opened = self._open.pop(cut)
             connection.close()
             opened.close()
+
+    def secure(self, cut: threading.Event, host: str) -> ssl.SSLSocket:
+        """TLS over a connection that was opened without it (STARTTLS), with the same limits.
+
+        ``cut`` is what `connected` gave for it. Raises ``OSError``.
+        """
+        with self._lock:
+            secured = self._tls.wrap_socket(
+                self._open[cut], server_hostname=host, do_handshake_on_connect=False
+            )
+            self._open[cut] = secured
+            if cut.is_set():
+                self._cut(cut)
+        secured.do_handshake()
+        return secured
 
     def close(self) -> None:
         """Cut what is open and what will be. Idempotent."""
         with self._lock:
             self.closed = True
-            for opened in self._open:
-                self._cut(opened)
+            for cut in self._open:
+                self._cut(cut)
 
     def _connect(self, target: Target, addresses: tuple[Address, ...]) -> socket.socket:
         """To an address that was checked; the name in TLS (SNI, certificate) stays the URL's."""
@@ -157,12 +172,12 @@ class Dialer:
             return opened
         raise fault
 
-    def _cut_late(self, opened: socket.socket) -> None:
+    def _cut_late(self, cut: threading.Event) -> None:
         with self._lock:
-            self._cut(opened)
+            self._cut(cut)
 
-    def _cut(self, opened: socket.socket) -> None:
-        if cut := self._open.get(opened):
+    def _cut(self, cut: threading.Event) -> None:
+        if opened := self._open.get(cut):
             cut.set()
             # Not SSLSocket.shutdown: that one drops the TLS state under the reading thread.
             with suppress(OSError):

@@ -39,8 +39,10 @@ __all__ = [
     "Scored",
     "Setting",
     "Severity",
+    "SourceState",
     "Sums",
     "View",
+    "Waterfall",
 ]
 
 SCORE_SCALE = 10_000
@@ -132,6 +134,8 @@ class Document(NamedTuple):
     """Known to be old when it was found: it fills baselines and pages nobody."""
     undated: bool = False
     """Its source gave no usable date: ``published_at`` is when it was first seen."""
+    drill: str | None = None
+    """Id of the drill that it belongs to: it is part of no aggregate, story or history."""
 
     @property
     def content(self) -> str:
@@ -324,6 +328,18 @@ class AlertStatus(StrEnum):
     RESOLVED = "resolved"
 
 
+class SourceState(StrEnum):
+    """Whether a source can be relied upon to speak. Also the ``state`` label of the metrics."""
+
+    NEW = "new"
+    """Not known for long enough to miss it."""
+    SPEAKING = "speaking"
+    QUIET = "quiet"
+    """It says nothing, as it often does at this hour; or it answers and has nothing new."""
+    BLIND = "blind"
+    """It should have spoken, or cannot be reached: nobody knows what happens there."""
+
+
 class Severity(StrEnum):
     """How loud an alert is."""
 
@@ -356,6 +372,21 @@ class Setting:
     """The negative share corrected for the errors of the model, and its 95 % bounds …"""
     corrected_baseline: float | None = None
     """… and the baseline, corrected likewise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """The stops of the document that tipped an alert, on its way to the alert."""
+
+    published_at: datetime
+    """Event time; everything below is wall time."""
+    appended_at: datetime
+    """Its record was written to Kafka."""
+    ingested_at: datetime | None
+    """It was polled; None: stored by a version that did not note it."""
+    scored_at: datetime
+    fired_at: datetime
+    """The transaction with the alert was made up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,6 +429,8 @@ class Alert:
     largest_story: int = 0
     """Documents of the window that tell its most repeated story."""
     setting: Setting = Setting()
+    waterfall: Waterfall | None = None
+    """Of the newest document of its evidence; None before it fired."""
 
     @property
     def sent(self) -> bool:

@@ -216,13 +216,18 @@ def make_fetcher(feeding: config.Feeding) -> Fetcher:
 
 
 def check_feed(
-    settings: config.Settings, name_or_url: str, console: Console, now: datetime
+    settings: config.Settings,
+    name_or_url: str,
+    allow_networks: tuple[str, ...],
+    console: Console,
+    now: datetime,
 ) -> None:
     """Print what a feed would give now, as on its first poll; nothing is stored or published.
+    ``allow_networks`` are for a URL that is not configured.
 
     Raises ``ConfigError`` for a URL that is none, and ``FeedError`` for what the feed lacks.
     """
-    feed = _named(settings, name_or_url)
+    feed = _named(settings, name_or_url, allow_networks)
     fetcher = make_fetcher(settings.feeding)
     answer = fetcher.fetch(Request(feed.url, feed.guard, feed.headers))
     parsed = parse(answer.body or b"", answer.content_type, answer.url, settings.feeding.max_items)
@@ -268,7 +273,7 @@ def show_states(settings: config.Settings, console: Console) -> int:
     return bad
 
 
-def _named(settings: config.Settings, name_or_url: str) -> Feed:
+def _named(settings: config.Settings, name_or_url: str, allow_networks: tuple[str, ...]) -> Feed:
     """The configured feed of that name or address, or one made up for the address."""
     for feed in settings.feeds:
         if name_or_url in (feed.name, feed.url):
@@ -276,7 +281,8 @@ def _named(settings: config.Settings, name_or_url: str) -> Feed:
     if "://" not in name_or_url:
         raise ConfigError(f"{name_or_url} is neither the name of a configured feed nor a URL")
     try:
-        return make_feed(settings, config.Feed(name="check", url=name_or_url))
+        given = config.Feed(name="check", url=name_or_url, allow_networks=allow_networks)
+        return make_feed(settings, given)
     except ValidationError as error:
         raise ConfigError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
 

@@ -150,7 +150,7 @@ class Guard:
             if fault := self.fault(address):
                 raise AddressError(
                     f"{target.host} is at {address}, {fault}; if it belongs there, "
-                    "list its network among the inside networks",
+                    "list its network in allow_networks",
                     refused=True,
                 )
         if target.scheme == "http" and target.host not in self._http_hosts:

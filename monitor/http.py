@@ -35,11 +35,13 @@ def application(
     alive: Callable[[], Checks],
     ready: Callable[[], Checks],
     reload: Callable[[], Answer] | None = None,
+    sources: Callable[[], Answer] | None = None,
     more: Sequence[Route] = (),
 ) -> Starlette:
     """``/metrics``; ``/livez`` and ``/readyz``: 200 when every check passes, else 503.
 
-    ``POST /-/reload`` calls ``reload``, for this machine alone. ``more``: what else is served.
+    ``POST /-/reload`` calls ``reload``, for this machine alone; ``GET /v1/sources`` ``sources``.
+    ``more``: what else is served.
     """
 
     def metrics(request: Request) -> Response:
@@ -56,11 +58,13 @@ def application(
         return answer
 
     def look_again(request: Request) -> Response:
-        host = request.client.host if request.client else ""
-        # A page in a browser on this machine may send a POST too, and names its origin.
-        if not _is_loopback(host) or "origin" in request.headers:
+        if not from_this_machine(request):
             return JSONResponse({"ok": False, "news": "for this machine alone"}, status_code=403)
         status, body = reload() if reload else (404, {"ok": False, "news": "nothing to reload"})
+        return JSONResponse(body, status_code=status)
+
+    def speaking(_request: Request) -> Response:
+        status, body = sources() if sources else (404, {"error": "no sources are followed"})
         return JSONResponse(body, status_code=status)
 
     return Starlette(
@@ -68,10 +72,18 @@ def application(
             Route("/metrics", metrics),
             Route("/livez", health(alive)),
             Route("/readyz", health(ready)),
+            Route("/v1/sources", speaking),
             Route("/-/reload", look_again, methods=["POST"]),
             *more,
         ]
     )
+
+
+def from_this_machine(request: Request) -> bool:
+    """Whether a program on this machine asks."""
+    host = request.client.host if request.client else ""
+    # A page in a browser on this machine may send a POST too, and names its origin.
+    return _is_loopback(host) and "origin" not in request.headers
 
 
 def _is_loopback(host: str) -> bool:

@@ -122,15 +122,14 @@ class _Import:
                 self.send()
             except ChangedFileError as error:
                 raise ConfigError(f"{error}; import it again once it is whole") from error
-            reading.end(fault)
-        done = reading.state
+            done = reading.end(fault)
         print(
             f"{path}: {done.accepted:,} documents handed in, {done.repeated:,} known before, "
             f"{done.rejected:,} dead letters"
         )
-        if fault:
-            print(fault, file=sys.stderr)
-        return fault is None and not done.rejected
+        if done.fault:
+            print(done.fault, file=sys.stderr)
+        return done.fault is None and not done.rejected
 
 
 def _wall() -> datetime:

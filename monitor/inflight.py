@@ -26,33 +26,43 @@ class Flight:
     polled_at: float
     """Monotonic seconds: event time stands still for what is in flight."""
     now: datetime
-    """Wall time of the poll."""
+    """Wall time of the poll …"""
+    event_now: datetime
+    """… and the same moment on the daemon's clock of event times."""
     appended_at: datetime | None = None
-    """The newest time of publication among its records."""
+    """The newest time of publication among its records, those of drills apart."""
     decoded: Sequence[Document] = ()
     """Those whose event times count, duplicates among them."""
     documents: list[Document] = field(default_factory=list)
-    """Those that are to be judged."""
+    """Those that are to be judged …"""
+    drills: list[Document] = field(default_factory=list)
+    """… and those of drills, which are judged beside them."""
     dead_letters: list[DeadLetter] = field(default_factory=list)
     scorer: Scorer | None = None
     """Which one judges the documents, once it has taken them."""
     ticket: Ticket | None = None
     submitted_at: float = 0.0
     scored: list[Scored] = field(default_factory=list)
+    drilled: list[Scored] = field(default_factory=list)
     changes: Changes = NO_CHANGES
     """What documents of earlier batches have turned out to be."""
     alerts: list[Alert] = field(default_factory=list)
     _values: dict[Origin, bytes | None] = field(default_factory=dict)
 
     @property
+    def judged(self) -> list[Document]:
+        """All that the scorer gets."""
+        return [*self.documents, *self.drills] if self.drills else self.documents
+
+    @property
     def submitted(self) -> bool:
         """Whether the scorer has its documents, if there are any."""
-        return self.ticket is not None or not self.documents
+        return self.ticket is not None or not self.judged
 
     @property
     def done(self) -> bool:
         """Whether its verdicts are there."""
-        return not self.documents or (self.ticket is not None and self.ticket.done)
+        return not self.judged or (self.ticket is not None and self.ticket.done)
 
     @property
     def bare(self) -> bool:

@@ -75,7 +75,7 @@ class Intake:
         batch = self._source.poll(timeout, limit)
         if batch.assigned or batch.revoked:
             self._rebalance(batch)
-        flight = Flight(batch, self._clock.monotonic(), self._wall())
+        flight = Flight(batch, self._clock.monotonic(), self._wall(), self._clock.now())
         if batch.records:
             self._decode_into(flight)
         self._flights.add(flight)
@@ -106,10 +106,16 @@ class Intake:
     def _decode_into(self, flight: Flight) -> None:
         """Faults become dead letters, and so do documents whose id is stored or in flight."""
         records = flight.batch.records
-        flight.appended_at = max(record.appended_at for record in records)
         decoded, flight.dead_letters = self._decode(
             records, now=self._clock.now(), rejected_at=flight.now
         )
+        flight.drills = [document for document in decoded if document.drill is not None]
+        if flight.drills:
+            # From here on event time, ids and alerts know nothing of them.
+            places = {document.origin for document in flight.drills}
+            records = [record for record in records if record.origin not in places]
+            decoded = [document for document in decoded if document.drill is None]
+        flight.appended_at = max((record.appended_at for record in records), default=None)
         flight.decoded = decoded
         if not decoded:
             return

@@ -66,7 +66,7 @@ class Judging:
 
         Raises ``ScoringError`` when the model is dead.
         """
-        flight.ticket = self._newest.submit([d.content for d in flight.documents])
+        flight.ticket = self._newest.submit([d.content for d in flight.judged])
         if flight.ticket is not None:
             flight.scorer = self._newest
             flight.submitted_at = self._clock.monotonic()
@@ -82,8 +82,13 @@ class Judging:
             return False
         verdicts = flight.ticket.result()
         self._metrics.stage.labels("score").observe(self._clock.monotonic() - flight.submitted_at)
-        scored, places, failed = judged(flight.documents, verdicts, self._wall())
+        scored, places, failed = judged(flight.judged, verdicts, self._wall())
         begin = self._clock.monotonic()
+        if flight.drills:
+            real = sum(s.document.drill is None for s in scored)  # they come first
+            scored, drilled = scored[:real], scored[real:]
+            places, rows = places[:real], places[real:]
+            flight.drilled = self._annotate.rehearse(drilled, verdicts, rows)
         annotated = self._annotate(scored, verdicts, places)
         flight.scored, flight.changes = annotated.scored, annotated.changes
         self._metrics.stage.labels("annotate").observe(self._clock.monotonic() - begin)

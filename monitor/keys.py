@@ -20,6 +20,7 @@ NAMED = ("company", "name", "pair", "watch")
 """Sorts of keys that documents count for because they name somebody."""
 CAPPED = ("company", "name", "pair")
 """Sorts of which there may be any number: beyond a cap they are counted as ``other:<sort>``."""
+_SORTS = frozenset({"topic", "company", "name", "watch", "source"})
 
 
 def kind_key(kind: str) -> str:
@@ -65,6 +66,25 @@ def other_key(sort: str) -> str:
     return f"other:{sort}"
 
 
+def drill_key(drill: str) -> str:
+    """Key of a drill's own alert, and of nothing else: no document counts for it."""
+    return f"drill:{drill}"
+
+
+DRILL_SCHEDULE = drill_key("schedule")
+"""Key of the alert that a scheduled drill failed or was missed; no drill has this id."""
+
+
+def source_key(name: str) -> str:
+    """Key of a source of documents: of its alerts, not of the aggregates."""
+    return f"source:{name}"
+
+
+def universe() -> tuple[str, ...]:
+    """Every key that exists before the first document."""
+    return (ALL, *(kind_key(k) for k in Kind), *(topic_key(t) for t in TOPICS))
+
+
 def keys_of(scored: Scored) -> tuple[str, ...]:
     """The keys that a document counts for."""
     return (
@@ -93,12 +113,12 @@ def keys_for(kind: Kind, topic: int) -> tuple[str, ...]:
 
 
 def sort_of(key: str) -> str:
-    """What sort of key it is: all, kind, topic, company, name, watch, pair or other.
+    """What sort of key it is: all, kind, topic, company, name, watch, pair, other or source.
 
     Raises ``ValueError`` for anything else.
     """
     sort, _, name = key.partition(":")
-    if key == ALL or (name and sort in ("topic", "company", "name", "watch")):
+    if key == ALL or (name and sort in _SORTS):
         return sort
     if sort == "kind" and name in set(Kind):
         return sort
@@ -108,8 +128,8 @@ def sort_of(key: str) -> str:
         return sort
     raise ValueError(
         f"unknown key {key!r}: expected all, kind:<kind>, topic:<topic>, "
-        "company:<country>:<symbol>, name:<name>, watch:<item>, pair:<topic>|<company key> "
-        "or other:<sort>"
+        "company:<country>:<symbol>, name:<name>, watch:<item>, pair:<topic>|<company key>, "
+        "other:<sort> or source:<name>"
     )
 
 
@@ -140,6 +160,8 @@ def display_name(key: str, names: Mapping[str, str] = _NO_NAMES) -> str:
         return f"{display_name(company, names)}, {display_name(topic)}"
     if sort == "other":
         return _OTHERS.get(name, name)
+    if sort == "drill":
+        return "Scheduled drill" if key == DRILL_SCHEDULE else f"DRILL {name}"
     if sort == "company":
         country, _, symbol = name.partition(":")
         return f"{symbol} ({country})"

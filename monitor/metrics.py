@@ -25,6 +25,7 @@ from monitor.events import (
     Kind,
     Reason,
     Scored,
+    SourceState,
 )
 
 WAIT_BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
@@ -38,6 +39,7 @@ CODES = ("202", "400", "401", "403", "404", "408", "413", "415", "422", "429", "
 RESULTS = ("accepted", "duplicate", "rejected")
 """What became of a document that was handed in."""
 FILES = ("done", "failed", "repeated")
+DRILLS = ("passed", "failed", "missed")
 _SECOND = timedelta(seconds=1)
 
 
@@ -147,6 +149,10 @@ class Metrics:
             "alert_transitions_total", "Changes in the life of alerts.", ("status",)
         )
         self.firing = gauge("alerts_firing", "Alerts that fire now.")
+        self.sources = gauge("sources", "Sources, by whether they speak.", ("state",))
+        self.source_blind = counter(
+            "source_blind_total", "Sources, or the whole stream, that turned blind."
+        )
         self.store_failures = counter(
             "store_failures_total", "Transactions that had to be retried."
         )
@@ -195,6 +201,13 @@ class Metrics:
         )
         self.folder_files = counter("folder_files_total", "Files that were read.", ("file",))
 
+        self.drills = counter("drills_total", "Drills that ended.", ("outcome",))
+        self.drill_success = gauge(
+            "drill_success_timestamp_seconds", "When the last drill passed; 0: none has."
+        )
+
+        for drill in DRILLS:
+            self.drills.labels(drill)
         for code in CODES:
             self.push_requests.labels(code)
         for result in RESULTS:
@@ -211,6 +224,8 @@ class Metrics:
             self.stage.labels(stage)
         for status in AlertStatus:
             self.alerts.labels(status)
+        for state in SourceState:
+            self.sources.labels(state)
         for outcome in OUTCOMES:
             self.reloads.labels(outcome)
 
@@ -340,3 +355,16 @@ class DeliveryCounters:
     def lag(self, seconds: float) -> None:
         """Age of the oldest row of the outbox."""
         self._metrics.outbox_lag.set(seconds)
+
+
+class DrillCounters:
+    """What is reported of drills (`monitor.drill.keeper.DrillMetrics`), as metrics."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def ended(self, outcome: str, at: datetime) -> None:
+        """One more has this outcome."""
+        self._metrics.drills.labels(outcome).inc()
+        if outcome == "passed":
+            self._metrics.drill_success.set(at.timestamp())

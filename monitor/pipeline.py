@@ -13,10 +13,11 @@ import logging
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from monitor.aggregate.watermark import Watermarks
 from monitor.aggregate.window import Window
@@ -26,18 +27,20 @@ from monitor.counting import Counting
 from monitor.detect.gates import Exhibit
 from monitor.detect.state import Context, ExhibitOf
 from monitor.detect.watch import Watch
+from monitor.drill.rule import advance
 from monitor.errors import FencedError, LeaseError, SourceError, StoreError
-from monitor.events import Partition, Scored
+from monitor.events import Alert, Evidence, Partition, Scored, Waterfall
 from monitor.inflight import Flight, InFlight
 from monitor.intake import Decode, Intake
 from monitor.judging import Judging
 from monitor.keys import is_of
+from monitor.listening import Heard, Listening
 from monitor.metrics import Metrics
 from monitor.outgoing import OutTopics, outgoing
 from monitor.score.base import Scorer
 from monitor.source.base import Batch, Source
 from monitor.source.pace import Pace
-from monitor.store.base import Commit, Move, Position, Store
+from monitor.store.base import Commit, DrillProgress, Journey, Move, Position, Store
 from monitor.story.shown import evidence_of, most_negative
 
 log = logging.getLogger(__name__)
@@ -82,16 +85,19 @@ class Pipeline:
         store: Store,
         metrics: Metrics,
         clock: Clock,
+        listening: Listening | None = None,
         settings: PipelineSettings | None = None,
         successor: Callable[[], Scorer | None] = lambda: None,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """``watch`` makes the detectors' watch around the pipeline's exhibits; ``clock`` is on the
         axis of event times (a replay's runs fast), ``wall`` the real time that goes into rows.
+        Without ``listening`` nobody asks whether a source that says nothing is quiet or blind.
         ``successor`` gives, once, a scorer that is to take the place of ``scorer``."""
         self._watermarks = watermarks
         self._counting = Counting(window)
         self._watch = watch(self.exhibit)
+        self._listening = listening
         self._store = store
         self._metrics = metrics
         self._clock = clock
@@ -107,7 +113,8 @@ class Pipeline:
         self._positions: dict[Partition, Position] = {}  # of the last transaction
         self._followed: frozenset[Partition] = frozenset()  # by the watermarks
         self._appended_at = wall()  # until a record is read
-        self._current: Sequence[Scored] = ()
+        self._current: Sequence[Scored] = ()  # the batch in hand …
+        self._current_at = self._appended_at  # … and when it was polled
         self._landed = 0  # transactions
         self._moved = (0, 0)  # texts judged and transactions, at the last sign of life
         self.progress = clock.monotonic()
@@ -127,7 +134,8 @@ class Pipeline:
 
         Then, for each batch that has its verdicts, in the order of the polls:
 
-        3. annotate (stories, names), aggregate, close buckets by the watermark, detect
+        3. annotate (stories, names), aggregate, close buckets by the watermark, detect; who of the
+           sources speaks
         4. apply: one transaction with the offsets
         5. commit to Kafka, for lag tools
         """
@@ -196,7 +204,9 @@ class Pipeline:
         self._follow(self._intake.assigned, self._clock.monotonic())
         version = self._judging.current.model_version
         self._watch.restore(snapshot.key_states, snapshot.alerts, version)
-        self._metrics.firing.set(self._watch.firing)
+        if self._listening is not None:
+            self._listening.restore(snapshot)
+        self._metrics.firing.set(self._firing)
 
     def close(self) -> None:
         """Free the model's devices. Idempotent."""
@@ -211,6 +221,11 @@ class Pipeline:
     def fault(self) -> str | None:
         """What is wrong with the model, or with one of its devices: part of /readyz."""
         return self._judging.fault
+
+    @property
+    def sources(self) -> dict[str, Any]:
+        """Whether the sources speak, as a JSON object; any thread may ask."""
+        return self._listening.view() if self._listening else {}
 
     @property
     def in_flight(self) -> int:
@@ -230,8 +245,29 @@ class Pipeline:
         speakers = Counter(self._store.speakers(key, begin, end))
         speakers.update((s.document.source, s.document.author) for s in fresh if s.copy_of is None)
         return Exhibit(
-            tuple(replace(piece, copies=told[piece.story] - 1) for piece in pieces), told, speakers
+            tuple(replace(piece, copies=told[piece.story] - 1) for piece in pieces),
+            told,
+            speakers,
+            self._waterfall(pieces),
         )
+
+    def _waterfall(self, pieces: Sequence[Evidence]) -> Waterfall | None:
+        """The way of the newest of these documents, to an alert that fires now."""
+        if not pieces:
+            return None
+        newest = max(pieces, key=lambda piece: (piece.published_at, piece.document_id)).document_id
+        fresh = next((s for s in self._current if s.document.id == newest), None)
+        journey = (
+            Journey(
+                fresh.document.published_at,
+                fresh.document.appended_at,
+                self._current_at,
+                fresh.scored_at,
+            )
+            if fresh is not None
+            else self._store.journey(newest)
+        )
+        return None if journey is None else Waterfall(*journey, fired_at=self._wall())
 
     # ------------------------------------------------------------------ 0 to 2
 
@@ -270,19 +306,25 @@ class Pipeline:
             self._observe(flight)
             counted = self._counting.count(flight.scored, flight.changes.flipped, self._clock.now())
             flight.scored = self._current = counted.scored
+            self._current_at = flight.now
             self._metrics.late.inc(counted.late)
             watermark = self._watermarks.current(flight.polled_at)
             version = self._judging.current.model_version
             context = Context(flight.now, self._appended_at, version)
             self._watch.learn(counted.history, self._counting.closed_until)
+            self._listen(flight, context)
             self._look(flight, watermark, context)
             for closed in self._counting.close(watermark):
-                flight.alerts += self._watch.step(closed.start, closed.sums, context)
+                blind = self._hear_bucket(closed.start)
+                flight.alerts += self._watch.step(closed.start, closed.sums, context, blind)
                 self._look(flight, watermark, context)
+            self._judge_sources(flight, context)
             if watermark is not None:
                 self._metrics.watermark.set(watermark)
+            drills, fired = self._rehearse(flight)
             alerts = list({a.id: a for a in flight.alerts}.values())
             told, forget_before = self._annotate.drain()
+            heard = self._listening.drain() if self._listening else Heard()
             return Commit(
                 moves=self._moves(flight.batch),
                 closed_until=self._counting.closed_until,
@@ -291,15 +333,22 @@ class Pipeline:
                 dead_letters=flight.dead_letters,
                 buckets=self._counting.drain(),
                 history=counted.history,
-                key_states=list(self._watch.drain(version)),
-                alerts=alerts,
+                key_states=[*self._watch.drain(version), *heard.key_states],
+                alerts=[*alerts, *fired],
                 outgoing=list(
                     outgoing(
-                        self._settings.topics, flight.scored, flight.dead_letters, flight.alerts
+                        self._settings.topics,
+                        flight.scored,
+                        flight.dead_letters,
+                        [*flight.alerts, *fired],
                     )
                 ),
+                drills=drills,
                 told=told,
                 forget_stories_before=forget_before,
+                sources=heard.sources,
+                rhythms=heard.rhythms,
+                gone=heard.gone,
                 gaps=flight.batch.gaps,
                 now=flight.now,
             )
@@ -308,7 +357,9 @@ class Pipeline:
         """Into the bucket that is open: what is beyond chance need not wait for its end."""
         start = self._counting.closed_until
         if watermark is not None and start is not None:
-            flight.alerts += self._watch.look(start, watermark, self._counting.part, context)
+            blind = self._listening.blind_keys(start) if self._listening else ()
+            part = self._counting.part
+            flight.alerts += self._watch.look(start, watermark, part, context, blind)
 
     def _observe(self, flight: Flight) -> None:
         """Event time moves here and not at the poll: until the verdicts of what was read before are
@@ -326,6 +377,45 @@ class Pipeline:
                 if p not in batch.assigned and offset >= batch.ends.get(p, offset + 1)
             }
         )
+
+    def _rehearse(self, flight: Flight) -> tuple[list[DrillProgress], list[Alert]]:
+        """The drills whose documents came, and those that fire; they change nothing else."""
+        arrived: dict[str, list[Scored]] = {}
+        for scored in flight.drilled:
+            arrived.setdefault(scored.document.drill or "", []).append(scored)
+        changed: list[DrillProgress] = []
+        fired: list[Alert] = []
+        for drill, documents in arrived.items():
+            before = self._store.drill(drill)
+            after, alert = advance(before, drill, documents, flight.now, self._wall())
+            changed += [after] if after is not None else []
+            fired += [alert] if alert is not None else []
+        for alert in fired:
+            log.warning("%s", alert.summary)
+        return changed, fired
+
+    def _listen(self, flight: Flight, context: Context) -> None:
+        """First, so that whoever speaks again is not blind for the buckets that close now."""
+        if self._listening is not None:
+            flight.alerts += self._listening.hear(
+                flight.batch, flight.scored, flight.event_now, context
+            )
+
+    def _hear_bucket(self, start: int) -> Collection[str]:
+        """The keys for which a source does not speak though it should, in a bucket that closes."""
+        if self._listening is None:
+            return ()
+        blind = self._listening.blind_keys(start)
+        self._listening.close(start)
+        return blind
+
+    def _judge_sources(self, flight: Flight, context: Context) -> None:
+        if self._listening is not None:
+            flight.alerts += self._listening.judge(flight.event_now, context)
+
+    @property
+    def _firing(self) -> int:
+        return self._watch.firing + (self._listening.firing if self._listening else 0)
 
     def _follow(self, partitions: frozenset[Partition], monotonic: float) -> None:
         self._followed = partitions
@@ -358,7 +448,8 @@ class Pipeline:
         """Write the transaction, however often it takes; False: it was fenced or we must stop, and
         nothing is in flight any more."""
         if not (commit.moves or commit.documents or commit.dead_letters or commit.buckets
-                or commit.key_states or commit.alerts or commit.gaps):  # fmt: skip
+                or commit.key_states or commit.alerts or commit.gaps
+                or commit.sources or commit.gone):  # fmt: skip
             return True
         delay = self._settings.retry_first
         with self._timed("apply"):
@@ -451,7 +542,7 @@ class Pipeline:
         for alert in flight.alerts:
             if alert.fired_at is not None:
                 log.warning("alert %s: %s", alert.status, alert.summary)
-        self._metrics.firing.set(self._watch.firing)
+        self._metrics.firing.set(self._firing)
         if flight.scored:
             newest = max(s.document.published_at for s in flight.scored)
             self._metrics.event_lag.set((self._clock.now() - newest).total_seconds())

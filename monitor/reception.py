@@ -75,14 +75,16 @@ class Reception:
             counters,
             self._sender.wake,
         )
-        keyring = Keyring(
+        self.keyring = Keyring(
             [
                 ApiKey(key.name, key.secret.get_secret_value(), frozenset(key.sources), key.rate)
                 for key in http.keys
             ]
         )
         limits = PushLimits(http.max_body_bytes, http.max_documents)
-        self.routes: list[Route] = routes(push, keyring, Meter(clock.monotonic), limits, counters)
+        self.routes: list[Route] = routes(
+            push, self.keyring, Meter(clock.monotonic), limits, counters
+        )
         self._folders = [
             (
                 folder,
@@ -111,7 +113,7 @@ class Reception:
             )
             for folder in settings.watch_folders
         ]
-        self._used = bool(len(keyring) or self._folders)
+        self._used = bool(len(self.keyring) or self._folders)
 
     def open(self) -> bool:
         """Take the sender's lane; False where nothing is handed in and nothing waits from before.
@@ -147,8 +149,6 @@ class Reception:
 
     def close(self) -> None:
         """Disconnect. Idempotent."""
-        for _, watch in self._folders:
-            watch.close()
         self._sender.close()
 
     def _count(self) -> None:

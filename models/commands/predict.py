@@ -18,6 +18,9 @@ def predict_command(
 ) -> None:
     """Print sentiment and topic of each text with their probabilities.
 
+    A model with a head over tokens also prints the names in the text, each with the sentiment
+    towards it; their characters are those of the normalised text.
+
     Example:
 
         python -m models predict "Profit fell by half and the dividend is gone"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from models.evaluation.evaluate import Evaluation
@@ -13,6 +14,8 @@ from models.evaluation.robustness import Robustness
 from models.labels import SENTIMENTS, TOPICS, Task
 from models.manifest import Report, Score
 from models.predict import Probabilities
+from models.spans.verdicts import Span, TokenVerdicts
+from models.text import normalise
 
 
 def print_report(console: Console, task: Task, report: Report) -> None:
@@ -102,23 +105,56 @@ def _share(found: Interval) -> str:
 def print_verdicts(
     console: Console, texts: Sequence[str], found: Probabilities, *, as_json: bool
 ) -> None:
-    """Print the verdict on each text, or one JSON object for each."""
-    table = Table("sentiment", "topic", "text")
-    for text, sentiment, topic in zip(texts, found.sentiment, found.topic, strict=True):
+    """Print the verdict on each text and the names in it, or one JSON object for each."""
+    named = found.tokens is not None
+    table = Table("sentiment", "topic", "text", *["names"] * named)
+    for row, (text, sentiment, topic) in enumerate(
+        zip(texts, found.sentiment, found.topic, strict=True)
+    ):
+        names = _names(text, row, found.tokens) if found.tokens is not None else []
         if as_json:
-            verdict = {
+            verdict: dict[str, object] = {
                 "text": text,
-                "sentiment": dict(
-                    zip(SENTIMENTS, (round(float(p), 4) for p in sentiment), strict=True)
-                ),
-                "topic": dict(zip(TOPICS, (round(float(p), 4) for p in topic), strict=True)),
+                "sentiment": _shares(SENTIMENTS, sentiment.tolist()),
+                "topic": _shares(TOPICS, topic.tolist()),
             }
+            if named:
+                verdict["names"] = [
+                    {
+                        "name": name,
+                        **span._asdict(),
+                        "score": round(span.score, 4),
+                        "sentiment": _shares(SENTIMENTS, towards),
+                    }
+                    for name, span, towards in names
+                ]
             typer.echo(json.dumps(verdict, ensure_ascii=False))
             continue
+        told = "\n".join(
+            f"{name} ({span.type}) {SENTIMENTS[towards.index(max(towards))]} {max(towards):.2f}"
+            for name, span, towards in names
+        )
         table.add_row(
             f"{SENTIMENTS[sentiment.argmax()]} {sentiment.max():.2f}",
             f"{TOPICS[topic.argmax()]} {topic.max():.2f}",
-            text,
+            escape(text),
+            *[escape(told)] * named,
         )
     if not as_json:
         console.print(table)
+
+
+def _names(
+    text: str, row: int, tokens: TokenVerdicts
+) -> list[tuple[str, Span, tuple[float, float, float]]]:
+    """Return each name in a text, where it stands in the normalised text, the sentiment to it."""
+    shown = normalise(text)
+    return [
+        (shown[span.start : span.end], span, towards)
+        for span in tokens.spans(row)
+        if (towards := tokens.sentiment_of(row, span.start, span.end)) is not None
+    ]
+
+
+def _shares(names: Sequence[str], values: Sequence[float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in zip(names, values, strict=True)}

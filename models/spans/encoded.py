@@ -20,6 +20,7 @@ class Encoded(Sequence[int]):
     """The tokens of one text: a sequence of their ids, with places and shapes beside them."""
 
     __slots__ = ("_data",)
+    __hash__ = None  # type: ignore[assignment]  # the array can be written to
 
     def __init__(self, data: Ints) -> None:
         """`data` int32 [4, tokens]: ids; first and last character, the latter excluded; shapes."""
@@ -59,6 +60,12 @@ class Encoded(Sequence[int]):
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._data[0].tolist())
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other says the same of the same tokens."""
+        if not isinstance(other, Encoded):
+            return NotImplemented
+        return np.array_equal(self._data, other._data)
 
     def __repr__(self) -> str:
         return f"Encoded({list(self)})"

@@ -71,6 +71,7 @@ class TokenVerdicts:
         """Return the calibrated (negative, neutral, positive) towards what these characters name.
 
         None where the model has read nothing of them: beyond its reach, or the text was not judged.
+        For many places `sentiments_of` is the cheap way.
         """
         negative, neutral, positive = self.sentiments_of([text], [start], [end])[0].tolist()
         return None if negative != negative else (negative, neutral, positive)  # NaN

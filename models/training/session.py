@@ -16,6 +16,7 @@ from models.evaluation.render import print_report
 from models.manifest import Manifest, Teaching
 from models.progress import progress_bar
 from models.recipe import Recipe
+from models.spans.head import NAME as SPANS
 from models.training import checkpoint
 from models.training.board import Board
 from models.training.candidate import Candidate
@@ -116,7 +117,9 @@ def run_training(
 
 
 def start_of(directory: Path, backbone: Backbone) -> Weights:
-    """Return the weights of a model directory, to go on from.
+    """Return the weights of a model directory, to go on from, without a head over tokens.
+
+    That head fits the encoder that it was trained with; after this run it is to be trained anew.
 
     Raises:
         ModelError: it cannot be read, or belongs to another backbone.
@@ -127,7 +130,8 @@ def start_of(directory: Path, backbone: Backbone) -> Weights:
             f"{directory}: trained on the backbone {manifest.backbone.name}, not {backbone.name};"
             " start from a model of the same backbone"
         )
-    return weight_files.read(directory / manifest.weights)
+    found = weight_files.read(directory / manifest.weights)
+    return {name: t for name, t in found.items() if not name.startswith(f"head.{SPANS}.")}
 
 
 def _scores(candidate: Candidate) -> str:

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
-from monitor.events import Alert, AlertStatus, Evidence, Explained, Setting, Severity
+from monitor.events import Alert, AlertStatus, Evidence, Explained, Setting, Severity, Waterfall
+
+Read = TypeVar("Read")
 
 _ALERT = frozenset(item.name for item in fields(Alert))
 _EVIDENCE = frozenset(item.name for item in fields(Evidence))
 # What an older version of this program did not write yet may still lie in the outbox.
 _EVIDENCE_DEFAULTS = {"topic": "", "excerpt": "", "story": "", "copies": 0}
-_ALERT_DEFAULTS = {"posts": 0, "stories": 0, "largest_story": 0, "setting": {}}
+_ALERT_DEFAULTS = {
+    "posts": 0,
+    "stories": 0,
+    "largest_story": 0,
+    "setting": {},
+    "waterfall": None,
+}
 _SETTING = frozenset(item.name for item in fields(Setting))
 _SETTING_DEFAULTS: dict[str, object] = {
     "insufficient": "",
@@ -26,6 +34,7 @@ _SETTING_DEFAULTS: dict[str, object] = {
     "corrected": None,
     "corrected_baseline": None,
 }
+_WATERFALL = frozenset(item.name for item in fields(Waterfall))
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -101,6 +110,7 @@ def alert_to_object(alert: Alert) -> dict[str, Any]:
             "corrected": alert.setting.corrected and list(alert.setting.corrected),
             "corrected_baseline": alert.setting.corrected_baseline,
         },
+        "waterfall": None if alert.waterfall is None else waterfall_to_object(alert.waterfall),
     }
 
 
@@ -134,6 +144,7 @@ def alert_from_object(value: object) -> Alert:
         stories=item.integer("stories"),
         largest_story=item.integer("largest_story"),
         setting=_setting(item.value("setting")),
+        waterfall=item.optional("waterfall", _waterfall),
     )
 
 
@@ -151,6 +162,28 @@ def evidence_to_object(evidence: Evidence) -> dict[str, Any]:
         "story": evidence.story,
         "copies": evidence.copies,
     }
+
+
+def waterfall_to_object(waterfall: Waterfall) -> dict[str, Any]:
+    """The stops of an alert as a JSON object."""
+    return {
+        "published_at": timestamp(waterfall.published_at),
+        "appended_at": timestamp(waterfall.appended_at),
+        "ingested_at": _optional_timestamp(waterfall.ingested_at),
+        "scored_at": timestamp(waterfall.scored_at),
+        "fired_at": timestamp(waterfall.fired_at),
+    }
+
+
+def _waterfall(value: object) -> Waterfall:
+    item = _Reader("waterfall", value, _WATERFALL)
+    return Waterfall(
+        published_at=item.moment("published_at"),
+        appended_at=item.moment("appended_at"),
+        ingested_at=item.optional_moment("ingested_at"),
+        scored_at=item.moment("scored_at"),
+        fired_at=item.moment("fired_at"),
+    )
 
 
 def _evidence(value: object) -> Evidence:
@@ -264,6 +297,10 @@ class _Reader:
             reader = _Reader(name, {str(i): v for i, v in enumerate(value)}, _places(number))
             return [reader.number(str(i)) for i in range(number)]
         raise self._fault(name, f"a list of {number} numbers")
+
+    def optional(self, name: str, read: Callable[[object], Read]) -> Read | None:
+        value = self._value[name]
+        return None if value is None else read(value)
 
     def items(self, name: str) -> list[object]:
         value = self._value[name]

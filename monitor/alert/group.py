@@ -12,7 +12,8 @@ carries "fired at" and "resolved at" in one message and takes the place of the f
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,11 +35,14 @@ class GroupTiming:
     """From the first alert of a new group to its first notification."""
     interval: timedelta = timedelta(minutes=5)
     """At least this long between two notifications of a group."""
-    repeat: timedelta = timedelta(hours=4)
-    """A group that goes on firing unchanged is repeated after this long."""
+    repeat: timedelta | None = timedelta(hours=4)
+    """A group that goes on firing unchanged is repeated after this long; None: never."""
+    insist: bool = field(default=False, kw_only=True)
+    """The repetition comes even while the one before is still failing, and takes its place."""
 
     def __post_init__(self) -> None:
-        if self.wait < timedelta(0) or self.interval <= timedelta(0) or self.repeat < self.interval:
+        slower = self.repeat is None or self.repeat >= self.interval
+        if self.wait < timedelta(0) or self.interval <= timedelta(0) or not slower:
             raise ValueError(
                 "grouping needs wait >= 0, interval > 0 and repeat >= interval, "
                 f"not {self.wait}, {self.interval}, {self.repeat}"
@@ -87,12 +91,17 @@ def group_labels(key: str) -> dict[str, str]:
     return {dimension: value} if colon and dimension and value else {"scope": key}
 
 
-def absorb(group: Group | None, receiver: str, alert: Alert, now: datetime) -> Group | None:
-    """The group after this alert; pending alerts, which page nobody, change nothing."""
+def absorb(
+    group: Group | None, receiver: str, alert: Alert, now: datetime, key: str | None = None
+) -> Group | None:
+    """The group after this alert; pending alerts, which page nobody, change nothing.
+
+    ``key``: of a new group, if it is not the alert's.
+    """
     if alert.status is AlertStatus.PENDING:
         return group
     if group is None:
-        return Group(receiver, alert.key, now, (Member(alert),))
+        return Group(receiver, alert.key if key is None else key, now, (Member(alert),))
     for index, member in enumerate(group.members):
         if member.alert.id == alert.id:
             if _supersedes(member.alert, alert):
@@ -103,22 +112,47 @@ def absorb(group: Group | None, receiver: str, alert: Alert, now: datetime) -> G
     return replace(group, members=(*group.members, Member(alert)))
 
 
-def due_at(group: Group, timing: GroupTiming) -> datetime | None:
-    """When the next notification of this group is owed; None while there is nothing to say."""
+def due_at(
+    group: Group,
+    timing: GroupTiming,
+    silenced: Collection[str] = (),
+    acknowledged: Collection[str] = (),
+) -> datetime | None:
+    """When the next notification of this group is owed; None while there is nothing to say.
+
+    Of the ``silenced`` alerts (by id) nothing is told, the ``acknowledged`` are not repeated.
+    """
+    heard = [member for member in group.members if member.alert.id not in silenced]
+    if not heard:
+        return None
     if group.last_at is None:
         return group.created_at + timing.wait
     said = dict(group.offer.states) if group.offer else {}
-    if any(said.get(m.alert.id, m.told) != m.state for m in group.members):
+    if any(said.get(m.alert.id, m.told) != m.state for m in heard):
         return group.last_at + timing.interval
-    if group.offer is None and any(m.alert.status is AlertStatus.FIRING for m in group.members):
+    firing = any(
+        m.alert.status is AlertStatus.FIRING and m.alert.id not in acknowledged for m in heard
+    )
+    if firing and timing.repeat is not None and (group.offer is None or timing.insist):
         return group.last_at + timing.repeat
     return None
 
 
-def offer(group: Group, notification_id: str, now: datetime) -> Group:
-    """The group once a notification of all its members has been made."""
-    states = tuple((member.alert.id, member.state) for member in group.members)
+def offer(
+    group: Group, notification_id: str, now: datetime, silenced: Collection[str] = ()
+) -> Group:
+    """The group once a notification of all its members has been made, but for the silenced."""
+    states = tuple((m.alert.id, m.state) for m in group.members if m.alert.id not in silenced)
     return replace(group, last_at=now, offer=Offer(notification_id, states))
+
+
+def forget(group: Group, alert_id: str) -> Group | None:
+    """The group without an alert that ended before anybody heard of it; None: nothing is left."""
+    said = dict(group.offer.states) if group.offer else {}
+    members = tuple(
+        m for m in group.members if m.alert.id != alert_id or m.told is not None or alert_id in said
+    )
+    return replace(group, members=members) if members else None
 
 
 def settle(group: Group, notification_id: str, now: datetime) -> Group | None:

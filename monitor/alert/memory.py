@@ -7,17 +7,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from monitor.alert.retry import judge
+from monitor.alert.base import Answer, Channel, Request
+from monitor.alert.retry import judge_answer
 from monitor.errors import DeliveryError
 from monitor.store.base import Notification
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The receiver answers with this HTTP status."""
+    """The receiver answers with this HTTP status and body."""
 
     status: int = 200
     retry_after: str | None = None
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,31 +30,50 @@ class Cut:
 
 
 class MemoryNotifier:
-    """Plays its script, one entry an attempt, then answers ``otherwise`` for ever."""
+    """Plays its script, one entry a request, then answers ``otherwise`` for ever.
+
+    ``channel`` makes the requests and judges the answers; none: one request, judged by its status.
+    """
 
     def __init__(
-        self, script: Iterable[Reply | Cut] = (), otherwise: Reply | Cut = Reply()
+        self,
+        script: Iterable[Reply | Cut] = (),
+        otherwise: Reply | Cut = Reply(),
+        channel: Channel | None = None,
     ) -> None:
         self.script = deque(script)
         self.otherwise = otherwise
+        self.channel = channel
         self.attempts: list[tuple[Notification, datetime]] = []
+        self.requests: list[Request] = []
         self.received: list[Notification] = []
         """What the receiver took, repetitions included."""
         self._closed = False
 
-    def send(self, notification: Notification, now: datetime) -> None:
+    def send(self, notification: Notification, now: datetime) -> str | None:
         """See ``Notifier.send``."""
         if self._closed:
             raise DeliveryError("the notifier is closed", retryable=True)
         self.attempts.append((notification, now))
-        answer = self.script.popleft() if self.script else self.otherwise
-        if isinstance(answer, Cut):
-            if answer.received:
-                self.received.append(notification)
-            raise DeliveryError("the connection broke", retryable=True)
-        if verdict := judge(answer.status, answer.retry_after, now):
-            raise verdict
+        answer: Reply | Cut = Reply()
+        requests = (
+            self.channel.requests(notification, "/", now)
+            if self.channel
+            else [Request(notification.body)]
+        )
+        for request in requests:
+            self.requests.append(request)
+            answer = self.script.popleft() if self.script else self.otherwise
+            if isinstance(answer, Cut):
+                if answer.received:
+                    self.received.append(notification)
+                raise DeliveryError("the connection broke", retryable=True)
+            said = Answer(answer.status, answer.retry_after, answer.body)
+            judged = self.channel.verdict(said, now) if self.channel else judge_answer(said, now)
+            if judged:
+                raise judged
         self.received.append(notification)
+        return None
 
     def close(self) -> None:
         """See ``Notifier.close``."""

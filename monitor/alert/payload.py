@@ -5,30 +5,55 @@ https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from monitor.alert.codec import compact_json, evidence_to_object, timestamp
+from monitor.alert.codec import (
+    compact_json,
+    evidence_to_object,
+    timestamp,
+    waterfall_to_object,
+)
 from monitor.alert.group import group_labels
-from monitor.events import Alert, AlertStatus
-from monitor.keys import display_name
+from monitor.events import Alert, AlertStatus, Waterfall
+from monitor.keys import DRILL_SCHEDULE, display_name
 
 VERSION = "4"
 NOT_ENDED = "0001-01-01T00:00:00Z"
 """Go's zero time: what Alertmanager sends as ``endsAt`` of an alert that is firing."""
 
-_NAMES = {"share": "NegativeShareSpike", "volume": "VolumeSpike"}
+_NAMES = {
+    "share": "NegativeShareSpike",
+    "volume": "VolumeSpike",
+    "blind": "SourceBlind",
+    "drill": "Drill",
+}
 _FNV_OFFSET, _FNV_PRIME, _FNV_MASK = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
-def webhook_body(receiver: str, key: str, alerts: Sequence[Alert], external_url: str = "") -> bytes:
+Links = Callable[[Alert], Mapping[str, str]]
+"""More annotations of an alert: addresses under which something can be done about it."""
+
+
+def no_links(_alert: Alert) -> Mapping[str, str]:
+    """None."""
+    return {}
+
+
+def webhook_body(
+    receiver: str,
+    key: str,
+    alerts: Sequence[Alert],
+    external_url: str = "",
+    links: Links = no_links,
+) -> bytes:
     """The body for these alerts of one group, as UTF-8 JSON. The same input gives the same bytes.
 
     ``external_url``: the dashboard's address, which the links lead to. Nothing is truncated.
     """
-    items = [_alert(alert, external_url) for alert in alerts]
+    items = [_alert(alert, external_url, links) for alert in alerts]
     firing = any(alert.status is AlertStatus.FIRING for alert in alerts)
     labels = group_labels(key)
     return compact_json(
@@ -56,28 +81,45 @@ def fingerprint(labels: Mapping[str, str]) -> str:
     return f"{value:016x}"
 
 
-def _alert(alert: Alert, external_url: str) -> dict[str, Any]:
-    labels = {
-        "alertname": _NAMES.get(alert.detector, alert.detector),
+def alert_name(alert: Alert) -> str:
+    """The label ``alertname``, by the detector."""
+    if alert.key == DRILL_SCHEDULE:
+        return "DrillFailed"
+    return _NAMES.get(alert.detector, alert.detector)
+
+
+def labels_of(alert: Alert) -> dict[str, str]:
+    """What an alert is known by, all its life; only the severity may change."""
+    return {
+        "alertname": alert_name(alert),
         "severity": alert.severity.value,
         "key": alert.key,
         **group_labels(alert.key),
         "detector": alert.detector,
         "alert_id": alert.id,
     }
+
+
+def link_to(alert: Alert, external_url: str) -> str:
+    """Where the dashboard shows this alert; empty without a dashboard."""
+    return f"{external_url}?alert={quote(alert.id)}" if external_url else ""
+
+
+def _alert(alert: Alert, external_url: str, links: Links) -> dict[str, Any]:
+    labels = labels_of(alert)
     ended = alert.status is AlertStatus.RESOLVED and alert.resolved_at is not None
     return {
         "status": "resolved" if alert.status is AlertStatus.RESOLVED else "firing",
         "labels": labels,
-        "annotations": _annotations(alert),
+        "annotations": {**annotations_of(alert), **links(alert)},
         "startsAt": timestamp(alert.fired_at or alert.started_at),
         "endsAt": timestamp(alert.resolved_at) if ended and alert.resolved_at else NOT_ENDED,
-        "generatorURL": f"{external_url}?alert={quote(alert.id)}" if external_url else "",
+        "generatorURL": link_to(alert, external_url),
         "fingerprint": fingerprint(labels),
     }
 
 
-def _annotations(alert: Alert) -> dict[str, str]:
+def annotations_of(alert: Alert) -> dict[str, str]:
     """Alertmanager's annotations are strings; times that are not known are left out."""
     values = {
         "summary": alert.summary,
@@ -116,17 +158,41 @@ def _annotations(alert: Alert) -> dict[str, str]:
         values["fired_at"] = timestamp(alert.fired_at)
     if alert.resolved_at is not None:
         values["resolved_at"] = timestamp(alert.resolved_at)
+    if alert.waterfall is not None:
+        values["waterfall"] = waterfall_text(alert.waterfall)
+        values["waterfall_json"] = compact_json(waterfall_to_object(alert.waterfall)).decode()
     return values
 
 
+def waterfall_text(waterfall: Waterfall) -> str:
+    """The stops of the newest document of the evidence, one a line, each with the seconds since
+    the stop before. ``published_at`` is event time, so what follows it is no delay of ours alone.
+    """
+    before = waterfall.published_at
+    lines = [f"published {timestamp(before)} (event time)"]
+    for name, at in (
+        ("in Kafka", waterfall.appended_at),
+        ("ingested", waterfall.ingested_at),
+        ("scored", waterfall.scored_at),
+        ("fired", waterfall.fired_at),
+    ):
+        if at is not None:
+            lines.append(f"{name} {timestamp(at)} ({(at - before).total_seconds():+.3f} s)")
+            before = at
+    return "\n".join(lines)
+
+
 def _description(alert: Alert) -> str:
-    lines = [
-        alert.summary,
-        f"Seen {_figure(alert.value)}, expected {_figure(alert.baseline)}; "
-        f"{alert.negative} of {alert.documents} independent voices negative, "
-        f"in {alert.posts} posts that tell {alert.stories} stories.",
-    ]
-    lines += _beyond(alert)
+    lines = [alert.summary]
+    if alert.detector == "blind":
+        lines.append(f"Expected {_figure(alert.baseline)} documents an hour, and none came.")
+    elif alert.detector != "drill":
+        lines.append(
+            f"Seen {_figure(alert.value)}, expected {_figure(alert.baseline)}; "
+            f"{alert.negative} of {alert.documents} independent voices negative, "
+            f"in {alert.posts} posts that tell {alert.stories} stories."
+        )
+        lines += _beyond(alert)
     if alert.fired_at is not None:
         lines.append(f"Fired at {timestamp(alert.fired_at)}.")
     if alert.resolved_at is not None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from monitor.alert.base import Answer
 from monitor.dial import parse_retry_after
 from monitor.errors import DeliveryError
 from monitor.store.base import Notification, NotificationStatus
@@ -79,7 +80,7 @@ def judge(
     """
     if 200 <= status < 300:
         return None
-    said = f": {_printable(detail)}" if detail.strip() else ""
+    said = f": {printable(detail)}" if detail.strip() else ""
     if status in _RETRYABLE or 500 <= status < 600:
         return DeliveryError(
             f"the receiver answered {status}{said}",
@@ -102,7 +103,12 @@ def judge(
     return DeliveryError(f"the receiver refused with {status}{said}", retryable=False)
 
 
-def _printable(text: str) -> str:
+def judge_answer(answer: Answer, now: datetime) -> DeliveryError | None:
+    """`judge` for an answer; what it says is in the error."""
+    return judge(answer.status, answer.retry_after, now, answer.body.decode(errors="replace"))
+
+
+def printable(text: str) -> str:
     """The beginning of what the receiver said, safe for one line of a log."""
     flat = " ".join(text.split())[:_DETAIL_LIMIT]
     return "".join(letter if letter.isprintable() else "?" for letter in flat)

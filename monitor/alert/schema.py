@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from monitor.alert.payload import NOT_ENDED, VERSION
+from monitor.store.verdicts.base import Judgement
 
 _TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z$"
 _FIGURE = r"^(-?\d+(\.\d+)?(e[+-]\d+)?|-?inf|nan)$"
@@ -36,8 +37,27 @@ _ANNOTATIONS: dict[str, tuple[str, str | None]] = {
     "explained": ("By line: a more general key, the part of the excess it explains.", None),
     "fired_at": ("Event time: end of the bucket that crossed the threshold.", _TIME),
     "resolved_at": ("Event time: the end of the alert; only when it has ended.", _TIME),
+    "waterfall": (
+        "The stops of the newest document of the evidence, one a line, with the seconds between.",
+        None,
+    ),
+    "waterfall_json": (
+        "The same as a JSON object: published_at (event time); appended_at, ingested_at (null "
+        "where it is not known), scored_at, fired_at (wall time).",
+        r"^\{",
+    ),
+    **{
+        f"verdict_{verdict}_url": (f"A page to judge the alert: {verdict}.", "^https?://")
+        for verdict in Judgement
+    },
 }
-_OPTIONAL = frozenset({"corrected", "corrected_baseline", "explained", "fired_at", "resolved_at"})
+_OPTIONAL = frozenset(
+    {
+        *("corrected", "corrected_baseline", "explained"),
+        *("fired_at", "resolved_at", "waterfall", "waterfall_json"),
+        *(f"verdict_{verdict}_url" for verdict in Judgement),
+    }
+)
 
 _STRINGS = {"type": "object", "additionalProperties": {"type": "string"}}
 

@@ -22,6 +22,7 @@ from models.labels import LABELS
 from models.manifest import BackboneRecord, Manifest, Windows
 from models.network import Network
 from models.predict import DEFAULT
+from models.spans.head import NAME as SPANS
 from monitor.bench.contestant import BenchError
 
 LENGTH: Final = 512
@@ -132,6 +133,7 @@ def _write(
             "max_length": length,
             "windows": Windows(overlap=0, limit=1, pooling=manifest.windows.pooling),
             "compression": None,
+            "spans": manifest.spans if any(SPANS in name for name in rest) else None,
         }
     )
     manifests.write(made, out)

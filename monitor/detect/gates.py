@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from monitor.detect.base import Reading
-from monitor.events import Evidence
+from monitor.events import Evidence, Waterfall
 
 Speaker = tuple[str, str | None]
 """A source, and a pseudonym of the author where a document is signed."""
@@ -22,6 +22,8 @@ class Exhibit:
     """How many documents tell each of its stories."""
     speakers: Mapping[Speaker, int]
     """How many documents that repeat no other each of its speakers wrote."""
+    waterfall: Waterfall | None = None
+    """Of the newest document of the evidence."""
 
     @property
     def sources(self) -> int:

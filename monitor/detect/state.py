@@ -36,8 +36,8 @@ class LifecycleSettings:
     recovery_documents: int = 20
     """… and over at least this many documents: in a sparse feed silence is not recovery."""
     recovery_voices: float = 3.0
-    """… and, where their number is what rose, for as long as it takes to hear so many at the rate at
-    which it fired: of three that were to be expected none comes in one case of twenty."""
+    """… and, where their number is what rose, for as long as it takes to hear so many at the rate
+    at which it fired: of three that were to be expected none comes in one case of twenty."""
     accept_after: int = 86_400
     """After so long a firing key's level is accepted as the new normal."""
     critical_excess: float = 100.0
@@ -255,6 +255,7 @@ class Lifecycle:
             stories=len(exhibit.stories),
             largest_story=max(exhibit.stories.values(), default=0),
             setting=setting,
+            waterfall=exhibit.waterfall if passed else None,
         )
 
     def _setting(

@@ -235,9 +235,9 @@ class VolumeDetector:
         factors = self._seasons[int(group[0])].factors()
         at = int(row["at"][0])
         hour = np.mean([factors[hour_of_week(at - i)] for i in range(LAG)])
-        row["documents"] = row["lag"].sum() / hour
-        row["exposure"] = LAG
-        row["lag"] = 0
+        if (n := row["lag"].sum()) > 0:  # an hour in which nothing was heard is no new level
+            row["documents"], row["exposure"] = n / hour, LAG
+            row["lag"] = 0
         row["u"] = 0.0
         self._table.put([key], self._table.places([key]), row)
 

@@ -17,6 +17,9 @@ from monitor.source.table import BadRow, Row
 from monitor.store.publishing.base import Message
 from monitor.store.receiving.base import FileState, Offer
 
+KEPT = 256 * 1024
+"""Bytes of a bad row that its dead letter keeps: the whole would not go through Kafka."""
+
 
 class RowJudge:
     """Says of each row what the daemon would say of its message, and where the row stands."""
@@ -69,6 +72,9 @@ class RowJudge:
     def _letter(
         self, file: FileState, line: int, reason: Reason, detail: str, value: bytes | None
     ) -> Message:
+        if value is not None and len(value) > KEPT:
+            detail = f"{detail} (the first {KEPT:,} of {len(value):,} bytes are kept)"
+            value = value[:KEPT]
         letter = bad_row_message(reason, detail, file.name, line, value, self._wall())
         return Message(self._dead_letters, f"{file.digest}:{line}", orjson.dumps(letter))
 

@@ -8,7 +8,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,7 @@ CHUNK = 500
 """Rows of one transaction, at most …"""
 _CHUNK_BYTES = 4 << 20  # … of so many bytes in all
 _HASHED = 1 << 20
+_SKIPPED = 50_000  # rows of one step
 
 
 class UnusableFileError(MonitorError):
@@ -67,9 +68,16 @@ class OpenFile:
             raise ChangedFileError(f"{self.path} was changed while it was read")
 
 
-def open_file(path: Path, mark: Mark | None = None, *, follow: bool = False) -> OpenFile:
+def open_file(
+    path: Path,
+    mark: Mark | None = None,
+    *,
+    follow: bool = False,
+    stopped: Callable[[], bool] = lambda: False,
+) -> OpenFile:
     """Open and hash a file. Raises ``OSError``, also for whatever is no regular file and for links
-    unless ``follow``; ``ChangedFileError`` where it is no longer what ``mark`` says."""
+    unless ``follow``; ``ChangedFileError`` where it is no longer what ``mark`` says;
+    ``InterruptedError`` once ``stopped``."""
     # Not blocking: the open of a pipe would wait for its writer.
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
     file = os.fdopen(os.open(path, flags), "rb")
@@ -79,6 +87,7 @@ def open_file(path: Path, mark: Mark | None = None, *, follow: bool = False) -> 
         opened.require_unchanged()
         digest = hashlib.sha256()
         while part := file.read(_HASHED):
+            _go_on(stopped)
             digest.update(part)
         opened.require_unchanged()
         opened.digest = digest.hexdigest()
@@ -93,6 +102,11 @@ def _regular(found: os.stat_result, path: Path) -> os.stat_result:
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     return found
+
+
+def _go_on(stopped: Callable[[], bool]) -> None:
+    if stopped():
+        raise InterruptedError("the daemon stops")
 
 
 class Reading:
@@ -115,7 +129,8 @@ class Reading:
         self._behind = state.rows  # rows that were dealt with before
 
     def step(self) -> bool:
-        """Take the next rows, in one transaction; False: there are no more.
+        """Take the next rows, in one transaction, or pass over some of those that were dealt with
+        before; False: there are no more.
 
         Raises ``UnusableFileError`` behind the last row that can be read, and where a whole first
         chunk is wrong: then it is the file that is wrong, or its mapping, and not its rows. Raises
@@ -126,7 +141,9 @@ class Reading:
         fault: ConfigError | None = None
         size = 0
         try:
-            self._skip()
+            if self._behind:
+                self._skip()
+                return True
             for item in islice(self._rows, CHUNK):
                 judged = self._judge.judge(item, self.state)
                 if isinstance(judged, Offer):
@@ -153,18 +170,20 @@ class Reading:
             raise UnusableFileError(str(fault)) from fault
         return taken > 0
 
-    def end(self, fault: str | None = None) -> FileStatus:
-        """Note that the file is read, or why it can't be; what became of it."""
+    def end(self, fault: str | None = None) -> FileState:
+        """Note that the file is read, or why it can't be; what is stored of it then."""
         good = self.state.accepted + self.state.repeated
         if fault is None and self.state.rejected and not good:
             fault = "no row is a message; the topic of the dead letters has each with its reason"
         status = FileStatus.DONE if fault is None else FileStatus.FAILED
         self._receiving.end(self.state, status, fault, self._wall())
-        return status
+        self.state = replace(self.state, status=status, fault=fault)
+        return self.state
 
     def _skip(self) -> None:
-        behind, self._behind = self._behind, 0
-        for _ in islice(self._rows, behind):
+        rows = min(self._behind, _SKIPPED)
+        self._behind -= rows
+        for _ in islice(self._rows, rows):
             pass
 
 

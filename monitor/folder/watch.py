@@ -82,7 +82,7 @@ class FolderWatch:
         until = self._clock.monotonic() + seconds
         try:
             while not stop.is_set():
-                if self._reading is None and not self._begin():
+                if self._reading is None and not self._begin(stop):
                     return
                 if self._room():
                     self._step()
@@ -93,9 +93,11 @@ class FolderWatch:
         except BaseException:
             self.close()
             raise
+        self.close()
 
     def close(self) -> None:
-        """Let go of the file that is being read. Idempotent."""
+        """Let go of the file that is being read, in the thread of `look`; the next look goes on
+        with it. Idempotent."""
         reading, self._reading = self._reading, None
         if reading is not None:
             reading.opened.close()
@@ -103,10 +105,10 @@ class FolderWatch:
     def _room(self) -> bool:
         return self._receiving.backlog().messages + CHUNK <= self._most_waiting
 
-    def _begin(self) -> bool:
+    def _begin(self, stop: threading.Event) -> bool:
         """Open the next file that is not read yet; whether there is one."""
         for candidate in self._candidates():
-            opened = self._open(candidate)
+            opened = self._open(candidate, stop)
             if opened is None:
                 continue
             try:
@@ -150,10 +152,10 @@ class FolderWatch:
         self._left = {c.path: c.mark for c in found if self._left.get(c.path) == c.mark}
         return [c for c in found if c.path not in self._left]
 
-    def _open(self, candidate: Candidate) -> OpenFile | None:
+    def _open(self, candidate: Candidate, stop: threading.Event) -> OpenFile | None:
         try:
-            return open_file(candidate.path, candidate.mark)
-        except (ChangedFileError, FileNotFoundError):
+            return open_file(candidate.path, candidate.mark, stopped=stop.is_set)
+        except (ChangedFileError, FileNotFoundError, InterruptedError):
             return None
         except OSError as error:
             log.warning(
@@ -190,25 +192,24 @@ class FolderWatch:
             log.info("%s; it is read anew once it is left alone", error)
             self.close()
             return
-        status = reading.end(fault)
-        self._tell(reading, status, fault)
-        self._put_aside(reading.opened, status, fault)
+        ended = reading.end(fault)
+        self._tell(reading.opened.path, ended)
+        self._put_aside(reading.opened, ended.status, ended.fault)
         self.close()
 
-    def _tell(self, reading: Reading, status: FileStatus, fault: str | None) -> None:
-        state = reading.state
-        level = logging.INFO if status is FileStatus.DONE else logging.WARNING
+    def _tell(self, path: Path, state: FileState) -> None:
+        level = logging.INFO if state.status is FileStatus.DONE else logging.WARNING
         log.log(
             level,
             "%s: %d rows, %d documents taken, %d known before, %d dead letters%s",
-            _shown(reading.opened.path),
+            _shown(path),
             state.rows,
             state.accepted,
             state.repeated,
             state.rejected,
-            f"; {fault}" if fault else "",
+            f"; {state.fault}" if state.fault else "",
         )
-        self._metrics.file(status.value)
+        self._metrics.file(state.status.value)
 
     def _put_aside(self, opened: OpenFile, status: FileStatus, fault: str | None = None) -> None:
         """Move the file, unless another one has its name by now. It is not read again in any case:

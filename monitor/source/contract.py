@@ -25,6 +25,8 @@ FIELDS = (
 """Every field of a message that holds text; all but ``tickers`` are strings."""
 FLAGS = ("history", "undated")
 """The fields that are true or false."""
+DRILL = r"(?!schedule$)[a-z0-9][a-z0-9-]{0,47}"
+"""The id of a drill, the one field beside them; ``schedule`` is the key of its own alert."""
 
 PUBLISHED_AT = (
     r"(?:19[7-9]\d|[2-9]\d{3})-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
@@ -152,6 +154,12 @@ def message_schema(limits: Limits | None = None) -> dict[str, Any]:
                 "description": "The source gave no usable date: published_at is when the item was "
                 "first seen. Without it: false.",
                 "type": ["boolean", "null"],
+            },
+            "drill": {
+                "description": "The id of the drill that this document belongs to (docs/drill.md): "
+                "it is scored, and is part of no aggregate, baseline, story or history.",
+                "type": optional,
+                "pattern": f"^{DRILL}$",
             },
         },
     }

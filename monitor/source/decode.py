@@ -17,10 +17,11 @@ from typing import Any, NoReturn
 import orjson
 
 from monitor.events import DeadLetter, Document, Kind, Reason, Record
-from monitor.source.contract import FIELDS, LANG, PUBLISHED_AT, URL, Limits, unclean
+from monitor.source.contract import DRILL, FIELDS, LANG, PUBLISHED_AT, URL, Limits, unclean
 
 _is_published_at = re.compile(PUBLISHED_AT, re.ASCII).fullmatch
 _is_lang = re.compile(LANG).fullmatch
+_is_drill = re.compile(DRILL, re.ASCII).fullmatch
 _is_url = re.compile(URL).fullmatch
 _KINDS = {kind.value: kind for kind in Kind}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -143,6 +144,7 @@ class Decoder:
             appended_at=record.appended_at,
             history=_flag(message, "history"),
             undated=_flag(message, "undated"),
+            drill=_drill(message),
         )
 
     def _message(self, value: bytes | None) -> dict[str, Any]:
@@ -306,6 +308,20 @@ def _flag(message: dict[str, Any], name: str) -> bool:
     raise _RejectedError(
         Reason.WRONG_TYPE, f"{name} must be true or false, not {_type_name(value)}"
     )
+
+
+def _drill(message: dict[str, Any]) -> str | None:
+    """The drill that a document belongs to. A mark that cannot be read must not let its document
+    through as a real one."""
+    value = message.get("drill")
+    if value is None:
+        return None
+    if type(value) is not str or not _is_drill(value):
+        raise _RejectedError(
+            Reason.WRONG_TYPE,
+            f"drill must be 1 to 48 small letters, digits and hyphens, not {_shown(value)}",
+        )
+    return value
 
 
 def _missing(message: dict[str, Any], name: str) -> NoReturn:

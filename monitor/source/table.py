@@ -146,7 +146,7 @@ class _Zstandard(io.RawIOBase):
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._frame: Any = None
-        self._plain = b""
+        self._plain = memoryview(b"")
 
     def readable(self) -> bool:
         """Always."""
@@ -176,7 +176,7 @@ class _Zstandard(io.RawIOBase):
             packed = b""
             if self._frame.eof:
                 packed, self._frame = self._frame.unused_data, None
-        self._plain = b"".join(parts)
+        self._plain = memoryview(b"".join(parts))
 
 
 _Lines = gzip.GzipFile | io.BufferedReader

@@ -50,7 +50,8 @@ class KafkaTransactions:
             "transactional.id": f"monitor-{identity}",
             "transaction.timeout.ms": timeout,
             "message.timeout.ms": min(milliseconds(settings.delivery_timeout), timeout),
-            "topic.metadata.propagation.max.ms": milliseconds(settings.delivery_timeout),
+            # What is wrong with a message is to be told before the commit is given up.
+            "topic.metadata.propagation.max.ms": milliseconds(settings.delivery_timeout) // 2,
         }
         with self._words("Opening a transactional producer"):
             self._producer: Any = Producer(options, logger=log)
@@ -82,7 +83,8 @@ class KafkaTransactions:
             self._producer.begin_transaction()
             for message in messages:
                 self._produce(message)
-            self._producer.commit_transaction(self._settings.delivery_timeout)
+            settings = self._settings
+            self._producer.commit_transaction(settings.delivery_timeout + settings.request_timeout)
             if self._errors:
                 raise KafkaException(self._errors[0])
 

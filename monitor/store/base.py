@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from monitor.events import (
     Alert,
@@ -15,8 +15,10 @@ from monitor.events import (
     Evidence,
     Gap,
     Heard,
+    Kind,
     Partition,
     Scored,
+    SourceState,
 )
 from monitor.story.base import Changes, ToldRow
 
@@ -52,6 +54,41 @@ class KeyState:
     state: bytes
 
 
+class SourceRow(NamedTuple):
+    """What is known of one source. Times are event times on the daemon's clock."""
+
+    name: str
+    """As its documents bear it; empty: the whole stream."""
+    kind: Kind | None
+    """Of its last document."""
+    state: SourceState
+    since: datetime
+    """When it came into this state."""
+    last: datetime | None
+    """Publication of its newest document."""
+    expected: float
+    """Documents that were to be expected in the last 24 hours …"""
+    seen: int
+    """… and those that came."""
+    missing: float
+    """Documents that were to be expected since it last spoke."""
+    reason: str
+    """Why it is blind; empty for silence, and while it is not."""
+    recent: tuple[int, ...]
+    """Documents in each of the last 24 whole hours and in the present one, the oldest first."""
+    keys: tuple[str, ...]
+    """What depends on it, while it is blind."""
+    memory: bytes
+    """Everything else that a restart needs, opaque to the store."""
+
+
+class RhythmRow(NamedTuple):
+    """How a source speaks over the week, opaque to the store."""
+
+    name: str
+    rhythm: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """A row for the outbox. ``destination`` is a Kafka topic, or RECEIVERS for an alert."""
@@ -83,13 +120,21 @@ class Commit:
     key_states: Sequence[KeyState] = ()
     alerts: Sequence[Alert] = ()
     outgoing: Sequence[Outgoing] = ()
+    drills: Sequence[DrillProgress] = ()
+    """They replace the progress of the drill of the same id, which need not be known."""
     gaps: Sequence[Gap] = ()
     told: Sequence[ToldRow] = ()
     """Wordings of stories, new or changed: they replace the row of the same number …"""
     forget_stories_before: datetime | None = None
     """… after those have been deleted whose last document was published before this."""
+    sources: Sequence[SourceRow] = ()
+    """They replace the row of the same name …"""
+    rhythms: Sequence[RhythmRow] = ()
+    """… and so do these …"""
+    gone: Sequence[str] = ()
+    """… after the sources of these names have been deleted."""
     now: datetime | None = None
-    """Wall time written beside the rows."""
+    """Wall time of the poll, written beside the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +152,38 @@ class Snapshot:
     """Those pending or firing."""
     told: Sequence[ToldRow] = ()
     """All wordings of stories, by number."""
+    sources: Sequence[SourceRow] = ()
+    """By name."""
+    rhythms: Sequence[RhythmRow] = ()
+
+
+class Journey(NamedTuple):
+    """When a stored document passed the stops of the pipeline."""
+
+    published_at: datetime
+    """Event time; the others are wall time."""
+    appended_at: datetime
+    ingested_at: datetime | None
+    """None: stored by a version that did not note it."""
+    scored_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DrillProgress:
+    """How far the documents of one drill have come."""
+
+    id: str
+    evidence: tuple[Evidence, ...]
+    """Those that were scored, in the order of their arrival, each once."""
+    negative: int
+    """Of these, judged negative."""
+    journey: Journey
+    """Of the last to arrive."""
+    model_version: str
+    fired_at: datetime | None = None
+    """Wall time; None: it has not fired."""
+    over: bool = False
+    """It has an outcome: nothing can fire any more."""
 
 
 class Store(Protocol):
@@ -143,6 +220,22 @@ class Store(Protocol):
     ) -> Mapping[tuple[str, str | None], int]:
         """How many documents of a key and time that repeat no other each speaker wrote, by source
         and hash of the author, None where nobody signed."""
+        ...
+
+    def journey(self, document: str) -> Journey | None:
+        """The times of a stored document, by its id; None: there is none."""
+        ...
+
+    def drill(self, identifier: str) -> DrillProgress | None:
+        """How far a drill has come; None: none of its documents has arrived yet, and it is not
+        over."""
+        ...
+
+    def latest(
+        self, source: str | None, since: datetime, until: datetime, limit: int
+    ) -> list[Evidence]:
+        """The newest documents of a source (None: of any) with ``since`` <= published_at <=
+        ``until``, the newest first."""
         ...
 
     def apply(self, commit: Commit) -> None:
@@ -217,6 +310,8 @@ class OutboxChange:
     """(receiver, group_key) pairs."""
     put_notifications: Sequence[Notification] = ()
     """Inserted, or their status, attempts, next_attempt_at, delivered_at, last_error updated."""
+    wake: Mapping[str, datetime] = field(default_factory=dict)
+    """Receivers that have come back: what waits for them is due at this time, not later."""
 
 
 class Outbox(Protocol):
@@ -234,8 +329,9 @@ class Outbox(Protocol):
         """Every live group."""
         ...
 
-    def due(self, now: datetime, limit: int) -> Sequence[Notification]:
-        """Pending notifications whose next attempt is due, oldest first."""
+    def due(self, now: datetime, limit: int, skip: Collection[str] = ()) -> Sequence[Notification]:
+        """Pending notifications whose next attempt is due, oldest first, without those of the
+        receivers in ``skip``: what a slow one has waiting must not fill the page."""
         ...
 
     def save(self, change: OutboxChange) -> None:

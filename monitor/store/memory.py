@@ -24,25 +24,42 @@ from monitor.events import (
     Scored,
     heard_of,
 )
-from monitor.keys import is_of, sort_of
+from monitor.keys import ALL, is_of, sort_of, source_key
 from monitor.store.base import (
     Commit,
+    DrillProgress,
     GroupState,
+    Journey,
     KeyState,
     Notification,
     NotificationStatus,
     OutboxChange,
     OutboxRow,
     Position,
+    RhythmRow,
     Snapshot,
+    SourceRow,
 )
+from monitor.store.drills.base import Drill, DrillOutcome, progressed
 from monitor.store.rows import milliseconds
 from monitor.story.base import ToldRow
 from monitor.story.shown import evidence_of
 from monitor.story.shown import stories as first_of_each
 
 Operation = Literal[
-    "load", "known", "evidence", "stories", "speakers", "apply", "rows", "groups", "due", "save"
+    "load",
+    "known",
+    "evidence",
+    "stories",
+    "speakers",
+    "journey",
+    "drill",
+    "latest",
+    "apply",
+    "rows",
+    "groups",
+    "due",
+    "save",
 ]
 
 
@@ -53,12 +70,17 @@ class MemoryDatabase:
         self.positions: dict[Partition, Position] = {}
         self.closed_until: int | None = None
         self.documents: dict[str, Scored] = {}
+        self.ingested: dict[str, datetime] = {}
         self.dead_letters: dict[Origin, DeadLetter] = {}
         self.buckets: dict[tuple[str, int], Bucket] = {}
         self.key_states: dict[tuple[str, str], KeyState] = {}
         self.alerts: dict[str, Alert] = {}
+        self.drills: dict[str, Drill] = {}
+        self.rehearsed: dict[str, DrillProgress] = {}
         self.gaps: dict[tuple[Partition, int], Gap] = {}
         self.told: dict[int, ToldRow] = {}
+        self.sources: dict[str, SourceRow] = {}
+        self.rhythms: dict[str, RhythmRow] = {}
         self.outbox: dict[int, OutboxRow] = {}
         self.groups: dict[tuple[str, str], GroupState] = {}
         self.notifications: dict[str, Notification] = {}
@@ -126,6 +148,8 @@ class MemoryStore:
                     key=lambda alert: (alert.started_at, alert.id),
                 ),
                 told=[row for _, row in sorted(db.told.items())],
+                sources=[row for _, row in sorted(db.sources.items())],
+                rhythms=[row for _, row in sorted(db.rhythms.items())],
             )
 
     def known(self, ids: Collection[str]) -> set[str]:
@@ -168,11 +192,49 @@ class MemoryStore:
                 )
             )
 
+    def journey(self, document: str) -> Journey | None:
+        """See ``Store.journey``."""
+        with self.database.transaction("journey"):
+            scored = self.database.documents.get(document)
+            if scored is None:
+                return None
+            of = scored.document
+            ingested = self.database.ingested[document]
+            return Journey(of.published_at, of.appended_at, ingested, scored.scored_at)
+
+    def drill(self, identifier: str) -> DrillProgress | None:
+        """See ``Store.drill``."""
+        with self.database.transaction("drill"):
+            drill = self.database.drills.get(identifier)
+            progress = self.database.rehearsed.get(identifier)
+            over = drill is not None and drill.outcome is not DrillOutcome.RUNNING
+            if progress is not None:
+                return replace(progress, over=over)
+            if drill is None or not over:
+                return None
+            at = drill.started_at
+            return DrillProgress(identifier, (), 0, Journey(at, at, None, at), "", over=True)
+
+    def latest(
+        self, source: str | None, since: datetime, until: datetime, limit: int
+    ) -> list[Evidence]:
+        """See ``Store.latest``."""
+        with self.database.transaction("latest"):
+            found = [
+                evidence_of(s, ALL)
+                for s in self.database.documents.values()
+                if since <= s.document.published_at <= until and source in (None, s.document.source)
+            ]
+            found.sort(key=lambda e: e.document_id)
+            found.sort(key=lambda e: e.published_at, reverse=True)
+            return found[:limit]
+
     def _of_key(self, key: str, since: datetime, until: datetime) -> list[Scored]:
         return [
             scored
             for scored in self.database.documents.values()
-            if since <= scored.document.published_at < until and is_of(scored, key)
+            if since <= scored.document.published_at < until
+            and (is_of(scored, key) or key == source_key(scored.document.source))
         ]
 
     def _recent(self, since: int | None) -> list[Heard]:
@@ -206,6 +268,7 @@ class MemoryStore:
                 db.closed_until = commit.closed_until
             for scored in commit.documents:
                 db.documents.setdefault(scored.document.id, scored)
+                db.ingested.setdefault(scored.document.id, now)
             for letter in commit.dead_letters:
                 db.dead_letters.setdefault(letter.origin, letter)
             for gap in commit.gaps:
@@ -231,11 +294,19 @@ class MemoryStore:
                     db.key_states[state.detector, state.key] = state
                 else:
                     db.key_states.pop((state.detector, state.key), None)
+            for progress in commit.drills:
+                db.rehearsed[progress.id] = progress
+                db.drills[progress.id] = progressed(db.drills.get(progress.id), progress)
             db.alerts.update((alert.id, alert) for alert in commit.alerts)
             if commit.forget_stories_before is not None:
                 before = milliseconds(commit.forget_stories_before)
                 db.told = {n: row for n, row in db.told.items() if row.last_ms >= before}
             db.told.update((row.number, row) for row in commit.told)
+            for name in commit.gone:
+                db.sources.pop(name, None)
+                db.rhythms.pop(name, None)
+            db.sources.update((row.name, row) for row in commit.sources)
+            db.rhythms.update((row.name, row) for row in commit.rhythms)
             for outgoing in commit.outgoing:
                 db.append(outgoing.destination, outgoing.payload, now)
 
@@ -260,7 +331,7 @@ class MemoryOutbox:
         with self.database.transaction("groups"):
             return [group for _, group in sorted(self.database.groups.items())]
 
-    def due(self, now: datetime, limit: int) -> Sequence[Notification]:
+    def due(self, now: datetime, limit: int, skip: Collection[str] = ()) -> Sequence[Notification]:
         """See ``Outbox.due``."""
         with self.database.transaction("due"):
             waiting = [
@@ -268,6 +339,7 @@ class MemoryOutbox:
                 for notification in self.database.notifications.values()
                 if notification.status is NotificationStatus.PENDING
                 and notification.next_attempt_at <= now
+                and notification.receiver not in skip
             ]
             waiting.sort(key=lambda n: (n.next_attempt_at, n.created_at, n.id))
             return waiting[:limit]
@@ -291,6 +363,11 @@ class MemoryOutbox:
                     delivered_at=notification.delivered_at,
                     last_error=notification.last_error,
                 )
+            for waiting in list(db.notifications.values()):
+                at = change.wake.get(waiting.receiver)
+                if at is not None and waiting.status is NotificationStatus.PENDING:
+                    due = min(at, waiting.next_attempt_at)
+                    db.notifications[waiting.id] = replace(waiting, next_attempt_at=due)
 
     def close(self) -> None:
         """Nothing to close."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import Engine, bindparam, delete, select
+from sqlalchemy import Engine, bindparam, delete, select, update
 
 from monitor.store import rows, schema
 from monitor.store.base import (
@@ -37,6 +37,16 @@ class SqlOutbox:
         )
         self._put_group = dialect.upsert(groups)
         self._put_notification = dialect.upsert(schema.notifications, _CHANGING)
+        waiting = schema.notifications
+        self._wake = (
+            update(waiting)
+            .where(
+                waiting.c.receiver == bindparam("of_receiver"),
+                waiting.c.status == NotificationStatus.PENDING.value,
+                waiting.c.next_attempt_ms > bindparam("at"),
+            )
+            .values(next_attempt_ms=bindparam("at"))
+        )
 
     def rows(self, limit: int, skip: Collection[str] = ()) -> Sequence[OutboxRow]:
         """See ``Outbox.rows``."""
@@ -53,7 +63,7 @@ class SqlOutbox:
         with connected(self._engine, "reading the notification groups") as connection:
             return [rows.group_of(row) for row in connection.execute(every)]
 
-    def due(self, now: datetime, limit: int) -> Sequence[Notification]:
+    def due(self, now: datetime, limit: int, skip: Collection[str] = ()) -> Sequence[Notification]:
         """See ``Outbox.due``."""
         table = schema.notifications.c
         waiting = (
@@ -65,6 +75,8 @@ class SqlOutbox:
             .order_by(table.next_attempt_ms, table.created_ms, table.id)
             .limit(limit)
         )
+        if skip:
+            waiting = waiting.where(table.receiver.not_in(sorted(skip)))
         with connected(self._engine, "reading the notifications") as connection:
             return [rows.notification_of(row) for row in connection.execute(waiting)]
 
@@ -83,6 +95,13 @@ class SqlOutbox:
             (
                 self._put_notification,
                 [rows.notification_values(n) for n in change.put_notifications],
+            ),
+            (
+                self._wake,
+                [
+                    {"of_receiver": receiver, "at": rows.milliseconds(at)}
+                    for receiver, at in change.wake.items()
+                ],
             ),
         )
         if not any(values for _, values in work):

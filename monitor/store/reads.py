@@ -18,8 +18,9 @@ from sqlalchemy import BigInteger, Engine, Select, cast, func, select
 
 from monitor.events import SCORE_SCALE, Alert, AlertStatus
 from monitor.store import rows, schema
-from monitor.store.base import NotificationStatus
+from monitor.store.base import NotificationStatus, SourceRow
 from monitor.store.faults import connected
+from monitor.store.listened import VISIBLE, source_of
 
 Resolution = Literal["5m", "15m", "1h", "1d"]
 RESOLUTIONS: Final[Mapping[Resolution, int]] = {"5m": 300, "15m": 900, "1h": 3600, "1d": 86_400}
@@ -72,6 +73,18 @@ class Delivery:
     delivered_at: datetime | None
     last_error: str | None
     alert_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """How the news that an alert fires came to one receiver: the first message that said so. Both
+    in wall time."""
+
+    receiver: str
+    queued_at: datetime
+    """The message was made, after the group's wait."""
+    delivered_at: datetime | None
+    """None: not taken yet."""
 
 
 class Reads:
@@ -134,6 +147,13 @@ class Reads:
         query = query.order_by(fired.desc(), table.updated_ms.desc(), table.id).limit(limit)
         with connected(self._engine, "reading the alerts") as connection:
             return [rows.alert_of(row) for row in connection.execute(query)]
+
+    def alert(self, identifier: str) -> Alert | None:
+        """One alert by its id; None: there is none."""
+        query = select(schema.alerts).where(schema.alerts.c.id == identifier)
+        with connected(self._engine, "reading an alert") as connection:
+            row = connection.execute(query).first()
+        return None if row is None else rows.alert_of(row)
 
     def span(self) -> tuple[datetime, datetime] | None:
         """Event times of the oldest and of the newest document; None without documents."""
@@ -294,6 +314,30 @@ class Reads:
             for notification in found
         ]
 
+    def receipts(self, limit: int) -> dict[str, list[Receipt]]:
+        """By alert, how the last ``limit`` notifications told that it fires, in the order of the
+        receivers' names. One that was given up or overtaken does not hide a later one."""
+        table = schema.notifications.c
+        query = (
+            select(table.receiver, table.created_ms, table.delivered_ms, table.body)
+            .order_by(table.created_ms.desc(), table.id)
+            .limit(limit)
+        )
+        found: dict[str, dict[str, Receipt]] = {}
+        with connected(self._engine, "reading the receipts") as connection:
+            latest = connection.execute(query).all()
+        for row in reversed(latest):
+            delivered = None if row.delivered_ms is None else rows.moment(row.delivered_ms)
+            receipt = Receipt(row.receiver, rows.moment(row.created_ms), delivered)
+            for identifier, status in _listed(bytes(row.body)):
+                of = found.setdefault(identifier, {})
+                known = of.get(row.receiver)
+                if status == AlertStatus.FIRING.value and (
+                    known is None or (known.delivered_at is None and delivered is not None)
+                ):
+                    of[row.receiver] = receipt
+        return {name: [of[r] for r in sorted(of)] for name, of in found.items() if of}
+
     def alert_latency(self, since: datetime | None = None) -> pd.DataFrame:
         """From the record that made an alert fire to its first delivery, for each receiver.
 
@@ -330,6 +374,12 @@ class Reads:
             frame[name] = _times(frame[name])
         frame["seconds"] = seconds
         return frame
+
+    def sources(self) -> list[SourceRow]:
+        """Every source, and under an empty name the whole stream, by name; without its memory."""
+        query = select(*VISIBLE).order_by(schema.sources.c.name)
+        with connected(self._engine, "reading the sources") as connection:
+            return [source_of(row) for row in connection.execute(query)]
 
     def offsets(self) -> pd.DataFrame:
         """Where each partition is read next: topic, partition, next_offset, max_event, updated."""

@@ -41,11 +41,15 @@ def prune(engine: Engine, event_now: datetime, wall: datetime, keep: Keep) -> di
         (s.mentions, s.mentions.c.published_ms < texts),
         (s.buckets, s.buckets.c.start < buckets // 1000),
         (s.alerts, (s.alerts.c.status == "resolved") & (s.alerts.c.resolved_ms < buckets)),
+        (s.verdicts, s.verdicts.c.alert_id.not_in(select(s.alerts.c.id))),
         (s.dead_letters, s.dead_letters.c.rejected_ms < letters),
         (
             s.notifications,
             (s.notifications.c.status != "pending") & (s.notifications.c.created_ms < letters),
         ),
+        (s.drills, (s.drills.c.outcome != "running") & (s.drills.c.started_ms < letters)),
+        (s.silences, s.silences.c.ends_ms < letters),
+        (s.acknowledgements, s.acknowledgements.c.until_ms < letters),
         (s.handed_in, s.handed_in.c.received_ms < letters),
         (s.push_requests, s.push_requests.c.received_ms < milliseconds(wall - REQUESTS)),
     ]

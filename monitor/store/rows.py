@@ -27,6 +27,7 @@ from monitor.events import (
     Setting,
     Severity,
     View,
+    Waterfall,
     most_probable,
     scaled,
 )
@@ -34,6 +35,7 @@ from monitor.keys import is_named, pair_of, sort_of
 from monitor.store import schema
 from monitor.store.base import (
     GroupState,
+    Journey,
     KeyState,
     Notification,
     NotificationStatus,
@@ -57,11 +59,13 @@ def moment(value: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=value)
 
 
-def _optional_ms(at: datetime | None) -> int | None:
+def optional_ms(at: datetime | None) -> int | None:
+    """``milliseconds`` of what may be missing."""
     return None if at is None else milliseconds(at)
 
 
-def _optional_moment(value: int | None) -> datetime | None:
+def optional_moment(value: int | None) -> datetime | None:
+    """``moment`` of what may be missing."""
     return None if value is None else moment(value)
 
 
@@ -70,8 +74,9 @@ def _ticker_list(tickers: tuple[str, ...]) -> str:
     return json.dumps(tickers)
 
 
-def document_rows(batch: Iterable[Scored]) -> list[tuple[Any, ...]]:
-    """The rows of a batch, in the order of the columns of ``documents``."""
+def document_rows(batch: Iterable[Scored], ingested_ms: int) -> list[tuple[Any, ...]]:
+    """The rows of a batch that was polled at ``ingested_ms``, in the order of the columns of
+    ``documents``."""
     made = []
     appended = scored_at = _EPOCH
     appended_ms = scored_ms = 0
@@ -112,6 +117,7 @@ def document_rows(batch: Iterable[Scored]) -> list[tuple[Any, ...]]:
                 scored.copy_of,
                 scored.counted,
                 document.text,
+                ingested_ms,
             )
         )
     return made
@@ -224,14 +230,14 @@ def key_state_of(row: Row[Any]) -> KeyState:
 def position_of(row: Row[Any]) -> tuple[Partition, Position]:
     return (
         Partition(row.topic, row.partition),
-        Position(row.next_offset, _optional_moment(row.max_event_ms)),
+        Position(row.next_offset, optional_moment(row.max_event_ms)),
     )
 
 
 def position_values(position: Position, now_ms: int) -> Values:
     return {
         "next_offset": position.next_offset,
-        "max_event_ms": _optional_ms(position.max_event_time),
+        "max_event_ms": optional_ms(position.max_event_time),
         "updated_ms": now_ms,
     }
 
@@ -245,8 +251,8 @@ def alert_values(alert: Alert) -> Values:
         "status": alert.status.value,
         "severity": alert.severity.value,
         "started_ms": milliseconds(alert.started_at),
-        "fired_ms": _optional_ms(alert.fired_at),
-        "resolved_ms": _optional_ms(alert.resolved_at),
+        "fired_ms": optional_ms(alert.fired_at),
+        "resolved_ms": optional_ms(alert.resolved_at),
         "value": float(alert.value),
         "baseline": float(alert.baseline),
         "evalue": float(alert.evalue),
@@ -259,11 +265,12 @@ def alert_values(alert: Alert) -> Values:
         "model_version": alert.model_version,
         "appended_ms": milliseconds(alert.appended_at),
         "updated_ms": milliseconds(alert.updated_at),
-        "evidence": json.dumps([_evidence_values(piece) for piece in alert.evidence]),
+        "evidence": evidence_text(alert.evidence),
         "posts": alert.posts,
         "stories": alert.stories,
         "largest_story": alert.largest_story,
         "setting": json.dumps(asdict(alert.setting)),
+        "waterfall": alert.waterfall and json.dumps(_waterfall_values(alert.waterfall)),
     }
 
 
@@ -276,8 +283,8 @@ def alert_of(row: Row[Any]) -> Alert:
         status=AlertStatus(row.status),
         severity=Severity(row.severity),
         started_at=moment(row.started_ms),
-        fired_at=_optional_moment(row.fired_ms),
-        resolved_at=_optional_moment(row.resolved_ms),
+        fired_at=optional_moment(row.fired_ms),
+        resolved_at=optional_moment(row.resolved_ms),
         value=row.value,
         baseline=row.baseline,
         evalue=row.evalue,
@@ -290,12 +297,53 @@ def alert_of(row: Row[Any]) -> Alert:
         model_version=row.model_version,
         appended_at=moment(row.appended_ms),
         updated_at=moment(row.updated_ms),
-        evidence=tuple(_evidence_of(values) for values in json.loads(row.evidence)),
+        evidence=evidence_of_text(row.evidence),
         posts=row.posts,
         stories=row.stories,
         largest_story=row.largest_story,
         setting=_setting_of(json.loads(row.setting)),
+        waterfall=None if row.waterfall is None else _waterfall_of(json.loads(row.waterfall)),
     )
+
+
+def _waterfall_values(waterfall: Waterfall) -> Values:
+    return {
+        "published_ms": milliseconds(waterfall.published_at),
+        "appended_ms": milliseconds(waterfall.appended_at),
+        "ingested_ms": optional_ms(waterfall.ingested_at),
+        "scored_ms": milliseconds(waterfall.scored_at),
+        "fired_ms": milliseconds(waterfall.fired_at),
+    }
+
+
+def _waterfall_of(values: Values) -> Waterfall:
+    return Waterfall(
+        published_at=moment(values["published_ms"]),
+        appended_at=moment(values["appended_ms"]),
+        ingested_at=optional_moment(values["ingested_ms"]),
+        scored_at=moment(values["scored_ms"]),
+        fired_at=moment(values["fired_ms"]),
+    )
+
+
+def journey_of(row: Any) -> Journey:
+    """The times of a document."""
+    return Journey(
+        moment(row.published_ms),
+        moment(row.appended_ms),
+        optional_moment(row.ingested_ms),
+        moment(row.scored_ms),
+    )
+
+
+def evidence_text(evidence: Iterable[Evidence]) -> str:
+    """Evidence as a JSON list."""
+    return json.dumps([_evidence_values(piece) for piece in evidence])
+
+
+def evidence_of_text(text: str) -> tuple[Evidence, ...]:
+    """The inverse of ``evidence_text``."""
+    return tuple(_evidence_of(values) for values in json.loads(text))
 
 
 def _evidence_values(piece: Evidence) -> Values:
@@ -367,7 +415,7 @@ def notification_values(notification: Notification) -> Values:
         "attempts": notification.attempts,
         "created_ms": milliseconds(notification.created_at),
         "next_attempt_ms": milliseconds(notification.next_attempt_at),
-        "delivered_ms": _optional_ms(notification.delivered_at),
+        "delivered_ms": optional_ms(notification.delivered_at),
         "last_error": notification.last_error,
     }
 
@@ -382,7 +430,7 @@ def notification_of(row: Row[Any]) -> Notification:
         next_attempt_at=moment(row.next_attempt_ms),
         status=NotificationStatus(row.status),
         attempts=row.attempts,
-        delivered_at=_optional_moment(row.delivered_ms),
+        delivered_at=optional_moment(row.delivered_ms),
         last_error=row.last_error,
     )
 
@@ -404,6 +452,8 @@ def of_key(key: str) -> ColumnElement[bool]:
         return mentions.key.startswith(f"{named}:", autoescape=True)
     if is_named(key):
         return mentions.key == key
+    if sort == "source":
+        return documents.source == name
     return (documents.topic if sort == "topic" else documents.kind) == name
 
 

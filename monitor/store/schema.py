@@ -66,8 +66,10 @@ documents = Table(
     Column("story", Text, nullable=False),
     Column("copy_of", Text),
     Column("counted", Boolean, nullable=False),
-    # Last, because SQLite walks a long text's overflow pages to reach any column behind it.
+    # SQLite walks a long text's overflow pages to reach any column behind it: only what is read
+    # for one document at a time may stand there, and adding it costs nothing.
     Column("text", Text, nullable=False),
+    Column("ingested_ms", BigInteger),  # null: stored by a version that did not note it
     Index("documents_by_time", "published_ms"),
     Index("documents_by_topic", "topic", "published_ms"),
     # Covers the lag (scored − appended) of the last hour without touching the rows.
@@ -142,6 +144,31 @@ key_states = Table(
     Column("state", LargeBinary, nullable=False),
 )
 
+sources = Table(
+    "sources",
+    metadata,
+    Column("name", Text, primary_key=True),  # empty: the whole stream
+    Column("kind", String(16)),
+    Column("state", String(16), nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+    Column("last_event_ms", BigInteger),
+    Column("expected", Float, nullable=False),  # documents in the last 24 hours
+    Column("seen", Integer, nullable=False),
+    Column("missing", Float, nullable=False),  # documents expected since the last one
+    Column("reason", Text, nullable=False),
+    Column("recent", Text, nullable=False),  # JSON list: documents an hour
+    Column("depend", Text, nullable=False),  # JSON list of keys
+    Column("memory", LargeBinary, nullable=False),
+)
+
+# Apart from the sources, because they change once an hour and those with every batch.
+rhythms = Table(
+    "rhythms",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("rhythm", LargeBinary, nullable=False),
+)
+
 alerts = Table(
     "alerts",
     metadata,
@@ -171,7 +198,45 @@ alerts = Table(
     Column("stories", Integer, nullable=False),
     Column("largest_story", Integer, nullable=False),
     Column("setting", Text, nullable=False),  # JSON of Setting
+    Column("waterfall", Text),  # JSON object
     Index("alerts_by_status", "status", "fired_ms"),
+)
+
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("id", _Serial, primary_key=True, autoincrement=True),
+    Column("alert_id", String(36), nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("who", String(128), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Index("verdicts_by_alert", "alert_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+drills = Table(
+    "drills",
+    metadata,
+    Column("id", String(48), primary_key=True),
+    Column("scheduled", Boolean, nullable=False),
+    Column("receiver", String(64)),
+    Column("started_ms", BigInteger, nullable=False),
+    Column("deadline_ms", BigInteger, nullable=False),
+    # What the pipeline writes, in the transactions of the documents.
+    Column("arrived", Integer, nullable=False),
+    Column("negative", Integer, nullable=False),
+    Column("event_ms", BigInteger),
+    Column("appended_ms", BigInteger),
+    Column("ingested_ms", BigInteger),
+    Column("scored_ms", BigInteger),
+    Column("fired_ms", BigInteger),
+    Column("model_version", String(64), nullable=False),
+    Column("evidence", Text, nullable=False),  # JSON list; empty once it is over
+    Column("outcome", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("ended_ms", BigInteger),
+    Index("drills_by_start", "started_ms"),
 )
 
 outbox = Table(
@@ -224,6 +289,30 @@ stories = Table(
     Index("stories_by_last", "last_ms"),
 )
 
+silences = Table(
+    "silences",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("matchers", Text, nullable=False),  # JSON list of [label, operator, value]
+    Column("starts_ms", BigInteger, nullable=False),
+    Column("ends_ms", BigInteger, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Index("silences_by_end", "ends_ms"),
+)
+
+acknowledgements = Table(
+    "acknowledgements",
+    metadata,
+    Column("alert_id", String(36), primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Index("acknowledgements_by_end", "until_ms"),
+)
+
 to_publish = Table(
     "to_publish",
     metadata,
@@ -271,6 +360,7 @@ feed_items = Table(
     Column("fingerprints", Text, nullable=False),  # JSON list
     Column("published_ms", BigInteger, nullable=False),
     Column("history", SmallInteger, nullable=False),
+    Column("undated", SmallInteger, nullable=False),
     Column("first_seen_ms", BigInteger, nullable=False),
     Column("last_seen_ms", BigInteger, nullable=False),
     Index("feed_items_by_age", "feed", "last_seen_ms"),

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, bindparam, delete, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Insert,
+    bindparam,
+    delete,
+    func,
+    select,
+    update,
+)
 
 from monitor.errors import FencedError, LeaseError
 from monitor.events import AlertStatus, Evidence, Heard, View
 from monitor.store import rows, schema
-from monitor.store.base import Commit, Move, Snapshot
+from monitor.store.base import Commit, DrillProgress, Journey, Move, Snapshot
+from monitor.store.drills.rows import PROGRESS, progress_of, progress_values
 from monitor.store.engine import writing
 from monitor.store.faults import connected, place
+from monitor.store.listened import SourceTable
 from monitor.store.statements import Bulk, Dialect
 from monitor.store.told import ToldTable
 from monitor.story.shown import HEAD, excerpt
@@ -76,11 +89,13 @@ class SqlStore:
         self._put_gap = dialect.insert_or_ignore(schema.gaps)
         self._put_buckets = Bulk(dialect.upsert(schema.buckets), schema.buckets, engine)
         self._told = ToldTable(engine)
+        self._sources = SourceTable(engine)
         self._put_key_state = dialect.upsert(schema.key_states)
         states = schema.key_states.c
         self._drop_key_state = delete(schema.key_states).where(
             states.detector == bindparam("of"), states.key == bindparam("gone")
         )
+        self._put_drill = dialect.upsert(schema.drills, PROGRESS)
         self._put_alert = dialect.upsert(schema.alerts)
         self._put_outgoing = schema.outbox.insert().inline()
 
@@ -122,32 +137,12 @@ class SqlStore:
         with connected(self._engine, "gathering evidence") as connection:
             with connection.execute(ranked) as candidates:
                 ids = first_of_each((tuple(row) for row in candidates), limit)
-            chosen = select(
-                table.id,
-                table.published_ms,
-                table.source,
-                table.title,
-                table.url,
-                negativity.label("negative"),
-                table.topic,
-                table.story,
-                func.substr(table.text, 1, HEAD).label("head"),
+            chosen = (
+                select(*_shown(), negativity.label("negative"))
+                .select_from(rows.among(key))
+                .where(table.id.in_(ids), rows.of_key(key))
             )
-            chosen = chosen.select_from(rows.among(key)).where(table.id.in_(ids), rows.of_key(key))
-            found = {
-                row.id: Evidence(
-                    document_id=row.id,
-                    published_at=rows.moment(row.published_ms),
-                    source=row.source,
-                    title=row.title,
-                    url=row.url,
-                    negative=row.negative,
-                    topic=row.topic,
-                    excerpt=excerpt(row.head),
-                    story=row.story,
-                )
-                for row in connection.execute(chosen)
-            }
+            found = {row.id: _evidence_of(row) for row in connection.execute(chosen)}
         return [found[identifier] for identifier in ids]
 
     def stories(self, key: str, since: datetime, until: datetime) -> dict[str, int]:
@@ -185,6 +180,42 @@ class SqlStore:
         with connected(self._engine, "counting speakers") as connection:
             return {(source, author): int(n) for source, author, n in connection.execute(query)}
 
+    def journey(self, document: str) -> Journey | None:
+        """See ``Store.journey``."""
+        table = schema.documents.c
+        query = select(
+            table.published_ms, table.appended_ms, table.ingested_ms, table.scored_ms
+        ).where(table.id == document)
+        with connected(self._engine, "reading a document's times") as connection:
+            row = connection.execute(query).first()
+        return None if row is None else rows.journey_of(row)
+
+    def drill(self, identifier: str) -> DrillProgress | None:
+        """See ``Store.drill``."""
+        query = select(schema.drills).where(schema.drills.c.id == identifier)
+        with connected(self._engine, "reading how far a drill has come") as connection:
+            row = connection.execute(query).first()
+        return None if row is None else progress_of(row)
+
+    def latest(
+        self, source: str | None, since: datetime, until: datetime, limit: int
+    ) -> list[Evidence]:
+        """See ``Store.latest``."""
+        table = schema.documents.c
+        query = (
+            select(*_shown(), table.p_negative.label("negative"))
+            .where(
+                table.published_ms >= rows.milliseconds(since),
+                table.published_ms <= rows.milliseconds(until),
+            )
+            .order_by(table.published_ms.desc(), table.id)
+            .limit(limit)
+        )
+        if source is not None:
+            query = query.where(table.source == source)
+        with connected(self._engine, "reading the newest documents") as connection:
+            return [_evidence_of(row) for row in connection.execute(query)]
+
     def apply(self, commit: Commit) -> None:
         """See ``Store.apply``; step 4 of the pipeline."""
         if self._lease is None:
@@ -198,19 +229,21 @@ class SqlStore:
                 connection.execute(
                     self._put_progress, {"name": _CLOSED_UNTIL, "value": commit.closed_until}
                 )
-            self._put_documents.execute(connection, rows.document_rows(commit.documents))
+            self._put_documents.execute(connection, rows.document_rows(commit.documents, now_ms))
             self._put_mentions.execute(connection, rows.mention_rows(commit.documents))
             self._put_names.execute(connection, rows.name_rows(commit.documents))
             self._put_buckets.execute(connection, rows.bucket_rows(commit.buckets))
             self._add_buckets.execute(connection, rows.bucket_rows(commit.history))
             self._told.change(connection, commit.changes)
             self._told.write(connection, commit.told, commit.forget_stories_before)
+            self._sources.write(connection, commit.sources, commit.rhythms, commit.gone)
             work: tuple[tuple[Insert, list[rows.Values]], ...] = (
                 (self._put_dead_letter, [rows.dead_letter_values(d) for d in commit.dead_letters]),
                 (
                     self._put_key_state,
                     [rows.key_state_values(s) for s in commit.key_states if s.state],
                 ),
+                (self._put_drill, [progress_values(drill) for drill in commit.drills]),
                 (self._put_alert, [rows.alert_values(a) for a in commit.alerts]),
                 (
                     self._put_outgoing,
@@ -296,6 +329,7 @@ class SqlStore:
             .where(schema.alerts.c.status.in_(_LIVE))
             .order_by(schema.alerts.c.started_ms, schema.alerts.c.id)
         )
+        sources, rhythms = self._sources.read(connection)
         return Snapshot(
             positions=dict(map(rows.position_of, connection.execute(select(schema.offsets)))),
             closed_until=closed_until,
@@ -304,6 +338,8 @@ class SqlStore:
             key_states=[rows.key_state_of(row) for row in connection.execute(states)],
             alerts=[rows.alert_of(row) for row in connection.execute(live)],
             told=self._told.read(connection),
+            sources=sources,
+            rhythms=rhythms,
         )
 
     def _recent(self, connection: Connection, since: int) -> list[Heard]:
@@ -334,3 +370,32 @@ class SqlStore:
             rows.stored_heard(row, tuple(named.get(row["id"], ())))
             for row in connection.execute(counted).mappings()
         ]
+
+
+def _shown() -> list[ColumnElement[Any]]:
+    """What `_evidence_of` needs, beside ``negative``."""
+    table = schema.documents.c
+    return [
+        table.id,
+        table.published_ms,
+        table.source,
+        table.title,
+        table.url,
+        table.topic,
+        table.story,
+        func.substr(table.text, 1, HEAD).label("head"),
+    ]
+
+
+def _evidence_of(row: Any) -> Evidence:
+    return Evidence(
+        document_id=row.id,
+        published_at=rows.moment(row.published_ms),
+        source=row.source,
+        title=row.title,
+        url=row.url,
+        negative=row.negative,
+        topic=row.topic,
+        excerpt=excerpt(row.head),
+        story=row.story,
+    )

@@ -42,7 +42,7 @@ class ToldRow(NamedTuple):
 
     number: int
     words: bytes
-    """`fingerprint.packed`, at most 256 bytes."""
+    """A print of `fingerprint.packed`, at most 256 bytes."""
     first_id: str
     first_ms: int
     """The earliest document of just these words."""

@@ -8,8 +8,12 @@ it: what is stored is a print, and a restart computes the rest anew.
     bit 13    it has three letters or fewer, and tells texts apart badly
     bits 0-12 hash of its characters, without case, accent or width; 0 is no word
 
-Words are runs of letters, and runs of digits: ``1,234.5`` is one word, ``$640m`` are two. So is each
-character of a script without spaces. Wrappers are no words: ``@mentions``, and the ``RT`` or ``via`` in front of one.
+A word with both bit 15 and bit 13 is one of `opposites.TURNS`: the lowest bits are its place there,
+counted from 1.
+
+Words are runs of letters, and runs of digits: ``1,234.5`` is one word, ``$640m`` are two; each
+character of a script without spaces is one. No words are wrappers: ``@mentions``, the ``RT`` or
+``via`` in front of one, a source's name behind a last dash.
 
 A word's hash is the sum, over its characters, of a random number of the character times one of the
 character in front of it.
@@ -26,6 +30,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from monitor.story.opposites import TURNS
+
 WIDTH: Final = 128
 """Words of a text that are looked at: a copy repeats a text from its beginning."""
 CHARACTERS: Final = 1_200
@@ -41,7 +47,7 @@ Hashes = npt.NDArray[np.uint32]
 
 _SIGNATURE: Final = 40  # characters at the end of a text in which it names its source
 _CHUNK: Final = 256  # texts at a time: what is in hand stays in the cache
-_BREAK, _END, _POINT, _AT, _LETTER, _CAPITAL, _DIGIT, _SINGLE = range(8)
+_BREAK, _END, _POINT, _LINE, _AT, _LETTER, _CAPITAL, _DIGIT, _SINGLE = range(9)
 _SEED: Final = 0x73746F7279  # "story": the numbers below are part of what is stored
 
 
@@ -71,9 +77,11 @@ def prints(texts: Sequence[str]) -> Prints:
     return Prints(words, sizes)
 
 
-def packed(words: Words) -> bytes:
-    """One print as it is stored: its words, little-endian. The inverse of `unpacked`."""
-    return words[: np.count_nonzero(words)].astype("<u2").tobytes()
+def packed(words: Words, sizes: Sizes) -> list[bytes]:
+    """Prints as they are stored: their words, little-endian. The inverse of `unpacked`."""
+    stored = words.astype("<u2", copy=False).tobytes()
+    step = 2 * words.shape[1]
+    return [stored[step * row : step * row + 2 * size] for row, size in enumerate(sizes.tolist())]
 
 
 def unpacked(stored: Sequence[bytes]) -> Prints:
@@ -96,6 +104,43 @@ def _signed_off(text: str) -> str:
 
 
 def _fill(texts: Sequence[str], words: Words, sizes: Sizes) -> None:
+    scan = _scan(texts)
+    if not len(scan.starts):
+        return
+    word = (scan.hashes >> 19).astype(np.uint16)
+    word[word == 0] = 1
+    word |= (scan.first == _DIGIT).astype(np.uint16) * FIGURE
+    word |= ((scan.lengths <= 3) & (scan.first == _LETTER)).astype(np.uint16) * SHORT
+    _turn(word, scan.hashes)
+    word |= scan.names.astype(np.uint16) * NAME
+
+    behind = scan.behind
+    if scan.mentions.any():
+        keep = ~_wrapping(scan)
+        word = word[keep]
+        behind = np.concatenate([[0], np.cumsum(keep)])[behind]
+    counts = np.diff(behind, prepend=0)
+    row = np.repeat(np.arange(len(texts)), counts)
+    rank = np.arange(len(word)) - np.repeat(behind - counts, counts)
+    near = rank < WIDTH
+    words[row[near], rank[near]] = word[near]
+    np.minimum(counts, WIDTH, out=sizes)
+
+
+class _Scan(NamedTuple):
+    """The w words of n texts, one after the other."""
+
+    starts: Sizes  # [w] first characters
+    hashes: Hashes  # [w]
+    lengths: Hashes  # [w] characters
+    first: npt.NDArray[np.uint8]  # [w] kind of the first character
+    names: npt.NDArray[np.bool_]  # [w]
+    mentions: npt.NDArray[np.bool_]  # [w] behind an at sign
+    parts: npt.NDArray[np.bool_]  # [w] goes on the word in front without a break, as in user_12
+    behind: Sizes  # [n] words up to the end of each text
+
+
+def _scan(texts: Sequence[str]) -> _Scan:
     ends = np.cumsum(np.fromiter(map(len, texts), np.intp, len(texts)) + 1)
     joined = "\n".join([*texts, ""])
     codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), "<u4")
@@ -111,40 +156,29 @@ def _fill(texts: Sequence[str], words: Words, sizes: Sizes) -> None:
     begins = inside.copy()
     begins[1:] &= (kind[1:] != kind[:-1]) | (kind[1:] == _SINGLE)
     starts = np.flatnonzero(begins)
-    if not len(starts):
-        return
     # Pairs of neighbours make the order of the characters count. A word's sum is a difference of
     # running sums: modulo 2**32, both are exact.
     value[1:] *= table.neighbours.take(character[:-1])
+    joined_on = starts[(starts > 0) & inside[starts - 1]]  # whatever stands in front of a word
+    value[joined_on] = table.values[character[joined_on]]
     bounds = np.append(starts, len(kind))
-    sums = _by_word(value, bounds)
-    length = _by_word(inside, bounds)
-    ended = _by_word(kind == _END, bounds) > 0
-    first = kind[starts]
-
-    sums ^= sums >> 15
-    sums *= np.uint32(0x2C1B3C6D)
-    word = (sums >> 19).astype(np.uint16)
-    word[word == 0] = 1
-    word |= (first == _DIGIT).astype(np.uint16) * FIGURE
-    name = capital[starts]
-    name[1:] &= ~ended[:-1]
-    name[0] = False
-    word |= name.astype(np.uint16) * NAME
-    word |= ((length <= 3) & (first == _LETTER)).astype(np.uint16) * SHORT
-
-    behind = np.searchsorted(starts, ends)  # words up to the end of each text
-    mention = (starts > 0) & (kind[starts - 1] == _AT)
-    if mention.any():
-        keep = ~_wrapping(word, mention, behind)
-        word = word[keep]
-        behind = np.concatenate([[0], np.cumsum(keep)])[behind]
-    counts = np.diff(behind, prepend=0)
-    row = np.repeat(np.arange(len(texts)), counts)
-    rank = np.arange(len(word)) - np.repeat(behind - counts, counts)
-    near = rank < WIDTH
-    words[row[near], rank[near]] = word[near]
-    np.minimum(counts, WIDTH, out=sizes)
+    hashes = _by_word(value, bounds)
+    hashes ^= hashes >> 15
+    hashes *= np.uint32(0x2C1B3C6D)
+    names = capital[starts]
+    names[1:] &= _by_word(kind == _END, bounds)[:-1] == 0
+    names[:1] = False
+    ahead = kind[starts - 1]
+    return _Scan(
+        starts=starts,
+        hashes=hashes,
+        lengths=_by_word(inside, bounds),
+        first=kind[starts],
+        names=names,
+        mentions=(starts > 0) & (ahead == _AT),
+        parts=(starts > 0) & (ahead >= _LINE) & (ahead != _AT) & (kind[starts] != _SINGLE),
+        behind=np.searchsorted(starts, ends),
+    )
 
 
 def _mend(kind: npt.NDArray[np.uint8], value: Hashes, character: Sizes) -> None:
@@ -165,21 +199,47 @@ def _by_word(value: npt.NDArray[Any], bounds: Sizes) -> Hashes:
     return np.diff(running.take(bounds))
 
 
-def _wrapping(
-    word: Words, mention: npt.NDArray[np.bool_], behind: Sizes
-) -> npt.NDArray[np.bool_]:
+def _wrapping(scan: _Scan) -> npt.NDArray[np.bool_]:
     """Which words are mentions, or the RT or via in front of one."""
-    retweet, via = _wrappers()
-    leads = np.zeros(len(word), bool)
-    leads[:-1] = mention[1:] & ((word[:-1] == retweet) | (word[:-1] == via))
-    leads[behind[behind > 0] - 1] = False  # what follows is another text's
-    return mention | leads
+    leads = np.zeros(len(scan.hashes), bool)
+    leads[:-1] = scan.mentions[1:] & np.isin(scan.hashes[:-1], _wrappers())
+    leads[scan.behind[scan.behind > 0] - 1] = False  # what follows is another text's
+    whole = np.cumsum(~scan.parts) - 1  # a handle may be of several words
+    handles = scan.mentions[~scan.parts][whole]
+    wrapping: npt.NDArray[np.bool_] = handles | leads
+    return wrapping
 
 
 @cache
-def _wrappers() -> tuple[int, int]:
-    found = prints(["rt via"]).words[0]
-    return int(found[0]), int(found[1])
+def _wrappers() -> Hashes:
+    return _scan(["rt via"]).hashes
+
+
+def _turn(word: Words, hashes: Hashes) -> None:
+    """Number the words that turn a report into its opposite."""
+    turns = _turns()
+    maybe = np.flatnonzero(turns.some[word])
+    at = np.searchsorted(turns.hashes, hashes[maybe])
+    at[at == len(turns.hashes)] = 0
+    sure = turns.hashes[at] == hashes[maybe]
+    word[maybe[sure]] = turns.words[at[sure]]
+
+
+class _Turns(NamedTuple):
+    hashes: Hashes  # sorted
+    words: Words  # what each becomes
+    some: npt.NDArray[np.bool_]  # [65,536] whether a word may be one
+
+
+@cache
+def _turns() -> _Turns:
+    scan = _scan([" ".join(TURNS)])
+    order = np.argsort(scan.hashes)
+    word = (scan.hashes >> 19).astype(np.uint16)
+    some = np.zeros(0x10000, bool)
+    some[np.concatenate([word, word | SHORT])] = True
+    numbers = np.arange(1, len(TURNS) + 1, dtype=np.uint16) | np.uint16(FIGURE | SHORT)
+    return _Turns(scan.hashes[order], numbers[order], some)
 
 
 class _Tables(NamedTuple):
@@ -195,8 +255,7 @@ class _Tables(NamedTuple):
 
 @cache
 def _tables() -> _Tables:
-    generator = np.random.Generator(np.random.PCG64(_SEED))
-    values, neighbours = generator.integers(0, 1 << 32, (2, 0x10000), np.uint32) | np.uint32(1)
+    values, neighbours = (_random(_SEED, 2 * 0x10000) >> 32).astype(np.uint32).reshape(2, -1) | 1
     folded = np.arange(0x10000)
     kinds = np.full(0x10000, _BREAK, np.uint8)
     for code in range(0x10000):
@@ -214,6 +273,7 @@ def _tables() -> _Tables:
             folded[code] = ord(plain)
     kinds[[ord(c) for c in ".,"]] = _POINT
     kinds[[ord(c) for c in "!?:;\n"]] = _END
+    kinds[ord("_")] = _LINE
     kinds[ord("@")] = _AT
     values = values[folded]
     neighbours = np.where(kinds > _AT, neighbours[folded], 1).astype(np.uint32)
@@ -234,8 +294,13 @@ def _unspaced(code: int) -> bool:
 
 @cache
 def _form_factors() -> Forms:
-    generator = np.random.Generator(np.random.PCG64(_SEED + 1))
-    return generator.integers(0, 1 << 64, WIDTH, np.uint64) | np.uint64(1)
+    return _random(_SEED + 1, WIDTH) | np.uint64(1)
+
+
+def _random(seed: int, count: int) -> Forms:
+    """Numbers that are the same with every version of numpy."""
+    drawn: Forms = np.random.PCG64(seed).random_raw(count)
+    return drawn
 
 
 def _mixed(values: Forms) -> Forms:

@@ -16,9 +16,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from monitor.story.fingerprint import NAME, SHORT, WIDTH, Prints
+from monitor.story.fingerprint import NAME, SHORT, WIDTH, Prints, Words
 
-KEYS: Final = 12
+KEYS: Final = 16
 """Keys of a text, at most: of a long one the first, since a copy repeats the beginning."""
 DEPTH: Final = 8
 """Prints that one bucket holds: of a turn of phrase that more texts share, the newest."""
@@ -27,8 +27,9 @@ Keys = npt.NDArray[np.uint32]
 Rows = npt.NDArray[np.intp]
 
 _GRAM: Final = 3
-_WINDOWS: Final = ((12, 1), (24, 3), (48, 5), (WIDTH, 8))
+_WINDOWS: Final = ((16, 1), (32, 3), (64, 5), (WIDTH, 8))
 """Up to this many 3-grams in a text: the least of that many in a row."""
+_LONG: Final = 16
 _TAG_BITS: Final = 10
 MOST: Final = (1 << (32 - _TAG_BITS)) - 1
 """Rows that an index can number."""
@@ -36,54 +37,68 @@ MOST: Final = (1 << (32 - _TAG_BITS)) - 1
 
 def keys_of(found: Prints) -> Keys:
     """The keys of each print [n, KEYS], 0 behind the last; none for fewer words than a 3-gram."""
-    order = _order(found)
     grams = np.maximum(found.sizes - _GRAM + 1, 0)
-    keys = np.zeros((len(order), KEYS), np.uint32)
+    keys = np.zeros((len(grams), KEYS), np.uint32)
     least = 0
     for most, window in _WINDOWS:
         rows = np.flatnonzero((grams > least) & (grams <= most))
         if len(rows):
-            keys[rows] = _selected(order[rows, :most], grams[rows], window)
+            words = found.words[rows, : most + _GRAM - 1]
+            keys[rows] = _selected(_order(words), grams[rows], window)
         least = most
     return keys
 
 
-def _order(found: Prints) -> Keys:
-    """Of each 3-gram [n, WIDTH - 2] a hash whose top bits count its short words."""
-    words = (found.words & np.uint16(~NAME & 0xFFFF)).astype(np.uint32)
-    short = (found.words & SHORT) != 0
-    count = width = words.shape[1] - _GRAM + 1
-    hashed = np.zeros((len(words), width), np.uint32)
-    count = np.zeros((len(words), width), np.uint32)
-    for place in range(_GRAM):
-        hashed = (hashed ^ words[:, place : place + width]) * np.uint32(0x9E3779B1)
+def _order(words: Words) -> Keys:
+    """Of each 3-gram [n, words - 2] a hash whose top bits count its short words."""
+    plain = (words & np.uint16(0xFFFF & ~NAME)).astype(np.uint32)
+    short = ((words & np.uint16(SHORT)) != 0).view(np.uint8)
+    width = words.shape[1] - _GRAM + 1
+    hashed = plain[:, :width] * np.uint32(0x9E3779B1)
+    count = short[:, :width].copy()
+    for place in range(1, _GRAM):
         hashed ^= hashed >> np.uint32(15)
+        hashed ^= plain[:, place : place + width]
+        hashed *= np.uint32(0x9E3779B1)
         count += short[:, place : place + width]
+    hashed ^= hashed >> np.uint32(15)
     hashed *= np.uint32(0x85EBCA77)
-    return count << np.uint32(30) | hashed >> np.uint32(2) | np.uint32(1)
+    hashed >>= np.uint32(2)
+    hashed |= count.astype(np.uint32) << np.uint32(30)
+    hashed |= np.uint32(1)
+    return hashed
 
 
 def _selected(order: Keys, grams: Rows, window: int) -> Keys:
-    width = order.shape[1]
-    behind = np.arange(width) >= grams[:, None]
-    order = np.where(behind, np.uint32(0xFFFFFFFF), order)
+    """Of each text the least of every ``window`` in a row, in the order of the text."""
+    order[np.arange(order.shape[1]) >= grams[:, None]] = 0xFFFFFFFF
     least = order
     reach = 1
-    while reach < window:  # doubling: the least of `reach` in a row
+    while reach < window:  # the least of `reach` in a row
         step = min(reach, window - reach)
-        if least.shape[1] <= step:
-            break
         least = np.minimum(least[:, :-step], least[:, step:])
         reach += step
-    # A text always has more 3-grams than its window is wide: those that end behind it are no windows.
-    whole = np.arange(least.shape[1]) <= (grams - reach)[:, None]
-    new = whole.copy()
+    # A text has more 3-grams than its window is wide: windows that end behind it are none.
+    new = np.arange(least.shape[1]) <= (grams - reach)[:, None]
     new[:, 1:] &= least[:, 1:] != least[:, :-1]
-    rank = np.cumsum(new, axis=1) - 1
-    row, place = np.nonzero(new & (rank < KEYS))
+    row, place = np.nonzero(new)
+    begins = np.searchsorted(row, np.arange(len(order)))
+    rank = np.arange(len(row)) - begins[row]
+    kept = rank < KEYS
+    row, place, rank = row[kept], place[kept], rank[kept]
     keys = np.zeros((len(order), KEYS), np.uint32)
-    keys[row, rank[row, place]] = least[row, place]
+    keys[row, rank] = least[row, place]
     return keys
+
+
+def enough(shared: Rows, sizes: Rows, others: Rows) -> npt.NDArray[np.bool_]:
+    """Whether so many shared keys make a comparison worth while, for texts of so many words [p].
+
+    One key is enough where a text is short, or much shorter than the other; of two long ones that
+    share one, a turn of phrase is all they share.
+    """
+    shorter = np.minimum(sizes, others)
+    return (shared > 1) | (shorter < _LONG) | (2 * shorter < np.maximum(sizes, others))
 
 
 class Index:
@@ -121,16 +136,20 @@ class Index:
         held, turn = np.nonzero(self._places[bucket] == entry[:, None])
         self._places[bucket[held], turn] = 0
 
-    def near(self, keys: Keys) -> tuple[Rows, Rows]:
-        """Candidates for n rows of keys: the row of keys and the row entered, each pair once."""
+    def near(self, keys: Keys) -> tuple[Rows, Rows, Rows]:
+        """Candidates for n rows of keys: the row of keys and the row entered, each pair once, and
+        how many keys they share."""
         owner, place = np.nonzero(keys)
         bucket, tag = self._split(keys[owner, place])
         held = self._places[bucket]  # [keys, DEPTH]
         hit, turn = np.nonzero((held & np.uint32((1 << _TAG_BITS) - 1)) == tag[:, None])
         row = (held[hit, turn] >> np.uint32(_TAG_BITS)).astype(np.int64) - 1  # -1: a free place
         some = row >= 0
-        pair = np.unique(owner[hit[some]].astype(np.int64) << 32 | row[some])
-        return pair >> 32, pair & 0xFFFFFFFF
+        pairs = np.sort(owner[hit[some]].astype(np.int64) << 32 | row[some])
+        new = np.flatnonzero(np.diff(pairs, prepend=-1))
+        shared = np.diff(new, append=len(pairs))
+        pairs = pairs[new]
+        return pairs >> 32, pairs & 0xFFFFFFFF, shared
 
     def _split(self, keys: Keys) -> tuple[Rows, Keys]:
         mixed = keys * np.uint32(0x9E3779B1)

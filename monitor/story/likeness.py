@@ -8,22 +8,31 @@ the words must stand in the same order, at least by twos.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from monitor.story.fingerprint import FIGURE, NAME, SHORT, Prints, Words
+from monitor.story.opposites import NEGATION_COUNT, sides
 
 LEAST: Final = 3
 """Words below which a text is nobody's copy: whoever says "buy the dip" says it for himself."""
-CONTAINED: Final = 0.8
+CONTAINED: Final = 0.845
 """Weighted share of the words of one text that the other has, from which they are copies …"""
-IN_ORDER: Final = 0.4
-"""… if this share of the pairs of neighbours is the same too."""
+IN_ORDER: Final = 0.6
+"""… if this share of the pairs of neighbours is the same too …"""
+CITED: Final = 0.8
+"""… or this, where one has more than twice the words: some words of a long text are in any short
+one on its subject …"""
+BRIEF: Final = 8
+"""… and, of fewer words than this, at the beginning: a headline alone, not a phrase in passing."""
 
 _FIGURE, _NAME, _WORD, _SHORT = 3.0, 2.0, 1.0, 0.5
-_PAIRS: Final = 512  # compared at a time
+_HASH: Final = 0x1FFF
+_LEAD: Final = 4  # words that may stand in front of a headline
+_PAIRS: Final = 256  # compared at a time
 
 Rows = npt.NDArray[np.intp]
 Shares = npt.NDArray[np.float32]
@@ -32,34 +41,49 @@ Shares = npt.NDArray[np.float32]
 def copies(found: Prints, left: Rows, right: Rows) -> npt.NDArray[np.bool_]:
     """Of pairs of rows of ``found`` [p], which are copies of one another [p]."""
     alike = np.zeros(len(left), bool)
+    swap = found.sizes[left] < found.sizes[right]
+    longer, shorter = np.where(swap, right, left), np.where(swap, left, right)
     # Those of like length together: short ones are compared over few columns.
-    order = np.argsort(np.maximum(found.sizes[left], found.sizes[right]), kind="stable")
+    order = np.lexsort((found.sizes[longer], found.sizes[shorter]))
     for start in range(0, len(order), _PAIRS):
         part = order[start : start + _PAIRS]
-        one, other = left[part], right[part]
-        width = int(max(found.sizes[one].max(), found.sizes[other].max(), 1))
-        alike[part] = _copies(found.words[one, :width], found.words[other, :width])
+        one, other = longer[part], shorter[part]
+        width, narrow = int(found.sizes[one].max()), int(found.sizes[other].max())
+        alike[part] = _copies(found.words[one, :width], found.words[other, :narrow])
     return alike
 
 
-def _copies(left: Words, right: Words) -> npt.NDArray[np.bool_]:
-    alike = contained(left, right) >= CONTAINED
+def _copies(longer: Words, shorter: Words) -> npt.NDArray[np.bool_]:
+    alike = contained(longer, shorter) >= CONTAINED
     which = np.flatnonzero(alike)
-    alike[which] = in_order(left[which], right[which]) >= IN_ORDER
+    longer, shorter = longer[which], shorter[which]
+    more, fewer = (np.count_nonzero(words, axis=1) for words in (longer, shorter))
+    order = in_order(longer, shorter)
+    brief = np.flatnonzero(fewer < BRIEF)
+    order[brief] = in_order(longer[brief, : BRIEF + _LEAD], shorter[brief])
+    enough = np.where(more > 2 * fewer, CITED, IN_ORDER)
+    alike[which] = (order >= enough) & ~opposed(longer, shorter)
     return alike
 
 
 def contained(left: Words, right: Words) -> Shares:
     """The larger of the weighted shares of either text's words that the other has [p]."""
     one, other = _plain(left), _plain(right)
-    shares = []
-    for words, mine, theirs in ((left, one, other), (right, other, one)):
-        has = np.zeros(mine.shape, bool)
-        for column in range(theirs.shape[1]):
-            has |= mine == theirs[:, column : column + 1]
-        weights = _weights(words)
-        shares.append((weights * has).sum(axis=1) / np.maximum(weights.sum(axis=1), _SHORT))
-    return np.maximum(*shares)
+    left_has = np.zeros(one.shape, bool)
+    right_has = np.zeros(other.shape, bool)
+    for column in range(other.shape[1]):
+        same = one == other[:, column : column + 1]
+        left_has |= same
+        same.any(axis=1, out=right_has[:, column])
+    larger: Shares = np.maximum(_share(left, left_has), _share(right, right_has))
+    return larger
+
+
+def _share(words: Words, has: npt.NDArray[np.bool_]) -> Shares:
+    weights = _weights(words)
+    total = np.maximum(weights.sum(axis=1), np.float32(_SHORT))
+    share: Shares = (weights * has).sum(axis=1) / total
+    return share
 
 
 def in_order(left: Words, right: Words) -> Shares:
@@ -73,7 +97,50 @@ def in_order(left: Words, right: Words) -> Shares:
     # Sorted, a pair of both comes once as a step from the left's to the right's.
     both = (new[:, 1:] & (pair[:, 1:] == pair[:, :-1])).sum(axis=1)
     fewer = np.minimum((new & ~side).sum(axis=1), (new & side).sum(axis=1))
-    return (both / np.maximum(fewer, 1)).astype(np.float32)
+    share: Shares = (both / np.maximum(fewer, 1)).astype(np.float32)
+    return share
+
+
+def opposed(left: Words, right: Words) -> npt.NDArray[np.bool_]:
+    """Whether one text says the opposite of the other [p]: one has a word and the other has none of
+    its side but one of the opposite side, or one has a "not" where the other has none."""
+    (left_first, left_second), (right_first, right_second) = _sides_of(left), _sides_of(right)
+    turned = (left_first & ~right_first & right_second & ~left_second) | (
+        right_first & ~left_first & left_second & ~right_second
+    )
+    return (turned > 0) | _negated(left, right) | _negated(right, left)
+
+
+def _sides_of(words: Words) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    """The pairs of opposites of which a text has the first and the second side, as bits [p]."""
+    turns = (words & (FIGURE | SHORT)) == FIGURE | SHORT
+    place = np.where(turns, words & _HASH, 0)
+    first, second = _sides()
+    return (
+        np.bitwise_or.reduce(first[place], axis=1, initial=0),
+        np.bitwise_or.reduce(second[place], axis=1, initial=0),
+    )
+
+
+@cache
+def _sides() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    first, second = sides()
+    return np.array([0, *first], np.uint32), np.array([0, *second], np.uint32)
+
+
+def _negated(words: Words, others: Words) -> npt.NDArray[np.bool_]:
+    """Whether the others have, side by side, what a "not" stands between in the words [p]."""
+    turns = (words & (FIGURE | SHORT)) == FIGURE | SHORT
+    negation = turns & ((words & _HASH) <= NEGATION_COUNT)
+    row, place = np.nonzero(negation[:, 1:-1])
+    found = np.zeros(len(words), bool)
+    if len(row):
+        plain = _plain(words)
+        before, behind = plain[row, place], plain[row, place + 2]
+        theirs = _plain(others)[row]
+        beside = (theirs[:, :-1] == before[:, None]) & (theirs[:, 1:] == behind[:, None])
+        found[row[beside.any(axis=1) & (behind > 0)]] = True
+    return found
 
 
 def _plain(words: Words) -> Words:
@@ -82,9 +149,10 @@ def _plain(words: Words) -> Words:
 
 
 def _weights(words: Words) -> Shares:
-    weights = np.where(words & SHORT, np.float32(_SHORT), np.float32(_WORD))
+    # A word that turns a report weighs as any other: it is looked at by itself.
+    weights = np.where((words & (SHORT | FIGURE)) == SHORT, np.float32(_SHORT), np.float32(_WORD))
     weights[(words & NAME) != 0] = _NAME
-    weights[(words & FIGURE) != 0] = _FIGURE
+    weights[(words & (FIGURE | SHORT)) == FIGURE] = _FIGURE
     weights[words == 0] = 0
     return weights
 

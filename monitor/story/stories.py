@@ -12,8 +12,8 @@ import numpy.typing as npt
 from models.text import normalise
 from monitor.events import Document
 from monitor.story.base import Changes, Flip, Rename, Told, ToldRow
-from monitor.story.fingerprint import WIDTH, Prints, packed, prints, unpacked
-from monitor.story.index import MOST, Index, Keys, keys_of
+from monitor.story.fingerprint import WIDTH, Forms, Prints, packed, prints, unpacked
+from monitor.story.index import MOST, Index, Keys, enough, keys_of
 from monitor.story.likeness import LEAST, copies
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,8 +36,8 @@ class StoriesSettings:
     """Documents that come up to so far behind the newest are told as if they had come in order;
     rows are kept for ``window`` and this."""
     capacity: int = 1 << 18
-    """Wordings remembered. With more in the window the oldest are forgotten early. About 0.6 KB each
-    in memory, where they are in use."""
+    """Wordings remembered. With more in the window the oldest are forgotten early. About 0.7 KB of
+    memory each, where they are in use."""
 
     def __post_init__(self) -> None:
         if self.window <= timedelta(0) or self.lateness < timedelta(0):
@@ -102,8 +102,8 @@ class Stories:
         self._changed: set[int] = set()
         self._flips: dict[str, Flip] = {}
         self._renames: dict[str, str] = {}
-        # What was told before the chunk in hand of what it touches: rows whose first document had its
-        # own words, and stories, with a row of each.
+        # What was told before the chunk in hand of what it touches: rows whose first document had
+        # its own words, and stories, with a row of each.
         self._owned: dict[int, str] = {}
         self._called: dict[str, int] = {}
         self._start = 0  # number of the first row that the chunk in hand makes
@@ -112,9 +112,7 @@ class Stories:
         """Wordings remembered."""
         return self._used - len(self._free)
 
-    def tell(
-        self, documents: Sequence[Document], texts: Sequence[str] | None = None
-    ) -> list[Told]:
+    def tell(self, documents: Sequence[Document], texts: Sequence[str] | None = None) -> list[Told]:
         """What each document is, as of the end of the batch, in their order.
 
         ``texts`` are what `models.text.normalise` makes of their contents, where the caller has
@@ -139,7 +137,10 @@ class Stories:
     def changes(self) -> Changes:
         """What has changed about documents told before, since this was last asked."""
         changes = Changes(
-            [f._replace(told=f.told._replace(story=self._name(f.told.story))) for f in self._flips.values()],
+            [
+                f._replace(told=f.told._replace(story=self._name(f.told.story)))
+                for f in self._flips.values()
+            ],
             [Rename(old, self._name(old)) for old in self._renames],
         )
         self._flips, self._renames = {}, {}
@@ -151,7 +152,7 @@ class Stories:
 
         Forgetting comes first: a document that came too late to be kept may be among the rows.
         """
-        rows = [self._row(row) for row in sorted(self._changed, key=self._numbers.__getitem__)]
+        rows = self._drained(np.fromiter(self._changed, np.intp, len(self._changed)))
         self._changed.clear()
         before = None
         if self._forgotten and self._horizon is not None:
@@ -167,17 +168,17 @@ class Stories:
             chunk = stored[first : first + _CHUNK]
             found = unpacked([row.words for row in chunk])
             numbers = np.arange(first, first + len(chunk))
-            for row, form, kept in zip(numbers.tolist(), found.forms().tolist(), chunk, strict=True):
+            forms = found.forms()
+            for row, form, kept in zip(numbers.tolist(), forms.tolist(), chunk, strict=True):
                 self._numbers[row] = kept.number
                 self._story[row] = kept.story
                 self._first[row], self._last[row] = kept.first_ms, kept.last_ms
                 self._ids[row] = kept.first_id
                 if kept.origin_id is not None and kept.origin_ms is not None:
                     self._origins[row] = (kept.origin_ms, kept.origin_id)
-                self._forms[row] = form
                 self._rows[form] = row
                 self._next = max(self._next, kept.number + 1, kept.story + 1)
-            self._enter(found, keys_of(found), numbers)
+            self._enter(found, forms, keys_of(found), numbers)
         self._used = len(stored)
         if stored:
             self._newest = int(self._last[: self._used].max())
@@ -185,9 +186,9 @@ class Stories:
         for row, kept in enumerate(stored):
             members.setdefault(kept.story, []).append(row)
         for number, of_story in members.items():
-            first = min((stored[row].story_ms, stored[row].story_id) for row in of_story)
-            if len(of_story) > 1 or first != self._earliest(of_story[0]):
-                story = self._stories[number] = _Story(number, first, of_story[0])
+            named = min((stored[row].story_ms, stored[row].story_id) for row in of_story)
+            if len(of_story) > 1 or named != self._earliest(of_story[0]):
+                story = self._stories[number] = _Story(number, named, of_story[0])
                 story.rows.update(of_story)
                 story.newest = max(of_story, key=self._last.__getitem__)
 
@@ -195,9 +196,9 @@ class Stories:
 
     def _tell(self, documents: Sequence[Document], texts: Sequence[str]) -> list[Told]:
         found = prints(texts)
+        forms = found.forms()
         times = [(d.published_at - _EPOCH) // _MILLISECOND for d in documents]
         self._make_room(len(documents))
-        newest = self._newest if self._newest is not None else min(times)
         self._start = self._next
         self._owned, self._called = {}, {}
         rows: list[int] = []
@@ -205,7 +206,7 @@ class Stories:
         again: dict[int, int] = {}  # row whose partners may be others now: a document of it
         short = (found.sizes < LEAST).tolist()
         for i, (document, at, form) in enumerate(
-            zip(documents, times, found.forms().tolist(), strict=True)
+            zip(documents, times, forms.tolist(), strict=True)
         ):
             if short[i]:
                 rows.append(-1)
@@ -216,15 +217,16 @@ class Stories:
             ):
                 row = self._new_row(form, at, document.id)
                 fresh[row] = i
-            elif self._extend(row, at, document.id, newest):
+            elif self._extend(row, at, document.id):
                 again[row] = i
-            newest = max(newest, at)
+            if self._newest is None or at > self._newest:
+                self._newest = at
             rows.append(row)
-        self._newest = newest
         keys = keys_of(found)
         sources = np.fromiter(fresh.values(), np.intp, len(fresh))
         added = np.fromiter(fresh, np.intp, len(fresh))
-        self._enter(found[sources], keys[sources], added)
+        self._enter(found[sources], forms[sources], keys[sources], added)
+        self._changed.update(fresh)
         again = {row: i for row, i in again.items() if row not in fresh}
         asked = np.concatenate([added, np.fromiter(again, np.intp, len(again))])
         asking = np.concatenate([sources, np.fromiter(again.values(), np.intp, len(again))])
@@ -239,26 +241,24 @@ class Stories:
         return told
 
     def _new_row(self, form: int, at: int, identifier: str) -> int:
+        """A row for words not seen within the window; `_enter` fills in the rest."""
         if self._free:
             row = self._free.pop()
         else:
             row = self._used
             self._used += 1
         self._rows[form] = row
-        self._forms[row] = form
-        self._numbers[row] = self._story[row] = self._next
-        self._next += 1
         self._first[row] = self._last[row] = at
         self._ids[row] = identifier
-        self._live[row] = True
-        self._changed.add(row)
+        self._numbers[row] = self._story[row] = self._next
+        self._next += 1
         return row
 
-    def _extend(self, row: int, at: int, identifier: str, newest: int) -> bool:
+    def _extend(self, row: int, at: int, identifier: str) -> bool:
         """One more document of these words; whether others may be within its window now."""
         nearer = False
         if at > self._last[row]:
-            nearer = newest > self._last[row] + self._window
+            nearer = self._newest is not None and self._newest > self._last[row] + self._window
             self._last[row] = at
             self._changed.add(row)
             story = self._stories.get(int(self._story[row]))
@@ -277,27 +277,31 @@ class Stories:
                 self._changed.add(story.newest)
         return nearer
 
-    def _enter(self, found: Prints, keys: Keys, rows: npt.NDArray[np.intp]) -> None:
+    def _enter(self, found: Prints, forms: Forms, keys: Keys, rows: npt.NDArray[np.intp]) -> None:
         self._words[rows] = found.words
         self._sizes[rows] = found.sizes
+        self._forms[rows] = forms
         self._live[rows] = True
         self._index.add(keys, rows)
 
     def _edges(self, asked: npt.NDArray[np.intp], keys: Keys) -> list[tuple[int, int]]:
         """Pairs of rows that are copies, of the rows asked for and all others."""
-        source, right = self._index.near(keys)
+        source, right, shared = self._index.near(keys)
         left = asked[source]
         apart = np.maximum(self._first[left], self._first[right]) - np.minimum(
             self._last[left], self._last[right]
         )
         keep = (left != right) & (apart <= self._window)
+        keep &= enough(shared, self._sizes[left], self._sizes[right])
         left, right = left[keep], right[keep]
         pairs = np.unique(np.minimum(left, right) << 32 | np.maximum(left, right))
         left, right = pairs >> 32, pairs & 0xFFFFFFFF
-        alike = copies(
-            Prints(self._words, self._sizes), left, right
-        )
-        return list(zip(left[alike].tolist(), right[alike].tolist(), strict=True))
+        alike = copies(Prints(self._words, self._sizes), left, right)
+        left, right = left[alike], right[alike]
+        # By number: rows lie elsewhere after a restart.
+        one, other = self._numbers[left], self._numbers[right]
+        order = np.lexsort((np.maximum(one, other), np.minimum(one, other)))
+        return list(zip(left[order].tolist(), right[order].tolist(), strict=True))
 
     # ------------------------------------------------------------------ rows and stories
 
@@ -371,23 +375,37 @@ class Stories:
             story = new
         return story
 
-    def _row(self, row: int) -> ToldRow:
-        story = self._stories.get(int(self._story[row]))
-        first_ms, first_id = self._earliest(row)
-        story_ms, story_id = (first_ms, first_id) if story is None else story.first
-        origin_ms, origin_id = self._origins.get(row, (None, None))
-        return ToldRow(
-            number=int(self._numbers[row]),
-            words=packed(self._words[row, : self._sizes[row]]),
-            first_id=first_id,
-            first_ms=first_ms,
-            last_ms=int(self._last[row]),
-            origin_id=origin_id,
-            origin_ms=origin_ms,
-            story=int(self._story[row]),
-            story_id=story_id,
-            story_ms=story_ms,
-        )
+    def _drained(self, rows: npt.NDArray[np.intp]) -> list[ToldRow]:
+        rows = rows[np.argsort(self._numbers[rows])]
+        drained = []
+        for row, words, number, first_ms, last_ms, story in zip(
+            rows.tolist(),
+            packed(self._words[rows], self._sizes[rows]),
+            self._numbers[rows].tolist(),
+            self._first[rows].tolist(),
+            self._last[rows].tolist(),
+            self._story[rows].tolist(),
+            strict=True,
+        ):
+            first = first_ms, self._ids[row]
+            several = self._stories.get(story)
+            story_ms, story_id = first if several is None else several.first
+            origin_ms, origin_id = self._origins.get(row, (None, None))
+            drained.append(
+                ToldRow(
+                    number,
+                    words,
+                    first[1],
+                    first_ms,
+                    last_ms,
+                    origin_id,
+                    origin_ms,
+                    story,
+                    story_id,
+                    story_ms,
+                )
+            )
+        return drained
 
     # ------------------------------------------------------------------ forgetting
 
@@ -402,7 +420,7 @@ class Stories:
             self._forget(horizon)
 
     def _make_room(self, rows: int) -> None:
-        """Forget the oldest where the table is full: a part of it, so that it costs little a row."""
+        """Forget the oldest where the table is full: a part of it, which costs little a row."""
         capacity = self._settings.capacity
         while capacity - len(self) < rows:
             lasts = self._last[np.flatnonzero(self._live)]

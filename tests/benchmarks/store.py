@@ -88,7 +88,7 @@ def bare(path: Path, batches: Sequence[Commit]) -> tuple[float, float]:
     marks = ", ".join("?" * len(schema.documents.columns))
     names = [column.name for column in schema.documents.columns]
     insert = f"INSERT INTO documents ({', '.join(names)}) VALUES ({marks}) ON CONFLICT DO NOTHING"
-    ready = [rows.document_rows(batch.documents) for batch in batches]
+    ready = [rows.document_rows(batch.documents, 0) for batch in batches]
 
     def write() -> None:
         for batch in ready:

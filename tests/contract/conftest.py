@@ -14,18 +14,31 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from harness.certificate import make_certificate
 from sqlalchemy import Engine
 
 from monitor.store.base import Outbox, Store
+from monitor.store.drills.base import Drills
+from monitor.store.drills.memory import MemoryDrills
+from monitor.store.drills.sql import SqlDrills
 from monitor.store.engine import open_engine
+from monitor.store.feeds.base import Feeds
+from monitor.store.feeds.memory import MemoryFeeds, MemoryFeedTables
+from monitor.store.feeds.sql import SqlFeeds
 from monitor.store.memory import MemoryDatabase, MemoryOutbox, MemoryStore
 from monitor.store.migrations import migrate
 from monitor.store.outbox import SqlOutbox
 from monitor.store.publishing.base import Publishing
 from monitor.store.publishing.memory import MemoryLanes, MemoryPublishing
 from monitor.store.publishing.sql import SqlLane, SqlPublishing
+from monitor.store.receiving.base import Receiving
+from monitor.store.receiving.memory import MemoryReceiving
+from monitor.store.receiving.sql import SqlReceiving
 from monitor.store.schema import metadata
 from monitor.store.sql import SqlStore
+from monitor.store.verdicts.base import Verdicts
+from monitor.store.verdicts.memory import MemoryVerdicts
+from monitor.store.verdicts.sql import SqlVerdicts
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,16 @@ class Backend:
     store: Callable[[], Store]
     outbox: Callable[[], Outbox]
     publishing: Callable[[str], Publishing]
+    feeds: Callable[[], tuple[Publishing, Feeds]]
+    receiving: Callable[[str], Receiving]
+    drills: Callable[[], Drills]
+    verdicts: Callable[[], Verdicts]
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Key and certificate of hook.test."""
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="session")
@@ -106,10 +129,22 @@ def _empty(engine: Engine) -> None:
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     if request.param == "memory":
         database, lanes = MemoryDatabase(), MemoryLanes()
+        tables = MemoryFeedTables(lanes)
+
+        def in_memory() -> tuple[Publishing, Feeds]:
+            publishing = MemoryPublishing(lanes, "feeds")
+            return publishing, MemoryFeeds(tables, "feeds", publishing.check)
+
+        verdicts = MemoryVerdicts(database)
+        received = MemoryReceiving(lanes, "intake", database.documents)
         yield Backend(
             lambda: MemoryStore(database),
             lambda: MemoryOutbox(database),
             lambda lane: MemoryPublishing(lanes, lane),
+            in_memory,
+            lambda _lane: received,
+            lambda: MemoryDrills(database),
+            lambda: verdicts,
         )
         return
     if request.param == "sqlite":
@@ -119,11 +154,20 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
     migrate(url)
     engine = open_engine(url)
     _empty(engine)
+
+    def in_sql() -> tuple[Publishing, Feeds]:
+        lane = SqlLane(engine, "feeds")
+        return SqlPublishing(engine, lane), SqlFeeds(engine, lane)
+
     try:
         yield Backend(
             lambda: SqlStore(engine),
             lambda: SqlOutbox(engine),
             lambda lane: SqlPublishing(engine, SqlLane(engine, lane)),
+            in_sql,
+            lambda lane: SqlReceiving(engine, SqlLane(engine, lane)),
+            lambda: SqlDrills(engine),
+            lambda: SqlVerdicts(engine),
         )
     finally:
         engine.dispose()

@@ -2,148 +2,170 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
-import socketserver
 import ssl
-import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import pytest
+from harness.alerts import NOW, an_alert
+from harness.scripted import ScriptedServer, answer
 
-from monitor.alert.base import Notifier
+from monitor.alert.base import Channel, Notice, Notifier
+from monitor.alert.channels.alertmanager import Alertmanager
+from monitor.alert.channels.cloudevents import CloudEvents
+from monitor.alert.channels.dingtalk import DingTalk
+from monitor.alert.channels.feishu import Feishu
+from monitor.alert.channels.pagerduty import PagerDuty
+from monitor.alert.channels.slack import Slack
+from monitor.alert.channels.teams import Teams
+from monitor.alert.channels.wecom import WeCom
 from monitor.alert.memory import Cut, MemoryNotifier, Reply
+from monitor.alert.post import HttpNotifier
 from monitor.alert.signing import Signer, new_secret
-from monitor.alert.webhook import WebhookNotifier
+from monitor.alert.webhook import Webhook, WebhookNotifier
 from monitor.dial import Limits
 from monitor.errors import ConfigError, DeliveryError
 from monitor.guard import Guard
 from monitor.store.base import Notification
 
-NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 SIGNER = Signer([new_secret()])
 BODY = '{"summary":"Ölpreis ±2 %"}'.encode()
 NOTIFICATION = Notification("msg_1", "ops", "all", BODY, NOW, NOW)
 QUICK = Limits(resolve=5, connect=5, read=0.3, total=20)
+ALERT = an_alert(key="topic:Energy")
 LOOPBACK = Guard(inside=["127.0.0.0/8"], plain_http=["127.0.0.0/8"])
-
-
-@dataclass(frozen=True)
-class Request:
-    line: str
-    headers: dict[str, str]
-    body: bytes
-
-
-class ScriptedServer(socketserver.ThreadingTCPServer):
-    """Reads one request a connection and plays the next script: raw bytes, or a behaviour."""
-
-    daemon_threads = True
-    allow_reuse_address = True
-
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), _Connection)
-        self.requests: list[Request] = []
-        self.script: list[bytes | str] = []
-        self.tls = tls
-        self.server_names: list[str | None] = []
-        self.released = threading.Event()
-        self.answering = threading.Event()
-        self.url = f"http://127.0.0.1:{self.server_address[1]}/hook?a=1"
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self) -> None:
-        self.released.set()
-        self.shutdown()
-        self.server_close()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that hang up are part of these tests."""
-
-
-class _Connection(socketserver.StreamRequestHandler):
-    server: ScriptedServer
-
-    def setup(self) -> None:
-        if self.server.tls is not None:
-            self.request = self.server.tls.wrap_socket(self.request, server_side=True)
-        super().setup()
-
-    def handle(self) -> None:
-        line = self.rfile.readline().decode().strip()
-        headers: dict[str, str] = {}
-        while header := self.rfile.readline().decode().strip():
-            name, _, value = header.partition(":")
-            headers[name.lower()] = value.strip()
-        body = self.rfile.read(int(headers.get("content-length", "0")))
-        self.server.requests.append(Request(line, headers, body))
-        self.server.answering.set()
-        answer = self.server.script.pop(0)
-        if isinstance(answer, bytes):
-            self.wfile.write(answer)
-        elif answer == "silent":
-            self.server.released.wait(30)
-        elif answer == "dripping":  # a byte now and then: no single silence is long
-            self.wfile.write(b"HTTP/1.1 200 OK\r\n")
-            while not self.server.released.wait(0.02):
-                self.wfile.write(b"x")
-        elif answer == "endless":
-            self.wfile.write(b"HTTP/1.1 500 Oops\r\n\r\n")
-            while not self.server.released.is_set():
-                self.wfile.write(b"x" * 65536)
-
-
-def answer(status: int, retry_after: str | None = None, extra: str = "", body: str = "") -> bytes:
-    after = "" if retry_after is None else f"Retry-After: {retry_after}\r\n"
-    length = len(body.encode())
-    return (
-        f"HTTP/1.1 {status} Scripted\r\n{after}{extra}Content-Length: {length}\r\n\r\n{body}"
-    ).encode()
 
 
 class Harness(Protocol):
     """A notifier, and a way to script its receiver."""
 
-    @property
-    def notifier(self) -> Notifier: ...
-    def reply(self, status: int, retry_after: str | None = None) -> None: ...
+    notifier: Notifier
+
+    def reply(self, status: int, retry_after: str | None = None, body: str = "") -> None: ...
     def cut(self) -> None: ...
     def received(self) -> list[tuple[str, bytes]]: ...
 
 
 class MemoryHarness:
-    def __init__(self) -> None:
-        self.notifier = MemoryNotifier()
+    """The channel's requests and verdicts, without a network."""
 
-    def reply(self, status: int, retry_after: str | None = None) -> None:
-        self.notifier.script.append(Reply(status, retry_after))
+    def __init__(self, case: Case) -> None:
+        self.memory = MemoryNotifier(channel=case.channel())
+        self.notifier: Notifier = self.memory
+
+    def reply(self, status: int, retry_after: str | None = None, body: str = "") -> None:
+        self.memory.script.append(Reply(status, retry_after, body.encode()))
 
     def cut(self) -> None:
-        self.notifier.script.append(Cut())
+        self.memory.script.append(Cut())
 
     def received(self) -> list[tuple[str, bytes]]:
-        return [(n.id, n.body) for n, _ in self.notifier.attempts]
+        return [("/hook?a=1" if r.path is None else r.path, r.body) for r in self.memory.requests]
 
 
-class WebhookHarness:
-    def __init__(self, server: ScriptedServer) -> None:
+class HttpHarness:
+    """The same over real HTTP on loopback."""
+
+    def __init__(self, case: Case, server: ScriptedServer) -> None:
         self.server = server
-        self.notifier = WebhookNotifier(server.url, SIGNER, LOOPBACK, limits=QUICK)
+        self.notifier: Notifier = HttpNotifier(case.channel(), server.url, LOOPBACK, limits=QUICK)
 
-    def reply(self, status: int, retry_after: str | None = None) -> None:
-        self.server.script.append(answer(status, retry_after))
+    def reply(self, status: int, retry_after: str | None = None, body: str = "") -> None:
+        self.server.script.append(answer(status, retry_after, body=body))
 
     def cut(self) -> None:
         self.server.script.append("cut")
 
     def received(self) -> list[tuple[str, bytes]]:
-        return [(r.headers["webhook-id"], r.body) for r in self.server.requests]
+        return [(r.path, r.body) for r in self.server.requests]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A channel, what it takes for a delivery, and what for a refusal."""
+
+    name: str
+    channel: Callable[[], Channel]
+    taken: tuple[int, str]
+    refused: tuple[tuple[int, str, bool, float | None], ...] = ()
+    """Status and body that are no delivery; whether later is better; and how much later."""
+
+    def notification(self) -> Notification:
+        notice = Notice("msg_1", "ops", "topic:Energy", (ALERT,), "https://m.example.com", NOW)
+        return Notification("msg_1", "ops", "topic:Energy", self.channel().render(notice), NOW, NOW)
+
+
+_SENT = '{"errcode":0,"errmsg":"ok"}'
+CASES = [
+    Case("webhook", lambda: Webhook(SIGNER), (204, "")),
+    Case("cloudevents", lambda: CloudEvents(SIGNER), (202, "")),
+    Case(
+        "slack",
+        Slack,
+        (200, "ok"),
+        (
+            (200, "<html>sign in</html>", True, None),
+            (200, "", True, None),
+            (400, "invalid_blocks", False, None),
+            (403, "action_prohibited", False, None),
+            (404, "no_service", False, None),
+        ),
+    ),
+    Case(
+        "feishu",
+        lambda: Feishu("s3cret"),
+        (200, '{"StatusCode":0,"code":0,"data":{},"msg":"success"}'),
+        (
+            (200, '{"code":19021,"msg":"sign match fail"}', False, None),
+            (200, '{"code":19024,"msg":"Key Words Not Found"}', False, None),
+            (200, '{"code":9499,"msg":"Bad Request"}', False, None),
+            (200, '{"code":9499,"msg":"too many request"}', True, None),
+            (200, '{"code":11232,"msg":"frequency limited"}', True, None),
+            (200, '{"code":false}', True, None),
+            (200, "[]", True, None),
+            (200, "not json", True, None),
+        ),
+    ),
+    Case(
+        "dingtalk",
+        lambda: DingTalk("SECs3cret"),
+        (200, _SENT),
+        (
+            (200, '{"errcode":310000,"errmsg":"sign not match"}', False, None),
+            (200, '{"errcode":300001,"errmsg":"token is not exist"}', False, None),
+            (200, '{"errcode":130101,"errmsg":"send too fast"}', True, 600.0),
+            (200, '{"errcode":-1,"errmsg":"system busy"}', True, None),
+            (200, '{"errcode":"0"}', True, None),
+            (200, "", True, None),
+        ),
+    ),
+    Case(
+        "wecom",
+        WeCom,
+        (200, _SENT),
+        (
+            (200, '{"errcode":93000,"errmsg":"invalid webhook url"}', False, None),
+            (200, '{"errcode":45009,"errmsg":"api freq out of limit"}', True, 60.0),
+            (200, '{"errcode":45033,"errmsg":"api concurrent out of limit"}', True, None),
+            (200, "[" * 9999, True, None),
+        ),
+    ),
+    Case("teams", Teams, (202, ""), ((413, "", False, None),)),
+    Case(
+        "pagerduty",
+        lambda: PagerDuty("0123456789abcdef0123456789abcdef"),
+        (202, '{"status":"success"}'),
+        ((200, "a proxy", True, None), (400, '{"status":"invalid event"}', False, None)),
+    ),
+    Case("alertmanager", lambda: Alertmanager("t0ken"), (200, "")),
+]
+_REFUSALS = [(case, *refusal) for case in CASES for refusal in case.refused]
 
 
 @pytest.fixture
@@ -152,13 +174,21 @@ def server() -> Iterator[ScriptedServer]:
         yield running
 
 
-@pytest.fixture(params=["memory", "webhook"])
-def harness(request: pytest.FixtureRequest) -> Iterator[Harness]:
-    made: Harness = (
-        MemoryHarness()
-        if request.param == "memory"
-        else WebhookHarness(request.getfixturevalue("server"))
-    )
+@pytest.fixture(params=CASES, ids=lambda case: case.name)
+def case(request: pytest.FixtureRequest) -> Case:
+    found: Case = request.param
+    return found
+
+
+def harness_of(how: str, case: Case, request: pytest.FixtureRequest) -> Harness:
+    if how == "memory":
+        return MemoryHarness(case)
+    return HttpHarness(case, request.getfixturevalue("server"))
+
+
+@pytest.fixture(params=["memory", "http"])
+def harness(request: pytest.FixtureRequest, case: Case) -> Iterator[Harness]:
+    made = harness_of(request.param, case, request)
     with closing(made.notifier):
         yield made
 
@@ -169,17 +199,50 @@ def webhook(server: ScriptedServer) -> Iterator[WebhookNotifier]:
         yield notifier
 
 
-def failure(notifier: Notifier) -> DeliveryError:
+def failure(notifier: Notifier, notification: Notification = NOTIFICATION) -> DeliveryError:
     with pytest.raises(DeliveryError) as caught:
-        notifier.send(NOTIFICATION, NOW)
+        notifier.send(notification, NOW)
     return caught.value
 
 
-@pytest.mark.parametrize("status", [200, 201, 204])
-def test_a_2xx_is_a_delivery_of_id_and_body(harness: Harness, status: int) -> None:
-    harness.reply(status)
-    harness.notifier.send(NOTIFICATION, NOW)
-    assert harness.received() == [("msg_1", BODY)]
+def sent(case: Case, *times: datetime) -> list[tuple[str, bytes]]:
+    """Path and body of the requests of attempts at these times."""
+    requests = (
+        request
+        for now in times
+        for request in case.channel().requests(case.notification(), "/hook?a=1", now)
+    )
+    return [("/hook?a=1" if r.path is None else r.path, r.body) for r in requests]
+
+
+def test_the_channels_own_yes_is_a_delivery(case: Case, harness: Harness) -> None:
+    harness.reply(*case.taken[:1], body=case.taken[1])
+    harness.notifier.send(case.notification(), NOW)
+    if isinstance(harness, HttpHarness):
+        assert harness.received() == sent(case, NOW)
+
+
+@pytest.mark.parametrize("how", ["memory", "http"])
+@pytest.mark.parametrize(
+    ("case", "status", "body", "retryable", "later"),
+    _REFUSALS,
+    ids=[f"{case.name}-{status}-{body[:30]}" for case, status, body, _, _ in _REFUSALS],
+)
+def test_a_refusal_in_the_channels_own_words_is_none(
+    how: str,
+    case: Case,
+    status: int,
+    body: str,
+    retryable: bool,
+    later: float | None,
+    request: pytest.FixtureRequest,
+) -> None:
+    harness = harness_of(how, case, request)
+    harness.reply(status, body=body)
+    with closing(harness.notifier):
+        error = failure(harness.notifier, case.notification())
+    assert (error.retryable, error.retry_after) == (retryable, later)
+    assert len(str(error)) < 300
 
 
 @pytest.mark.parametrize(
@@ -199,10 +262,10 @@ def test_a_2xx_is_a_delivery_of_id_and_body(harness: Harness, status: int) -> No
     ],
 )
 def test_another_status_says_whether_a_retry_can_help(
-    harness: Harness, status: int, retryable: bool, gone: bool
+    case: Case, harness: Harness, status: int, retryable: bool, gone: bool
 ) -> None:
     harness.reply(status)
-    error = failure(harness.notifier)
+    error = failure(harness.notifier, case.notification())
     assert (error.retryable, error.gone) == (retryable, gone)
     assert error.retry_after is None
 
@@ -213,27 +276,53 @@ def test_another_status_says_whether_a_retry_can_help(
 )
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_is_passed_on(
-    harness: Harness, status: int, header: str, seconds: float | None
+    case: Case, harness: Harness, status: int, header: str, seconds: float | None
 ) -> None:
     harness.reply(status, header)
-    assert failure(harness.notifier).retry_after == seconds
+    assert failure(harness.notifier, case.notification()).retry_after == seconds
 
 
-def test_a_cut_connection_can_be_tried_again_and_the_next_attempt_is_the_same(
-    harness: Harness,
+def test_a_cut_connection_can_be_tried_again_with_the_same_content(
+    case: Case, harness: Harness
 ) -> None:
     harness.cut()
-    harness.reply(200)
-    assert failure(harness.notifier).retryable
-    harness.notifier.send(NOTIFICATION, NOW + timedelta(seconds=5))
-    assert harness.received() == [("msg_1", BODY)] * 2
+    harness.reply(*case.taken[:1], body=case.taken[1])
+    assert failure(harness.notifier, case.notification()).retryable
+    harness.notifier.send(case.notification(), NOW)
+    assert len(harness.received()) == 2
+    assert harness.received()[0] == harness.received()[1]
 
 
-def test_a_closed_notifier_sends_nothing(harness: Harness) -> None:
+def test_a_closed_notifier_sends_nothing(case: Case, harness: Harness) -> None:
     harness.notifier.close()
     harness.notifier.close()
-    assert failure(harness.notifier).retryable
+    assert failure(harness.notifier, case.notification()).retryable
     assert harness.received() == []
+
+
+def test_a_redirect_of_any_channel_is_not_followed(case: Case, server: ScriptedServer) -> None:
+    server.script.append(answer(307, extra=f"Location: {server.url}\r\n"))
+    harness = HttpHarness(case, server)
+    with closing(harness.notifier):
+        assert not failure(harness.notifier, case.notification()).retryable
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("how", ["silent", "dripping"])
+def test_a_slow_receiver_of_any_channel_is_given_up(
+    case: Case, server: ScriptedServer, how: str
+) -> None:
+    server.script.append(how)
+    limits = Limits(read=0.3, total=0.4)
+    channel = case.channel()
+    with closing(HttpNotifier(channel, server.url, LOOPBACK, limits=limits)) as notifier:
+        assert failure(notifier, case.notification()).retryable
+
+
+def test_no_secret_of_a_channel_is_in_what_is_stored(case: Case) -> None:
+    stored = case.notification().body
+    for secret in (b"s3cret", b"t0ken", b"0123456789abcdef", b"whsec_"):
+        assert secret not in stored
 
 
 def test_the_request_is_signed_for_its_moment_and_keeps_host_and_query(
@@ -400,20 +489,6 @@ def test_certificates_can_not_be_left_unverified() -> None:
     lax.check_hostname = False
     with pytest.raises(ValueError, match="verified"):
         WebhookNotifier("https://hooks.example.com/", SIGNER, Guard(), tls=lax)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is missing: no certificate can be made for the TLS tests")
-    folder = tmp_path_factory.mktemp("tls")
-    key, cert = folder / "key.pem", folder / "cert.pem"
-    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    command += ["-subj", "/CN=hook.test", "-addext", "subjectAltName=DNS:hook.test"]
-    command += ["-keyout", str(key), "-out", str(cert)]
-    subprocess.run(command, check=True, capture_output=True)
-    return key, cert
 
 
 @pytest.fixture

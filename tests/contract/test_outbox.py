@@ -165,3 +165,27 @@ def test_an_empty_change_and_a_second_close_are_harmless(backend: Backend) -> No
     outbox.save(OutboxChange())
     outbox.close()
     outbox.close()
+
+
+def test_what_waits_for_a_slow_receiver_does_not_fill_the_page(backend: Backend) -> None:
+    outbox = backend.outbox()
+    slow = [replace(notification(n), receiver="slow") for n in range(3)]
+    outbox.save(OutboxChange(put_notifications=[*slow, notification(9, 1)]))
+
+    later = T0 + timedelta(minutes=5)
+    assert [notification(9, 1)] == list(outbox.due(later, 2, skip={"slow", "other"}))
+    assert slow[:2] == list(outbox.due(later, 2))
+
+
+def test_a_receiver_that_has_come_back_is_sent_what_waits_at_once(backend: Backend) -> None:
+    outbox = backend.outbox()
+    now = T0 + timedelta(minutes=10)
+    soon, late = notification(1, 5), notification(2, 240)
+    dead = replace(notification(3, 300), status=NotificationStatus.DEAD)
+    other = replace(notification(4, 240), receiver="mail")
+    outbox.save(OutboxChange(put_notifications=[soon, late, dead, other]))
+
+    outbox.save(OutboxChange(wake={"desk": now}))
+
+    assert [soon, replace(late, next_attempt_at=now)] == list(outbox.due(now, 10))
+    assert [other] == [n for n in outbox.due(T0 + timedelta(days=9), 10) if n.receiver == "mail"]

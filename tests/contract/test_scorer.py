@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
@@ -10,7 +11,7 @@ import pytest
 
 from monitor.score.base import Scorer
 from monitor.score.engine import BatchScorer
-from monitor.score.memory import MemoryDevice, MemoryScorer
+from monitor.score.memory import MemoryDevice, MemoryScorer, Named, Names
 from monitor.score.schedule import Batching
 
 BAD = frozenset({"bad"})
@@ -21,12 +22,21 @@ def judge(text: str) -> tuple[int, int]:
     return len(text) % 3, len(text) % 20
 
 
-def engine() -> Scorer:
-    return BatchScorer([MemoryDevice(judge, bad_texts=BAD)], Batching(64, 16, 0.0, 1))
+def names(text: str) -> list[Named]:
+    """Every run of x is an organisation, and the longer it is the better."""
+    return [
+        Named(*match.span(), "organisation", min(2, len(match.group()) - 1))
+        for match in re.finditer("x+", text)
+    ]
 
 
-def memory() -> Scorer:
-    return MemoryScorer(judge, BAD)
+def engine(names: Names | None = None) -> Scorer:
+    device = MemoryDevice(judge, bad_texts=BAD, names=names)
+    return BatchScorer([device], Batching(64, 16, 0.0, 1))
+
+
+def memory(names: Names | None = None) -> Scorer:
+    return MemoryScorer(judge, BAD, names=names)
 
 
 @pytest.fixture(params=[engine, memory])
@@ -55,6 +65,39 @@ def test_a_ticket_gives_each_text_its_verdict_or_a_reason(scorer: Scorer, texts:
             assert judge(text) == (verdicts.sentiment[i].argmax(), verdicts.topic[i].argmax())
     assert scorer.model_version == verdicts.model_version
     assert len(texts) == scorer.judged - before
+
+
+@pytest.mark.parametrize("make", [engine, memory])
+@pytest.mark.parametrize(
+    "texts",
+    [
+        [],
+        ["bad"],
+        ["x"],
+        ["axxb x", "bad", "", "no", "xxx" * 9 + " x"],
+        ["a x" * n for n in range(60)],
+    ],
+)
+def test_a_model_with_a_token_head_gives_each_text_its_names_and_a_failed_one_none(
+    make: Callable[[Names], Scorer], texts: list[str]
+) -> None:
+    with closing(make(names)) as scorer:
+        found = scorer.score(texts).tokens
+    if not any(text not in BAD for text in texts):
+        assert found is None
+        return
+    assert found is not None and len(texts) == len(found)
+    for i, text in enumerate(texts):
+        expected = [] if text in BAD else names(text)
+        assert [name[:3] for name in expected] == [span[:3] for span in found.spans(i)]
+        for name in expected:
+            towards = found.sentiment_of(i, name.start, name.end)
+            assert towards is not None and towards[name.sentiment] == pytest.approx(1.0)
+    assert found.sentiment_of(texts.index("bad") if "bad" in texts else 0, 900, 901) is None
+
+
+def test_a_model_without_a_token_head_gives_no_tokens(scorer: Scorer) -> None:
+    assert scorer.score(["x", "a"]).tokens is None
 
 
 def test_tickets_are_done_in_their_order(scorer: Scorer) -> None:

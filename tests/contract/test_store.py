@@ -28,17 +28,22 @@ from monitor.events import (
     Scored,
     Setting,
     Severity,
+    SourceState,
+    Waterfall,
     heard_of,
 )
 from monitor.store.base import (
     RECEIVERS,
     Commit,
+    Journey,
     KeyState,
     Move,
     Outbox,
     Outgoing,
     Position,
+    RhythmRow,
     Snapshot,
+    SourceRow,
     Store,
 )
 from monitor.story.base import Changes, Flip, Rename, Told, ToldRow
@@ -115,6 +120,13 @@ def alert(identifier: str, status: AlertStatus, minutes: int = 0) -> Alert:
             Evidence("d1", T0, "wire", "Title 1", "https://example.org/1", 0.9, "Macro", "A text."),
             Evidence("d2", T0, "forum", "", None, 0.8),
         ),
+        waterfall=Waterfall(
+            published_at=T0,
+            appended_at=T0 + timedelta(seconds=1),
+            ingested_at=None,
+            scored_at=T0 + timedelta(seconds=2),
+            fired_at=T0 + timedelta(minutes=32),
+        ),
     )
 
 
@@ -122,8 +134,8 @@ def move(partition: Partition, expected: int | None, to: int, minutes: int = 0) 
     return Move(partition, expected, Position(to, T0 + timedelta(minutes=minutes)))
 
 
-def wording(number: int, last_ms: int, **other: object) -> ToldRow:
-    row = ToldRow(
+def wording(number: int, last_ms: int) -> ToldRow:
+    return ToldRow(
         number=number,
         words=b"\x00\xff\x80",
         first_id=f"d{number}",
@@ -135,7 +147,29 @@ def wording(number: int, last_ms: int, **other: object) -> ToldRow:
         story_id=f"d{number}",
         story_ms=last_ms - 60_000,
     )
-    return row._replace(**other)
+
+
+def source(
+    name: str,
+    state: SourceState = SourceState.NEW,
+    kind: Kind | None = None,
+    keys: tuple[str, ...] = (),
+) -> SourceRow:
+    """What is known of a source."""
+    return SourceRow(
+        name=name,
+        kind=kind,
+        state=state,
+        since=T0,
+        last=T0 - timedelta(hours=3) if name else None,
+        expected=41.5,
+        seen=40,
+        missing=12.25,
+        reason="HTTP 503" if keys else "",
+        recent=(0, 3, 4),
+        keys=keys,
+        memory=b"\x00\xff memory",
+    )
 
 
 def full(expected: int | None = None, to: int = 3) -> Commit:
@@ -150,13 +184,17 @@ def full(expected: int | None = None, to: int = 3) -> Commit:
         alerts=[alert("a1", AlertStatus.FIRING)],
         outgoing=[Outgoing(RECEIVERS, b"{}"), Outgoing("scored", b"{}\n{}\n")],
         gaps=[Gap(NEWS_1, 5, 9)],
-        told=[wording(3, 1_000), wording(4, 2_000, story=3, origin_id="d0", origin_ms=1)],
+        told=[wording(3, 1_000), wording(4, 2_000)._replace(story=3, origin_id="d0", origin_ms=1)],
+        sources=[source(""), source("wire", SourceState.BLIND, Kind.NEWS, ("all", "topic:Macro"))],
+        rhythms=[RhythmRow("wire", b"\x00\xff rhythm")],
         now=T0,
     )
 
 
 def test_a_new_database_is_empty(backend: Backend) -> None:
-    empty = Snapshot(buckets=[], recent=[], key_states=[], alerts=[], told=[])
+    empty = Snapshot(
+        buckets=[], recent=[], key_states=[], alerts=[], told=[], sources=[], rhythms=[]
+    )
     assert empty == backend.store().load(DAY)
 
 
@@ -225,7 +263,7 @@ def test_a_wording_is_replaced_by_its_number(backend: Backend) -> None:
     store = backend.store()
     store.load(DAY)
     store.apply(full())
-    later = wording(4, 5_000, story=4, words=b"")
+    later = wording(4, 5_000)._replace(words=b"")
     store.apply(Commit(told=[later, wording(2, 3_000)]))
 
     assert [wording(2, 3_000), wording(3, 1_000), later] == store.load(DAY).told
@@ -661,3 +699,69 @@ def test_history_is_added_to_the_buckets_that_are_there(backend: Backend) -> Non
 
     added = Bucket("all", 600, 7, 4, 1, -100, 2, posts=10)
     assert [more[1], added] == store.load(DAY).buckets
+
+
+def test_a_document_keeps_the_times_of_its_stops(backend: Backend) -> None:
+    store = backend.store()
+    store.load(0)
+    polled = T0 + timedelta(minutes=1, seconds=1, milliseconds=500)
+    store.apply(Commit(documents=[scored(1)], now=polled))
+    assert store.journey("d2") is None
+    assert store.journey("d1") == Journey(
+        published_at=T0 + timedelta(minutes=1),
+        appended_at=T0 + timedelta(minutes=1, seconds=1),
+        ingested_at=polled,
+        scored_at=T0 + timedelta(minutes=1, seconds=2),
+    )
+
+
+def test_the_first_ingestion_of_a_document_counts(backend: Backend) -> None:
+    store = backend.store()
+    store.load(0)
+    for minutes in (2, 9):
+        store.apply(Commit(documents=[scored(1)], now=T0 + timedelta(minutes=minutes)))
+    found = store.journey("d1")
+    assert found is not None
+    assert found.ingested_at == T0 + timedelta(minutes=2)
+
+
+def test_sources_replace_their_rows_and_are_deleted_with_their_rhythms(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    store.apply(full())
+    found = backend.store().load(DAY)
+    assert list(full().sources) == list(found.sources)
+    assert list(full().rhythms) == list(found.rhythms)
+    changed = source("wire", SourceState.SPEAKING, Kind.COMMENT)
+    again = backend.store()
+    again.load(DAY)
+    again.apply(Commit(sources=[changed, source("forum")], gone=[""]))
+    assert ["forum", "wire"] == [row.name for row in backend.store().load(DAY).sources]
+    last = backend.store()
+    assert changed == last.load(DAY).sources[1]
+    last.apply(Commit(gone=["wire", "never there"]))
+    after = backend.store().load(DAY)
+    assert (["forum"], []) == ([row.name for row in after.sources], list(after.rhythms))
+
+
+def test_the_newest_documents_of_a_source_come_first(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    documents = [scored(n, 0.1 * n) for n in range(6)]
+    other = documents[5]._replace(document=documents[5].document._replace(source="forum"))
+    store.apply(Commit(documents=[*documents[:5], other]))
+    since, until = T0 + timedelta(minutes=1), T0 + timedelta(minutes=5)
+    assert ["d4", "d3"] == [e.document_id for e in store.latest("wire", since, until, 2)]
+    assert ["d5", "d4"] == [e.document_id for e in store.latest(None, since, until, 2)]
+    assert [] == store.latest("nobody", since, until, 2)
+    (first,) = store.latest("wire", since, since, 9)
+    assert ("d1", "wire", "Title 1") == (first.document_id, first.source, first.title)
+
+
+def test_the_documents_of_a_source_are_evidence_of_its_key(backend: Backend) -> None:
+    store = backend.store()
+    store.load(DAY)
+    store.apply(Commit(documents=[scored(1, 0.9), scored(2, 0.1)]))
+    span = T0, T0 + timedelta(hours=1)
+    assert ["d1", "d2"] == [e.document_id for e in store.evidence("source:wire", *span, 5)]
+    assert [] == store.evidence("source:forum", *span, 5)

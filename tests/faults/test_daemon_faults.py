@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import timedelta
@@ -19,11 +18,13 @@ from harness.daemon import SCRIPTED, DaemonProcess, Installation, read_topics, u
 from harness.flow import START, Message, make_flow, message
 
 from monitor.alert.signing import Signer, new_secret
+from monitor.annotate import Annotator
 from monitor.demo.broker import EmbeddedBroker
 from monitor.demo.receiver import WebhookReceiver
 from monitor.source.client import ensure_topics
 from monitor.source.publish import KafkaPublisher
 from monitor.source.settings import KafkaSettings
+from monitor.story.stories import Stories
 
 MESSAGES = 20_000
 KILLS = 5
@@ -33,14 +34,22 @@ EXTRA = "[intake]\npoll_records = 500\n[aggregate]\nidle_after = 3\n"
 
 
 def stream(count: int, seed: int = 3) -> list[Message]:
-    """Four days in the order of event time; for ten hours nine of ten are negative."""
+    """Four days in the order of event time; for ten hours nine of ten are negative.
+
+    One in ten repeats the words of one that came up to an hour before; the others share none.
+    """
     rng = random.Random(seed)
     step = timedelta(days=4) / count
-    signs = [
-        rng.choices("-0+", (9, 1, 0) if 0.6 < n / count < 0.7 else (1, 2, 1))[0]
-        for n in range(count)
-    ]
-    return [message(n, START + n * step, sign) for n, sign in enumerate(signs)]
+    messages: list[Message] = []
+    for n in range(count):
+        sign = rng.choices("-0+", (9, 1, 0) if 0.6 < n / count < 0.7 else (1, 2, 1))[0]
+        made = message(n, START + n * step, sign)
+        if n and rng.random() < 0.1:
+            made["text"] = messages[max(0, n - rng.randint(1, 200))]["text"]
+        else:
+            made["text"] = f"{sign} 5 " + " ".join(f"{rng.getrandbits(32):x}" for _ in range(8))
+        messages.append(made)
+    return messages
 
 
 class Feed:
@@ -81,15 +90,20 @@ def site(tmp_path: Path, embedded_broker: EmbeddedBroker) -> Installation:
     return installed(tmp_path, embedded_broker.settings(session_timeout=3.5))
 
 
-def undisturbed(messages: list[Message]) -> tuple[Counter[int], set[tuple[Any, ...]]]:
-    """Counts by bucket, and the alerts that fired, of a run in memory that nothing disturbs."""
+def undisturbed(
+    messages: list[Message],
+) -> tuple[dict[int, tuple[int, int]], set[tuple[Any, ...]]]:
+    """Voices and posts by bucket, and the alerts that fired, of a run in memory, undisturbed."""
     flow = make_flow()
+    flow.annotator = lambda: Annotator(Stories())
+    flow.restart()
     flow.put(messages)
     flow.drain()
-    buckets: Counter[int] = Counter()
-    for (key, start), bucket in flow.database.buckets.items():
-        if key == "all":
-            buckets[start] = bucket.n
+    buckets = {
+        start: (bucket.n, bucket.posts)
+        for (key, start), bucket in flow.database.buckets.items()
+        if key == "all"
+    }
     alerts = {
         (a.id, a.status.value, round(a.fired_at.timestamp()), a.documents, a.negative)
         for a in flow.database.alerts.values()
@@ -127,8 +141,10 @@ def test_kill_9_at_any_moment_loses_and_doubles_nothing(site: Installation) -> N
     ids = {str(m["id"]) for m in messages}
     assert ids == {i for (i,) in site.rows("SELECT id FROM documents")}
     assert 0 == site.count("dead_letters")
-    assert buckets == Counter(dict(site.rows("SELECT start, n FROM buckets WHERE key = 'all'")))
-    assert MESSAGES == buckets.total()
+    counted = site.rows("SELECT start, n, posts FROM buckets WHERE key = 'all'")
+    assert buckets == {start: (voices, posts) for start, voices, posts in counted}
+    assert MESSAGES == sum(posts for _, posts in buckets.values())
+    assert MESSAGES > sum(voices for voices, _ in buckets.values())
     found = "SELECT id, status, fired_ms / 1000, documents, negative FROM alerts"
     assert alerts == set(site.rows(f"{found} WHERE fired_ms IS NOT NULL"))
 

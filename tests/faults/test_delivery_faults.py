@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Literal, TypeVar, get_args
 
 import pytest
-from harness.alerts import NOW, START, an_alert
+from harness.alerts import NOW, START, an_alert, receivers
 
 from monitor.alert.codec import alert_to_json
 from monitor.alert.group import GroupTiming
@@ -80,8 +80,8 @@ class World:
     def groups(self) -> Sequence[GroupState]:
         return self.fuse.call(lambda: MemoryOutbox(self.db).groups())
 
-    def due(self, now: datetime, limit: int) -> Sequence[Notification]:
-        return self.fuse.call(lambda: MemoryOutbox(self.db).due(now, limit))
+    def due(self, now: datetime, limit: int, skip: Collection[str] = ()) -> Sequence[Notification]:
+        return self.fuse.call(lambda: MemoryOutbox(self.db).due(now, limit, skip))
 
     def save(self, change: OutboxChange) -> None:
         self.fuse.call(lambda: MemoryOutbox(self.db).save(change))
@@ -121,9 +121,9 @@ class World:
         pass
 
     def loop(self) -> DeliveryLoop:
-        receivers = {"ops": self, "desk": self}
+        both = receivers({"ops": self, "desk": self})
         return DeliveryLoop(
-            self, self, receivers, TIMING, self, self.clock, lambda: 0.5, lane=InlineLane
+            self, self, both, TIMING, self, self.clock, lambda: 0.5, lane=InlineLane
         )
 
 

@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from harness.weights import tokens_told, variant
 from typer.testing import CliRunner
 
 from models.__main__ import app, main
 from models.manifest import Manifest
+from models.spans.verdicts import KINDS
 
 RUNNER = CliRunner()
 
@@ -30,6 +32,29 @@ def test_predict_prints_a_verdict_of_each_text_as_json(trained: tuple[Path, Mani
     for verdict in verdicts:
         assert sum(verdict["sentiment"].values()) == pytest.approx(1, abs=1e-3)
         assert len(verdict["topic"]) == 20
+
+
+def test_predict_prints_the_names_with_the_sentiment_towards_each(
+    trained: tuple[Path, Manifest], tmp_path: Path
+) -> None:
+    variant(trained[0], tmp_path / "told", tokens_told())
+    arguments = [
+        "predict",
+        "Profit falls  at \u201cHarlow\u201d Bank",
+        "--model",
+        str(tmp_path / "told"),
+    ]
+
+    found = RUNNER.invoke(app, [*arguments, "--json"])
+    shown = RUNNER.invoke(app, arguments).output
+
+    names = json.loads(found.output)["names"]
+    assert names
+    for name in names:
+        assert 'Profit falls at "Harlow" Bank'[name["start"] : name["end"]] == name["name"]
+        assert name["type"] in KINDS and 0 <= name["score"] <= 1
+        assert sum(name["sentiment"].values()) == pytest.approx(1, abs=1e-3)
+    assert all(name["type"] in shown for name in names)
 
 
 def test_evaluate_reports_on_texts_without_a_twin(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from harness.weights import tokens_told, variant
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -31,11 +32,13 @@ from models.packed.forward import (
 from models.packed.graphs import GraphedForward
 from models.packed.linears import linear, prepacking_works
 from models.packed.load import packed_forward
-from models.packed.logits import CLASSES
+from models.packed.logits import CLASSES, Logits
 from models.packed.rows import Row, pack
-from models.predict import Predictor
+from models.predict import DEFAULT, Predictor
 from models.quantised import quantise
 from models.segments import Segments, attention, own_kernels, varlen_kernel
+from models.spans.head import COLUMNS, TokenHead
+from models.spans.shapes import SHAPES
 
 SIZES = (16, 32, 64, 128)
 VOCABULARY = 90
@@ -80,9 +83,11 @@ BRINGS_ITS_OWN: dict[str, Callable[[], transformers.PreTrainedModel]] = {
 ROWS: list[Row] = [[5, *range(10, 10 + n), 6] for n in (1, 40, 3, 1, 70, 3, 12)]
 
 
-def network_of(build: Callable[[], Any]) -> Network:
+def network_of(build: Callable[[], Any], *, tokens: bool = False) -> Network:
     torch.manual_seed(3)
-    network = Network(build()).eval().requires_grad_(False)
+    encoder = build()
+    head = TokenHead(int(encoder.config.hidden_size)) if tokens else None
+    network = Network(encoder, spans=head).eval().requires_grad_(False)
     for parameter in network.parameters():
         # Random networks as they are made hardly attend: every row would look alike.
         if parameter.ndim == 2:
@@ -145,9 +150,58 @@ def test_packed_rows_get_the_logits_of_padded_rows(kind: str) -> None:
     np.testing.assert_allclose(judged(padded(network), ROWS), expected, atol=1e-6)
 
 
+def shapes_for(rows: Sequence[Row], seed: int = 1) -> list[Row]:
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, SHAPES, len(row), np.int32) for row in rows]
+
+
 @pytest.mark.parametrize("kind", BUILD)
-def test_the_check_at_loading_lets_them_pass(kind: str) -> None:
-    network = network_of(BUILD[kind])
+@pytest.mark.parametrize("budget", [1, 90, 512])
+def test_tokens_of_packed_rows_get_the_logits_of_padded_rows(kind: str, budget: int) -> None:
+    network = network_of(BUILD[kind], tokens=True)
+    shapes = shapes_for(ROWS)
+    expected = [
+        padded(network).begin([row], 512, [s])() for row, s in zip(ROWS, shapes, strict=True)
+    ]
+
+    forward = PackedForward(network, packed_encoder(network.encoder), "cpu", few_shapes=True)
+    for found in (
+        forward.begin(ROWS, budget, shapes)(),
+        padded(network).begin(ROWS, budget, shapes)(),
+    ):
+        assert found.tokens is not None
+        assert (sum(map(len, ROWS)), COLUMNS) == found.tokens.shape
+        tokens = np.concatenate([one.tokens for one in expected if one.tokens is not None])
+        np.testing.assert_allclose(found.tokens, tokens, atol=1e-4)
+        np.testing.assert_allclose(
+            found.rows, np.concatenate([one.rows for one in expected]), atol=1e-4
+        )
+    assert np.ptp(tokens, axis=0).min() > 0.1
+    assert forward.begin(ROWS, budget)().tokens is None
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.integers(1, 30))
+def test_the_logits_of_every_pass_come_back_in_the_order_of_the_rows(
+    lengths: list[int], budget: int
+) -> None:
+    rows = [[10 * i + place for place in range(length)] for i, length in enumerate(lengths)]
+    found = Logits(rows, tokens=True)
+
+    for part in batches(rows, budget):
+        packed = pack([rows[i] for i in part])
+        marks = packed.ids[packed.offsets[:-1]].astype(np.float64)
+        tokens = np.repeat(packed.ids[:, None], COLUMNS, axis=1).astype(np.float32)
+        found.put(part[packed.order], np.repeat(marks[:, None], CLASSES, axis=1), tokens)
+
+    assert [row[0] for row in rows] == found.rows[:, 0].tolist()
+    assert found.tokens is not None
+    assert [token for row in rows for token in row] == found.tokens[:, -1].tolist()
+
+
+@pytest.mark.parametrize("kind", BUILD)
+@pytest.mark.parametrize("tokens", [False, True])
+def test_the_check_at_loading_lets_them_pass(kind: str, tokens: bool) -> None:
+    network = network_of(BUILD[kind], tokens=tokens)
 
     found, why = packed_forward(network, padded(network), device="cpu", limit=128, packing="auto")
 
@@ -324,6 +378,27 @@ def test_on_cuda_packed_rows_in_bfloat16_say_what_the_cpu_says(packing: Any) -> 
     for i, part in enumerate(begun):
         for task, logits in part.logits().items():
             np.testing.assert_allclose(logits, expected[task][i::4], atol=0.25)
+
+
+@needs_cuda
+@pytest.mark.parametrize("packing", ["eager", "auto"])
+@pytest.mark.parametrize(("dtype", "atol"), [("float32", 1e-3), ("bfloat16", 0.25)])
+def test_on_cuda_tokens_get_the_logits_of_the_cpu(
+    tmp_path: Path, packing: Any, dtype: str, atol: float
+) -> None:
+    variant(DEFAULT, tmp_path / "told", tokens_told())
+    device = Predictor.load(tmp_path / "told", device="cuda", dtype=dtype, packing=packing)
+    cpu = Predictor.load(tmp_path / "told", device="cpu", dtype="float32")
+    assert device.packed
+    rows = cpu.encode([f"{'Profit falls ' * (n % 90)} Gold rises {n}" for n in range(300)])
+
+    begun = [device.begin(rows[i::4], budget=2_048) for i in range(4)]
+
+    for i, part in enumerate(begun):
+        found, expected = part.token_logits(), cpu.begin(rows[i::4]).token_logits()
+        assert found is not None and expected is not None
+        # A random head makes much of little: the bulk tells.
+        assert np.quantile(np.abs(found - expected), 0.99) < atol
 
 
 @needs_cuda

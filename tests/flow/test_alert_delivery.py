@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from harness.alerts import START, an_alert
+from harness.alerts import START, an_alert, receivers
 
 from monitor.alert.codec import alert_to_json
 from monitor.alert.group import GroupTiming
@@ -89,7 +89,7 @@ def test_alerts_of_a_transaction_reach_the_receiver_signed_and_are_settled(tmp_p
         notifier = WebhookNotifier(receiver.url, signer, guard)
         quick = GroupTiming(timedelta(0), timedelta(seconds=5), timedelta(hours=4))
         silent = Silent()
-        loop = DeliveryLoop(outbox, silent, {"demo": notifier}, quick, silent, clock)
+        loop = DeliveryLoop(outbox, silent, receivers({"demo": notifier}), quick, silent, clock)
         thread = threading.Thread(target=loop.run, args=(stop,))
         thread.start()
         try:

@@ -11,15 +11,35 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from harness.alerts import NOW, an_alert
 from harness.daemon import ROOT, Installation, read_topics
 from typer.main import get_command
 
 from monitor import app, check, cli, log, opening
+from monitor.alert.signing import new_secret
 from monitor.config import Kafka
 from monitor.demo.broker import EmbeddedBroker
 from monitor.source.settings import KafkaSettings
+from monitor.store.base import Commit
+from monitor.store.engine import open_engine
+from monitor.store.sql import SqlStore
+from monitor.store.verdicts.base import Judgement, Verdict
+from monitor.store.verdicts.sql import SqlVerdicts
 
-COMMANDS = ("bench", "run", "demo", "feed", "replay", "import", "check", "migrate", "gazetteer")
+COMMANDS = (
+    "bench",
+    "run",
+    "demo",
+    "feed",
+    "replay",
+    "import",
+    "check",
+    "notify-test",
+    "migrate",
+    "gazetteer",
+    "drill",
+    "verdicts",
+)
 
 
 @dataclass(frozen=True)
@@ -81,7 +101,7 @@ def site(tmp_path: Path, embedded_broker: EmbeddedBroker) -> Installation:
 def test_help_names_every_command_and_each_has_an_example(monitor: Call) -> None:
     said = monitor("--help")
     assert 0 == said.status
-    listed = re.findall(r"^  ([a-z]+) ", said.out.partition("Commands:")[2], re.MULTILINE)
+    listed = re.findall(r"^  ([a-z-]+) ", said.out.partition("Commands:")[2], re.MULTILINE)
     assert sorted(COMMANDS) == sorted(listed)
     for command in COMMANDS:
         said = monitor(command, "--help")
@@ -186,6 +206,7 @@ def test_check_lists_every_part(monitor: Call, site: Installation) -> None:
         "entities",
         "calendar",
         "model",
+        "folders",
         "receivers",
     ] == [w[0] for w in words]
     assert all(w[1].startswith("ok") for w in words)
@@ -253,3 +274,62 @@ def test_migrate_makes_the_tables_once(monitor: Call, site: Installation) -> Non
 def test_the_tests_know_every_command() -> None:
     command = get_command(cli.app)
     assert set(COMMANDS) == set(command.commands)  # type: ignore[attr-defined]
+
+
+def test_check_names_a_folder_that_is_not_there(monitor: Call, site: Installation) -> None:
+    missing = site.folder / "inbox"
+    site.extra = f'[[watch_folders]]\npath = "{missing}"\n'
+    said = monitor("check", "--config", site.write())
+    assert 1 == said.status
+    assert f"folders FAULT: watch_folders: {missing} is no folder" in " ".join(said.out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["--map", "publishd_at=ts"], "publishd_at"),
+        (["--kind", "gossip"], "--kind 'gossip': must be news or comment"),
+    ],
+)
+def test_import_names_an_option_it_cannot_use(
+    monitor: Call, tmp_path: Path, arguments: list[str], fault: str
+) -> None:
+    said = monitor("import", tmp_path / "news.jsonl", *arguments)
+    assert 1 == said.status
+    assert fault in said.line
+
+
+def test_import_names_a_file_that_is_not_there(monitor: Call, site: Installation) -> None:
+    said = monitor("import", site.folder / "none.csv", "--config", site.write())
+    assert 1 == said.status
+    assert "none.csv can't be read: No such file" in said.line
+
+
+def test_verdicts_shows_how_often_each_rule_was_right(monitor: Call, site: Installation) -> None:
+    config = site.write()
+    assert "no database yet" in monitor("verdicts", "-c", config).line
+    monitor("migrate", "-c", config)
+    assert "no alert has fired yet" in monitor("verdicts", "-c", config).out
+    engine = open_engine(f"sqlite:///{site.database}")
+    store, verdicts = SqlStore(engine), SqlVerdicts(engine)
+    store.load(0)
+    store.apply(Commit(alerts=[an_alert(f"a{n}", evalue=1000.0 + n) for n in range(6)]))
+    for n in range(6):
+        judgement = Judgement.FALSE if n == 0 else Judgement.TRUE
+        verdicts.give(Verdict(f"a{n}", judgement, "ann", "", NOW))
+
+    said = monitor("verdicts", "-c", config, "--target", "0.9")
+
+    assert 0 == said.status
+    (line,) = [row for row in said.out.splitlines() if "share on topic" in row]
+    assert "83% (44%–97%)" in line
+    assert "1001: 100% (57%–100%) of 5, 5.00 a day" in line
+
+
+def test_drill_names_a_wait_that_is_too_short(monitor: Call, site: Installation) -> None:
+    site.receiver, site.secret = "http://127.0.0.1:9/alerts", new_secret()
+    config = site.write()
+    config.write_text(config.read_text().replace("group_wait = 0.1", "group_wait = 30"))
+    said = monitor("drill", "--config", config, "--wait", "20")
+    assert 1 == said.status
+    assert "group_wait" in said.line

@@ -211,7 +211,7 @@ def test_the_metrics_agree_with_the_database(world: World) -> None:
     assert len(STREAM) == metric("monitor_documents_scored_total") + metric(
         "monitor_documents_rejected_total"
     )
-    summed = world.site.rows("SELECT sum(n) FROM buckets WHERE key = 'all'")
+    summed = world.site.rows("SELECT sum(posts) FROM buckets WHERE key = 'all'")
     late = metric("monitor_documents_late_total")
     assert [(world.site.count("documents") - late,)] == summed
     delivered = world.site.count("notifications WHERE status = 'delivered'")

@@ -110,6 +110,27 @@ def test_an_alert_fires_in_a_crisis_and_resolves_after_it() -> None:
         assert all(e.negative > 0.5 for e in alert.evidence)
 
 
+def test_an_alert_tells_the_way_of_the_newest_document_of_its_evidence() -> None:
+    flow = make_flow(poll_records=50)
+    mixed = [*ordinary_days(6), *crisis(10_000, hours=5)]
+    stream = sorted(mixed, key=lambda m: str(m["published_at"]))
+    flow.put(stream)
+    flow.drain()
+    fired = [a for a in flow.database.alerts.values() if a.fired_at]
+    assert fired
+    for alert in fired:
+        newest = max(e.published_at for e in alert.evidence)
+        assert alert.waterfall is not None
+        assert newest == alert.waterfall.published_at
+        assert START == alert.waterfall.appended_at
+        wall = START + timedelta(days=30)
+        assert (wall, wall, wall) == (
+            alert.waterfall.ingested_at,
+            alert.waterfall.scored_at,
+            alert.waterfall.fired_at,
+        )
+
+
 def test_ordinary_days_page_nobody() -> None:
     flow = make_flow()
     flow.put(ordinary_days(14))

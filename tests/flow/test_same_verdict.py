@@ -5,15 +5,19 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from harness.weights import tokens_told, variant
 from numpy.typing import NDArray
 
+from models import manifest as manifests
 from models.packed.load import Packing
-from models.predict import PAD_MULTIPLE, Predictor
-from monitor.score.base import Verdicts
+from models.predict import DEFAULT, PAD_MULTIPLE, Predictor
+from monitor.score.base import TokenVerdicts, Verdicts
 from monitor.score.engine import BatchScorer
 from monitor.score.schedule import Batching
 from monitor.score.transformer import TransformerDevice
@@ -49,29 +53,41 @@ def sample(count: int = 60, seed: int = 8) -> list[str]:
 TEXTS = sample()
 
 
-def loaded(packing: Packing) -> Predictor:
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped weights, with a random head over tokens where they have none of their own."""
+    if manifests.read(DEFAULT).spans is not None:
+        return DEFAULT
+    folder = tmp_path_factory.mktemp("model") / "told"
+    variant(DEFAULT, folder, tokens_told())
+    return folder
+
+
+def loaded(model: Path, packing: Packing) -> Predictor:
     torch.set_num_threads(1)
-    return Predictor.load(device="cpu", dtype="float32", threads=1, packing=packing)
+    return Predictor.load(model, device="cpu", dtype="float32", threads=1, packing=packing)
 
 
 @pytest.fixture(scope="module", params=["auto", "off"])
-def predictor(request: pytest.FixtureRequest) -> Predictor:
-    found = loaded(request.param)
+def predictor(request: pytest.FixtureRequest, model: Path) -> Predictor:
+    found = loaded(model, request.param)
     assert found.packed == (request.param == "auto"), found.unpacked_because
     return found
 
 
 @pytest.fixture(scope="module")
-def alone() -> Verdicts:
+def alone(model: Path) -> Verdicts:
     """Each text in a padded forward pass of its own, without the engine."""
-    predictor = loaded("off")
+    predictor = loaded(model, "off")
     found = [predictor.predict(predictor.encode([text])) for text in TEXTS]
+    parts = [([i], [0], f.tokens) for i, f in enumerate(found) if f.tokens is not None]
     return Verdicts(
         np.concatenate([f.sentiment for f in found]),
         np.concatenate([f.topic for f in found]),
         np.zeros(len(TEXTS), np.bool_),
         (),
         predictor.version,
+        TokenVerdicts.gathered(len(TEXTS), parts),
     )
 
 
@@ -94,6 +110,13 @@ def require_same(expected: Verdicts, found: Verdicts, predictor: Predictor) -> N
             for p in (a.astype(np.float64), b.astype(np.float64))
         ]
         assert np.abs(logits[0] - logits[1]).max() < TOLERANCE
+    ours, theirs = expected.tokens, found.tokens
+    assert ours is not None and theirs is not None
+    for name in ("offsets", "starts", "ends", "tags"):
+        assert getattr(ours, name).tolist() == getattr(theirs, name).tolist(), name
+    assert np.abs(ours.sentiment - theirs.sentiment).max() < TOLERANCE
+    assert np.abs(ours.scores - theirs.scores).max() < TOLERANCE
+    assert any(ours.spans(i) for i in range(len(ours)))
 
 
 @pytest.mark.parametrize(("tokens", "look_ahead"), [(16, 1), (1024, 8), (4096, 512)])
@@ -117,6 +140,7 @@ def test_a_text_has_one_verdict_in_whatever_company_it_comes(
         (),
         predictor.version,
     )
+    parts_of_tokens: list[tuple[list[int], range, TokenVerdicts]] = []
     with closing(engine(predictor, Batching.suited("cpu", predictor.packed))) as scorer:
         tickets = [scorer.submit([TEXTS[i] for i in part]) for part in parts]
         for part, ticket in zip(parts, tickets, strict=True):
@@ -124,7 +148,10 @@ def test_a_text_has_one_verdict_in_whatever_company_it_comes(
             verdicts = ticket.result(60)
             found.sentiment[part] = verdicts.sentiment
             found.topic[part] = verdicts.topic
-    require_same(alone, found, predictor)
+            assert verdicts.tokens is not None
+            parts_of_tokens.append((part, range(len(part)), verdicts.tokens))
+    tokens = TokenVerdicts.gathered(len(TEXTS), parts_of_tokens)
+    require_same(alone, replace(found, tokens=tokens), predictor)
 
 
 ODD = [
@@ -155,8 +182,14 @@ def test_odd_texts_change_nothing_for_the_others(
     predictor: Predictor, alone: Verdicts, odd_among_others: Verdicts
 ) -> None:
     others = [*range(20), *range(26, len(TEXTS) + 6)]
-    found = odd_among_others
+    found, tokens = odd_among_others, odd_among_others.tokens
+    assert tokens is not None
     rest = Verdicts(
-        found.sentiment[others], found.topic[others], found.failed[others], (), predictor.version
+        found.sentiment[others],
+        found.topic[others],
+        found.failed[others],
+        (),
+        predictor.version,
+        TokenVerdicts.gathered(len(others), [(range(len(others)), others, tokens)]),
     )
     require_same(alone, rest, predictor)

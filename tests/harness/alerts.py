@@ -1,11 +1,15 @@
-"""An alert for tests that do not care how it came about."""
+"""An alert, and who is told of it, for tests that do not care how it came about."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from monitor.alert.base import Notifier, Receiver
+from monitor.alert.signing import Signer, new_secret
+from monitor.alert.webhook import Webhook
 from monitor.events import Alert, AlertStatus, Severity
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -40,3 +44,9 @@ def an_alert(name: str = "a", key: str = "topic:Financials", **changes: Any) -> 
         updated_at=NOW,
     )
     return replace(made, **changes)
+
+
+def receivers(notifiers: Mapping[str, Notifier]) -> dict[str, Receiver]:
+    """Receivers of the default format."""
+    render = Webhook(Signer([new_secret()])).render
+    return {name: Receiver(notifier, render) for name, notifier in notifiers.items()}

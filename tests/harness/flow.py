@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prometheus_client import CollectorRegistry
 
+from monitor.aggregate.sources import SourceSettings
 from monitor.aggregate.watermark import Watermarks
 from monitor.aggregate.window import Window
 from monitor.annotate import Annotator
@@ -21,6 +22,8 @@ from monitor.detect.state import LifecycleSettings
 from monitor.detect.volume import VolumeDetector
 from monitor.detect.watch import Watch
 from monitor.events import Kind
+from monitor.heartbeat import MemoryHeartbeat
+from monitor.listening import Listening
 from monitor.metrics import Metrics
 from monitor.pipeline import Pipeline, PipelineSettings
 from monitor.score.base import Scorer
@@ -68,6 +71,9 @@ class Flow:
     successor: Callable[[], Scorer | None] = lambda: None
     annotator: Callable[[], Annotator] = Annotator
     calendar: Calendar = field(default_factory=Calendar)
+    sources: SourceSettings | None = None
+    """None: nobody asks whether a source is quiet or blind."""
+    heartbeat: MemoryHeartbeat = field(default_factory=MemoryHeartbeat)
 
     def __post_init__(self) -> None:
         self.stop = threading.Event()
@@ -95,6 +101,9 @@ class Flow:
             store=self.store,
             metrics=self.metrics,
             clock=self.clock,
+            listening=None
+            if self.sources is None
+            else Listening(self.sources, 0.2, self.store, self.metrics, self.heartbeat),
             successor=lambda: self.successor(),
             settings=PipelineSettings(
                 poll_records=self.poll_records, poll_most=self.poll_records, poll_timeout=0.0

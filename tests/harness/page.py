@@ -35,6 +35,7 @@ from monitor.store.base import (
     NotificationStatus,
     OutboxChange,
     Position,
+    SourceRow,
 )
 from monitor.store.engine import open_engine
 from monitor.store.migrations import migrate
@@ -127,6 +128,7 @@ class Database:
         alerts: Sequence[Alert] = (),
         title: str = "",
         url: str = "",
+        sources: Sequence[SourceRow] = (),
     ) -> None:
         """``documents`` over the last ten hours of event time, last written that many s ago."""
         self.create()
@@ -151,6 +153,7 @@ class Database:
                 dead_letters=[letter],
                 buckets=buckets,
                 alerts=alerts,
+                sources=sources,
                 now=wall,
             )
         )

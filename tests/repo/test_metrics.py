@@ -8,10 +8,24 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
-from monitor.events import SENTIMENTS, AlertStatus, Kind, Reason
-from monitor.metrics import CODES, FILES, OUTCOMES, RESULTS, STAGES, Metrics
+from monitor.events import SENTIMENTS, AlertStatus, Kind, Reason, SourceState
+from monitor.metrics import CODES, DRILLS, FILES, OUTCOMES, RESULTS, STAGES, Metrics
+from monitor.source.feeds.fetch import Fault
+from monitor.source.feeds.metrics import FeedMetrics
+from monitor.source.feeds.poll import Verdict
 
-UNITS = ("seconds", "total", "records", "tokens", "ratio", "info", "assigned", "firing", "up")
+UNITS = (
+    "seconds",
+    "total",
+    "records",
+    "tokens",
+    "ratio",
+    "info",
+    "assigned",
+    "firing",
+    "up",
+    "sources",
+)
 """Seconds for times, ``_total`` for counters, and what is counted for gauges."""
 CLOSED = {
     "kind": set(Kind),
@@ -19,10 +33,14 @@ CLOSED = {
     "reason": set(Reason),
     "stage": set(STAGES),
     "status": set(AlertStatus),
-    "outcome": set(OUTCOMES),
+    "outcome": {*OUTCOMES, *DRILLS},
     "code": set(CODES),
     "result": set(RESULTS),
     "file": set(FILES),
+    "fault": set(Fault),
+    "verdict": set(Verdict),
+    "feed": {"wire"},
+    "state": set(SourceState),
 }
 CONFIGURED = {"topic", "receiver", "destination", "retryable", "version", "device"}
 """Labels whose values the operator chooses: topics, receivers, the model, its devices."""
@@ -30,9 +48,10 @@ CONFIGURED = {"topic", "receiver", "destination", "retryable", "version", "devic
 
 def ours() -> Iterator[Metric]:
     """Every family that is not the process's or Python's own."""
-    for family in Metrics(CollectorRegistry()).registry.collect():
-        if not family.name.startswith(("process_", "python_")):
-            yield family
+    for each in (Metrics(CollectorRegistry()), FeedMetrics(CollectorRegistry(), ["wire"])):
+        for family in each.registry.collect():
+            if not family.name.startswith(("process_", "python_")):
+                yield family
 
 
 FAMILIES = list(ours())
@@ -58,8 +77,11 @@ def test_every_series_of_a_closed_set_exists_from_the_start() -> None:
 
 
 def test_no_label_can_grow_with_the_data() -> None:
-    metrics = Metrics(CollectorRegistry())
+    every = (Metrics(CollectorRegistry()), FeedMetrics(CollectorRegistry(), []))
     labels = {
-        label for metric in vars(metrics).values() for label in getattr(metric, "_labelnames", ())
+        label
+        for metrics in every
+        for metric in vars(metrics).values()
+        for label in getattr(metric, "_labelnames", ())
     }
     assert labels <= set(CLOSED) | CONFIGURED

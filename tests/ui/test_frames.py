@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 from harness.page import END, an_alert
 
-from dashboards import charts, frames
+from dashboards import charts, frames, listening
 from dashboards.health import Level, Pulse, state
 from dashboards.palette import DARK, LIGHT
 from dashboards.words import duration, escaped, link, web_address
-from monitor.events import BUCKET_SECONDS
+from monitor.events import BUCKET_SECONDS, SourceState
+from monitor.store.base import SourceRow
 
 NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 SPAN = frames.Span(0, 21_600)
@@ -91,6 +92,26 @@ def test_an_alert_that_still_fires_reaches_to_the_end_of_the_window() -> None:
     assert [END - timedelta(hours=2)] == marked["start"].tolist()
     assert [datetime.fromtimestamp(span.until, UTC)] == marked["end"].tolist()
     assert frames.alert_spans([an_alert()], "topic:Macro", span).empty
+
+
+def test_of_many_sources_the_blind_ones_and_the_loudest_get_a_tile() -> None:
+    rows = [
+        SourceRow(f"s{n}", None, SourceState.SPEAKING, NOW, NOW, n, n, 0, "", (n,), (), b"")
+        for n in range(40)
+    ]
+    rows[0] = rows[0]._replace(state=SourceState.BLIND)
+    shown = listening.shown([*rows, rows[5]._replace(name="")])
+
+    assert ["s0", "s39", "s38"] == [row.name for row in shown[:3]]
+    assert listening.TILES == len(shown)
+    assert listening.summary(rows).startswith("1 blind, 39 speaking; the 18 that say most")
+
+
+@pytest.mark.parametrize("recent", [(), (0, 0), (5, 0, 2)])
+def test_a_sparkline_has_a_bar_for_each_hour_with_documents(recent: tuple[int, ...]) -> None:
+    row = SourceRow("s", None, SourceState.QUIET, NOW, None, 1.0, 1, 0, "", recent, (), b"")
+
+    assert sum(n > 0 for n in recent) == listening.tiles([row], trusted=True).count("<rect")
 
 
 def test_new_rows_leave_the_charts_specification_as_it_was() -> None:

@@ -6,16 +6,30 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
-from harness.page import APP, Database, an_alert, html
+from harness.page import ALERT, APP, END, Database, an_alert, html
 from streamlit.testing.v1 import AppTest
 
-from monitor.events import TOPICS
+from monitor.events import TOPICS, AlertStatus, Kind, SourceState, Waterfall
+from monitor.keys import drill_key
+from monitor.store.base import SourceRow
+from monitor.store.engine import open_engine
+from monitor.store.verdicts.base import Judgement, Verdict
+from monitor.store.verdicts.sql import SqlVerdicts
 
 _COLUMN = {"documents": "p_negative", "companies": "interval", "stories": "lasted"}
+
+
+def judging(test: AppTest) -> Any:
+    """The buttons to judge the alert."""
+    (buttons,) = [b for b in test.button_group if str(b.key).startswith(f"verdict {ALERT}")]
+    return buttons
 
 
 def table(test: AppTest, name: str) -> pd.DataFrame:
@@ -104,6 +118,61 @@ def test_a_daemon_that_stopped_writing_is_stalled_and_never_green(
     assert "0 /s" in [metric.value for metric in test.metric]
 
 
+def a_source(name: str, state: SourceState, reason: str = "") -> SourceRow:
+    """A source with a day of twenty-five documents, last heard at noon."""
+    return SourceRow(
+        name, Kind.NEWS, state, END, END, 31.0, 25, 17.4, reason, (1,) * 25, (), b"",
+    )  # fmt: skip
+
+
+def test_a_blind_source_is_never_green_and_the_head_of_the_page_names_it(
+    database: Database, page: Callable[[], AppTest]
+) -> None:
+    name = "Harbour <b>Wire</b>"
+    database.fill(
+        sources=[
+            a_source("", SourceState.SPEAKING),
+            a_source(name, SourceState.BLIND, "HTTP 503"),
+            a_source("The Counting House", SourceState.SPEAKING),
+            a_source("Newcomer", SourceState.NEW),
+        ]
+    )
+
+    shown = html(page())
+
+    assert "m-live" not in shown
+    assert "Blind to 1 source" in shown
+    assert "Harbour &lt;b&gt;Wire&lt;/b&gt;" in shown and name not in shown
+    tile = shown[shown.index("m-is-blind") :]
+    assert "17 expected since, none came" in tile[: tile.index("</article>")]
+    assert "HTTP 503" in tile[: tile.index("</article>")]
+    assert 1 == shown.count("m-is-speaking") == shown.count("m-is-new") == shown.count("m-is-blind")
+    assert "25 of 31 expected in 24 h" in shown
+    assert "too new to expect any" in shown
+    assert "1 blind, 1 speaking, 1 new" in shown
+    assert 3 == shown.count("<svg")
+
+
+def test_a_silent_stream_is_told_on_top(database: Database, page: Callable[[], AppTest]) -> None:
+    database.fill(sources=[a_source("", SourceState.BLIND), a_source("w", SourceState.QUIET)])
+
+    shown = html(page())
+
+    assert "The whole stream is silent" in shown
+    assert "m-live" not in shown
+
+
+def test_when_the_daemon_has_stopped_no_source_is_green(
+    database: Database, page: Callable[[], AppTest]
+) -> None:
+    database.fill(written_ago=600, sources=[a_source("w", SourceState.SPEAKING)])
+
+    shown = html(page())
+
+    assert "m-is-speaking" not in shown
+    assert "m-is-unknown" in shown
+
+
 def test_a_running_daemon_is_live_and_a_replay_is_called_one(
     database: Database, page: Callable[[], AppTest]
 ) -> None:
@@ -132,6 +201,95 @@ def test_an_alert_shows_what_moved_its_evidence_and_its_delivery(
     assert 'rel="noopener noreferrer nofollow"' in shown
     assert "91 %" in shown
     assert "delivered to duty-desk at 2023-03-13 12:00:00" in shown
+
+
+def test_an_alert_shows_how_long_each_stop_took(
+    database: Database, page: Callable[[], AppTest]
+) -> None:
+    alert = replace(
+        an_alert(),
+        waterfall=Waterfall(
+            published_at=END - timedelta(seconds=46),
+            appended_at=END - timedelta(seconds=40),
+            ingested_at=END - timedelta(seconds=39.75),
+            scored_at=END - timedelta(seconds=39.5),
+            fired_at=END - timedelta(seconds=37),
+        ),
+    )
+    database.fill(alerts=[alert])
+    database.deliver(alert, "duty-desk")
+
+    shown = html(page())
+
+    assert "in Kafka 6 s after its event time" in shown
+    assert "ingested +250 ms" in shown
+    assert "scored +250 ms" in shown
+    assert "fired +2.5 s" in shown
+    assert "queued +37 s" in shown
+    assert "duty-desk</bdi>: delivered +0 ms after it was queued" in shown
+
+
+def test_the_alert_that_a_notification_links_to_comes_first(
+    database: Database, page: Callable[[], AppTest]
+) -> None:
+    many = [replace(an_alert(), id=f"a{number:02}") for number in range(20)]
+    over = replace(
+        an_alert(), id="old", status=AlertStatus.RESOLVED, resolved_at=END - timedelta(hours=1)
+    )
+    database.fill(alerts=[*many, over])
+
+    test = page()
+    assert "m-wanted" not in html(test)
+    test.query_params["alert"] = "old"
+    test.run()
+
+    assert 1 == html(test).count("m-wanted")
+    assert html(test).index("m-wanted") < html(test).index("m-card m-firing")
+
+
+def test_the_buttons_below_an_alert_judge_it(
+    database: Database, page: Callable[[], AppTest]
+) -> None:
+    database.fill(alerts=[an_alert()])
+    test = page()
+    assert "No alert was judged yet" in html(test)
+
+    judging(test).set_value("false").run()
+
+    verdicts = SqlVerdicts(open_engine(database.url))
+    assert [("false", "dashboard")] == [
+        (v.judgement.value, v.who) for v in verdicts.of(ALERT) or ()
+    ]
+    assert "judged by dashboard" in " ".join(caption.value for caption in test.caption)
+    assert "share on topic" in html(test)
+    assert "0 % (0 % to 79 %)" in html(test)
+
+
+def test_a_verdict_of_somebody_else_is_shown(
+    database: Database, page: Callable[[], AppTest]
+) -> None:
+    database.fill(alerts=[an_alert()])
+    given = Verdict(ALERT, Judgement.EXPECTED, "desk", "earnings", END)
+    assert SqlVerdicts(open_engine(database.url)).give(given)
+
+    test = page()
+
+    assert "expected" == judging(test).value
+    assert "judged by desk" in " ".join(caption.value for caption in test.caption)
+    assert "1 expected" in html(test)
+
+
+def test_a_drill_is_called_one_and_nobody_is_asked_to_judge_it(
+    database: Database, page: Callable[[], AppTest]
+) -> None:
+    drill = replace(an_alert(), id="drill", key=drill_key("d1"), detector="drill")
+    database.fill(alerts=[drill])
+
+    test = page()
+
+    assert "DRILL d1" in html(test)
+    assert "<b>DRILL</b>: nothing has happened" in html(test)
+    assert not [b for b in test.button_group if str(b.key).startswith("verdict")]
 
 
 def test_a_malicious_title_stays_text_and_its_address_is_no_link(

@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
+from models.spans.verdicts import KINDS
+from models.text import normalise
 from monitor.errors import ScoringError
 from monitor.metrics import Metrics, ScoringCounters
 from monitor.score.base import PROBE, Pending, Row, Verdicts
 from monitor.score.engine import BatchScorer
-from monitor.score.memory import MemoryDevice
+from monitor.score.memory import MemoryDevice, Named
 from monitor.score.schedule import Batching
 
 EAGER = Batching(tokens=64, look_ahead=64, max_wait=0.0, minimum_fill=1)
@@ -27,6 +29,26 @@ def judge(text: str) -> tuple[int, int]:
     """The first character decides."""
     first = ord(text[0]) if text else 0
     return first % 3, first % 20
+
+
+def names(text: str) -> list[Named]:
+    """The first character is a name, and it decides on the sentiment towards it."""
+    shown = normalise(text)
+    return [Named(0, 1, KINDS[len(shown) % 4], judge(text)[0])] if shown else []
+
+
+def check_names(texts: Sequence[str], verdicts: Verdicts, bad: frozenset[str]) -> None:
+    """Every text has its own names, and the bad ones none."""
+    tokens = verdicts.tokens
+    if tokens is None:
+        assert not set(texts) - bad
+        return
+    for i, text in enumerate(texts):
+        expected = [] if text in bad else names(text)
+        assert [name[:3] for name in expected] == [span[:3] for span in tokens.spans(i)]
+        for name in expected:
+            towards = tokens.sentiment_of(i, 0, 1)
+            assert towards is not None and name.sentiment == np.argmax(towards)
 
 
 def stepped(*devices: MemoryDevice, batching: Batching = EAGER) -> BatchScorer:
@@ -79,7 +101,14 @@ def test_every_text_is_judged_once_whatever_is_bad_and_however_many_devices_ther
 ) -> None:
     bad = frozenset(t for group in groups for t in group if "!" in t)
     devices = [
-        MemoryDevice(judge, bad_texts=bad, packed=packed, in_flight=in_flight, name=f"cuda:{n}")
+        MemoryDevice(
+            judge,
+            names=names,
+            bad_texts=bad,
+            packed=packed,
+            in_flight=in_flight,
+            name=f"cuda:{n}",
+        )
         for n in range(count)
     ]
     scorer = stepped(*devices, batching=Batching(tokens, 16, 0.0, 1))
@@ -89,6 +118,7 @@ def test_every_text_is_judged_once_whatever_is_bad_and_however_many_devices_ther
     for group, ticket in zip(groups, tickets, strict=True):
         assert ticket is not None
         check(group, ticket.result(0), bad)
+        check_names(group, ticket.result(0), bad)
     assert scorer.fault is None
 
 
@@ -114,6 +144,23 @@ def test_two_bad_texts_have_an_error_each_in_their_order() -> None:
     assert [0, 2] == np.flatnonzero(found.failed).tolist()
     assert ["FloatingPointError", "ValueError"] == [e.split(":")[0] for e in found.errors]
     assert "not finite" in found.errors[0]
+
+
+def test_a_text_whose_tokens_are_not_numbers_is_the_only_one_that_fails() -> None:
+    class Broken(MemoryDevice):
+        def finish(self, pending):  # type: ignore[no-untyped-def]
+            found = super().finish(pending)
+            assert found.tokens is not None
+            for i, row in enumerate(pending.rows):
+                if ord("!") in row:
+                    found.tokens.sentiment[found.tokens.offsets[i]] = np.nan
+            return found
+
+    texts = ["a", "b!", "c"]
+    verdicts = stepped(Broken(judge, names=names)).score(texts)
+    check(texts, verdicts, frozenset({"b!"}))
+    check_names(texts, verdicts, frozenset({"b!"}))
+    assert verdicts.errors[0].startswith("FloatingPointError")
 
 
 def test_a_batch_of_bad_texts_alone_is_not_a_dead_model() -> None:

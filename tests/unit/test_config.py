@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from monitor.config import Receiver, Settings, load_settings
+from monitor.config import ApiKey, Http, Settings, WatchFolder, load_settings
 from monitor.errors import ConfigError
+from monitor.receivers import WebhookReceiver
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes ...").decode()
 RECEIVER = f'{{ name = "desk", url = "https://hooks.example.com/x", secrets = ["{SECRET}"] }}'
@@ -189,19 +190,19 @@ def test_a_receiver_that_could_never_be_reached_is_refused(
     valid: dict[str, object] = {
         "name": "desk", "url": "https://hooks.example.com/x", "secrets": (SECRET,)
     }  # fmt: skip
-    assert "desk" == Receiver.model_validate(valid).name
+    assert "desk" == WebhookReceiver.model_validate(valid).name
     with pytest.raises(ValidationError, match=expected):
-        Receiver.model_validate(valid | changes)
+        WebhookReceiver.model_validate(valid | changes)
 
 
 def test_both_faults_of_a_receiver_are_told() -> None:
     bad = {"name": "desk", "url": "ftp://hooks.example.com", "secrets": ("x",)}
     with pytest.raises(ValidationError, match=r"must begin with whsec_.*; .*begins with https"):
-        Receiver.model_validate(bad)
+        WebhookReceiver.model_validate(bad)
 
 
 def test_a_receiver_inside_the_house_may_be_spoken_to_plainly() -> None:
-    receiver = Receiver.model_validate(
+    receiver = WebhookReceiver.model_validate(
         {
             "name": "desk",
             "url": "http://10.20.0.7:9000/x",
@@ -262,3 +263,154 @@ def test_how_micro_batches_are_made_is_checked(tmp_path: Path) -> None:
     assert 4 == len(faults)
     assert "must be 0 (what suits the device) or at least 16" in "".join(faults)
     assert 2048 == load_settings(None, {"MONITOR_MODEL__BATCH_TOKENS": "2048"}).model.batch_tokens
+
+
+def feeds(*lines: str) -> str:
+    """Configured feeds, each the further lines of one."""
+    return "\n".join(
+        f'[[feeds]]\nname = "f{number}"\nurl = "https://wire.example/{number}"\n{more}'
+        for number, more in enumerate(lines)
+    )
+
+
+def test_every_fault_of_the_feeds_is_listed_at_once(tmp_path: Path) -> None:
+    text = feeds(
+        'url2 = "x"',
+        "interval = 5",
+        'language = "not a tag"',
+        'headers = { "X Y" = "a" }',
+        'kind = "gossip"',
+        'allow_networks = ["inside"]',
+        'updates = "always"',
+    )
+    head, *faults = refused(written(tmp_path, text))
+    assert "7 faults" in head
+    assert [f"feeds.{number}" in fault for number, fault in enumerate(faults)] == [True] * 7
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("ftp://wire.example/", "a feed URL begins with"),
+        ("https://user:hunter2@wire.example/", "must not carry a user name"),
+        ("https://wire.example/#x", "fragment"),
+        ("wire.example/rss", "a feed URL begins with"),
+    ],
+)
+def test_a_url_that_is_no_feeds_is_refused_and_not_shown(
+    tmp_path: Path, url: str, said: str
+) -> None:
+    text = "\n".join(refused(written(tmp_path, f'[[feeds]]\nname = "a"\nurl = "{url}"')))
+    assert said in text
+    assert "hunter2" not in text
+
+
+@pytest.mark.parametrize(
+    "headers", ['{ Authorization = ["hunter2"] }', '{ Authorization = "hunter2\\r\\nX: y" }']
+)
+def test_the_headers_of_a_feed_are_secrets(tmp_path: Path, headers: str) -> None:
+    text = "\n".join(refused(written(tmp_path, feeds(f"headers = {headers}"))))
+    assert "headers" in text
+    assert "hunter2" not in text
+    good = load_settings(written(tmp_path, feeds('headers = { X-Key = "hunter2" }')), {})
+    assert "hunter2" not in repr(good)
+
+
+def test_two_feeds_of_one_name_are_refused(tmp_path: Path) -> None:
+    text = feeds("", "").replace("f1", "f0")
+    assert "twice here: f0" in "\n".join(refused(written(tmp_path, text)))
+
+
+def test_a_feed_goes_to_the_first_topic_of_its_kind_that_is_read(tmp_path: Path) -> None:
+    topics = 'topics = { c = "comment", n = "news", m = "news" }\n'
+    text = f"[kafka]\n{topics}" + feeds("", 'kind = "comment"', 'topic = "m"')
+    settings = load_settings(written(tmp_path, text), {})
+    assert ["n", "c", "m"] == [settings.feed_topic(feed) for feed in settings.feeds]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [('topic = "nowhere"', "not among kafka.topics"), ('kind = "comment"', "needs a topic")],
+)
+def test_a_feed_that_nobody_would_read_is_refused(tmp_path: Path, more: str, said: str) -> None:
+    text = '[kafka]\ntopics = { news = "news" }\n' + feeds(more)
+    assert said in "\n".join(refused(written(tmp_path, text)))
+
+
+KEY = {"name": "desk", "secret": "0123456789abcdef01234567"}
+FOLDER = {"path": "inbox"}
+
+
+@pytest.mark.parametrize(
+    ("expected", "changes"),
+    [
+        ("openssl rand -hex 32", {"secret": "short"}),
+        ("no spaces", {"secret": "a secret that has some spaces"}),
+        ("match pattern", {"name": "Press Office"}),
+        ("greater than or equal to 0", {"rate": -1}),
+    ],
+)
+def test_an_api_key_that_could_be_guessed_or_never_used_is_refused(
+    expected: str, changes: dict[str, object]
+) -> None:
+    assert "desk" == ApiKey.model_validate(KEY).name
+    with pytest.raises(ValidationError, match=expected):
+        ApiKey.model_validate({**KEY, **changes})
+
+
+def test_the_secret_of_an_api_key_is_shown_nowhere(tmp_path: Path) -> None:
+    path = written(tmp_path, '[[http.keys]]\nname = "desk"\nsecret = "hunter2"')
+    assert "hunter2" not in "\n".join(refused(path))
+    assert KEY["secret"] not in repr(Settings(http=Http(keys=(ApiKey.model_validate(KEY),))))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("max_waiting = 10", "max_waiting must be at least max_documents"),
+        ("keys = [{k}, {k}]", "must be unique; twice here: desk; two keys have one secret"),
+    ],
+)
+def test_http_that_would_refuse_everything_is_refused(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    key = '{ name = "desk", secret = "%s" }' % KEY["secret"]  # noqa: UP031 - braces
+    _, fault = refused(written(tmp_path, "[http]\n" + text.replace("{k}", key)))
+    assert expected in fault
+    assert KEY["secret"] not in fault
+
+
+@pytest.mark.parametrize(
+    ("expected", "changes"),
+    [
+        ("colour is no field of a message; known are id", {"columns": {"colour": "x"}}),
+        ("'../done' is not the name of a subfolder", {"done": "../done"}),
+        ("done and failed must differ", {"failed": "done"}),
+        ("greater than 0", {"poll_interval": 0}),
+    ],
+)
+def test_a_folder_that_could_not_be_read_is_refused(
+    expected: str, changes: dict[str, object]
+) -> None:
+    assert Path("inbox") == WatchFolder.model_validate(FOLDER).path
+    with pytest.raises(ValidationError, match=expected):
+        WatchFolder.model_validate({**FOLDER, **changes})
+
+
+def test_a_folder_of_a_kind_without_a_topic_is_refused(tmp_path: Path) -> None:
+    text = '[kafka]\ntopics = { news = "news" }\n[[watch_folders]]\npath = "a"\nkind = "comment"'
+    assert "no topic of kafka.topics has the kind comment" in refused(written(tmp_path, text))[1]
+    twice = '[[watch_folders]]\npath = "a"\n' * 2
+    assert "two have the same path and pattern" in refused(written(tmp_path, twice))[1]
+
+
+def test_what_kafka_would_not_take_may_not_be_handed_in(tmp_path: Path) -> None:
+    intake = "[intake]\nmax_message_bytes = 2000000\n"
+    assert 2_000_000 == load_settings(written(tmp_path, intake), {}).intake.max_message_bytes
+    _, fault = refused(written(tmp_path, f'{intake}[[watch_folders]]\npath = "a"\n'))
+    assert "intake.max_message_bytes must be at most 1000000" in fault
+
+
+def test_history_may_begin_never() -> None:
+    folder = WatchFolder.model_validate({**FOLDER, "history_after": 1e300})
+    assert folder.history.days > 1e8

@@ -353,6 +353,16 @@ SAME = [
     {"tickers": [""]},
     {"tickers": [None]},
     {"tickers": ["A"] * 65},
+    {"drill": "20260504-120000-9f3a"},
+    {"drill": None},
+    {"drill": ""},
+    {"drill": "schedule"},
+    {"drill": "scheduled"},
+    {"drill": "-"},
+    {"drill": "D1"},
+    {"drill": "ä"},
+    {"drill": "a" * 49},
+    {"drill": True},
 ]
 
 
@@ -376,7 +386,7 @@ def test_the_published_schema_is_the_one_of_the_code() -> None:
     path = Path(__file__).parents[2] / "docs" / "message.schema.json"
 
     assert message_schema() == json.loads(path.read_text("utf-8"))
-    assert (*FIELDS, *FLAGS) == tuple(message_schema()["properties"])
+    assert (*FIELDS, *FLAGS, "drill") == tuple(message_schema()["properties"])
     jsonschema.Draft202012Validator.check_schema(message_schema())
 
 

@@ -6,13 +6,14 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
-from harness.alerts import NOW, START
+from harness.alerts import NOW, START, receivers
 from harness.alerts import an_alert as alert
 
-from monitor.alert.base import Notifier
+from monitor.alert.base import Notifier, Rate
 from monitor.alert.codec import alert_to_json
 from monitor.alert.group import GroupTiming
 from monitor.alert.lane import InlineLane, ThreadLane
@@ -80,14 +81,18 @@ class Bench:
         self.publisher = MemoryPublisher()
         self.metrics = Counted()
         self.ops = MemoryNotifier()
+        self.rates: dict[str, tuple[Rate, ...]] = {}
         self.notifiers: dict[str, Notifier] = {"ops": self.ops, **notifiers}
         self.loop = self.restarted()
 
     def restarted(self) -> DeliveryLoop:
+        told = receivers(self.notifiers)
+        for name, rates in self.rates.items():
+            told[name] = replace(told[name], rates=rates)
         self.loop = DeliveryLoop(
             MemoryOutbox(self.db),
             self.publisher,
-            self.notifiers,
+            told,
             TIMING,
             self.metrics,
             self.clock,
@@ -446,7 +451,7 @@ def _threaded(bench: Bench) -> DeliveryLoop:
     return DeliveryLoop(
         MemoryOutbox(bench.db),
         bench.publisher,
-        bench.notifiers,
+        receivers(bench.notifiers),
         quick,
         bench.metrics,
         SystemClock(),
@@ -517,3 +522,107 @@ def test_a_failed_save_is_repeated_and_neither_the_sending_nor_the_publishing(be
     assert len(bench.ops.attempts) == 1
     assert bench.statuses() == [NotificationStatus.DELIVERED]
     assert bench.db.outbox == {}
+
+
+def test_500_alerts_at_once_reach_a_channel_of_20_a_minute_in_20_a_minute() -> None:
+    bench = Bench()
+    bench.rates["ops"] = (Rate(20, 60.0),)
+    bench.restarted()
+    bench.put(*(alert(f"a{n}", key=f"topic:{n}") for n in range(500)))
+    bench.run(35 * 60, 1)
+    times = [at for _, at in bench.ops.attempts]
+    worst = max(
+        sum(1 for t in times if start <= t < start + timedelta(seconds=60)) for start in times
+    )
+    assert worst == 20
+    assert {n.group_key for n in bench.ops.received} == {f"topic:{n}" for n in range(500)}
+    assert len(bench.ops.received) == 500
+    assert times[-1] - times[0] <= timedelta(minutes=25)
+
+
+def test_a_channel_with_a_pace_holds_up_no_other() -> None:
+    slow = MemoryNotifier()
+    bench = Bench(slow=slow)
+    bench.rates["slow"] = (Rate(1, 60.0),)
+    bench.restarted()
+    bench.put(*(alert(f"a{n}", key=f"topic:{n}") for n in range(500)))
+    bench.run(60, 1)
+    assert len(bench.ops.received) == 500
+    assert len(slow.received) == 1
+
+
+def test_after_six_hours_of_outage_all_is_delivered_soon_after_the_next_retry() -> None:
+    bench = Bench()
+    bench.ops.otherwise = Reply(503)
+    names = [f"topic:{n}" for n in range(60)]
+    for name in names:  # one every four minutes: their retries are hours apart
+        bench.put(alert(f"a {name}", key=name))
+        bench.run(240, 10)
+    bench.run(7200, 10)
+    assert bench.clock.now() - NOW == timedelta(hours=6)
+    assert bench.ops.received == []
+    bench.ops.otherwise = Reply(200)
+    back = min(n.next_attempt_at for n in bench.db.notifications.values())
+    while bench.clock.now() < back:
+        bench.step(10)
+    bench.run(600, 10)
+    assert {n.group_key for n in bench.ops.received} == set(names)
+    assert set(bench.statuses()) == {NotificationStatus.DELIVERED}
+
+
+def test_an_outage_that_a_restart_fell_into_ends_as_soon() -> None:
+    bench = Bench()
+    bench.ops.otherwise = Reply(503)
+    bench.put(alert("a", key="topic:A"), alert("b", key="topic:B"))
+    bench.run(7200, 10)
+    bench.ops.otherwise = Reply(200)
+    bench.restarted()
+    back = min(n.next_attempt_at for n in bench.db.notifications.values())
+    while bench.clock.now() < back:
+        bench.step(10)
+    bench.run(60, 10)
+    assert {n.group_key for n in bench.ops.received} == {"topic:A", "topic:B"}
+
+
+def test_what_one_message_meets_wakes_no_other() -> None:
+    bench = Bench()
+    bench.ops.script.extend([Reply(503)])
+    bench.put(alert("a", key="topic:A"))
+    bench.step()
+    bench.step(30)
+    bench.put(alert("b", key="topic:B"))
+    bench.step()
+    waiting = bench.ops.attempts[0][0].id
+    due = bench.db.notifications[waiting].next_attempt_at
+    bench.db.notifications[waiting] = replace(
+        bench.db.notifications[waiting], next_attempt_at=due + timedelta(hours=1)
+    )
+    bench.run(60, 10)
+    assert [n.group_key for n in bench.ops.received] == ["topic:B"]
+
+
+def test_a_group_for_an_alertmanager_is_repeated_over_one_that_still_fails() -> None:
+    bench = Bench()
+    told = receivers(bench.notifiers)
+    short = GroupTiming(timedelta(0), timedelta(minutes=1), timedelta(minutes=5), insist=True)
+    told["ops"] = replace(told["ops"], timing=short)
+    loop = DeliveryLoop(
+        MemoryOutbox(bench.db),
+        bench.publisher,
+        told,
+        TIMING,
+        bench.metrics,
+        bench.clock,
+        lambda: 0.5,
+        lane=InlineLane,
+    )
+    bench.ops.otherwise = Reply(503)
+    bench.put(alert())
+    for _ in range(200):
+        bench.clock.advance(10)
+        loop.step(bench.clock.now())
+    gaps = [at for _, at in bench.ops.attempts]
+    assert max(after - before for before, after in pairwise(gaps)) <= timedelta(minutes=5)
+    made = [notification.created_at for notification, _ in bench.ops.attempts]
+    assert made == sorted(made)
+    assert len(set(made)) >= 5

@@ -75,6 +75,21 @@ def test_a_check_that_fails_is_503_and_says_what_is_wrong() -> None:
     assert {"ok": False, "checks": {"model": "ok", "database": "locked"}} == json.loads(body)
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_who_speaks_is_json(there: bool) -> None:
+    body: dict[str, object] = {"sources": [{"source": "Harbour “Wire”", "state": "blind"}]}
+    app = application(
+        CollectorRegistry(), dict, dict, sources=(lambda: (200, body)) if there else None
+    )
+    server = HttpServer(app, "127.0.0.1", 0)
+    with closing(server):
+        server.start()
+        status, kind, said = get(f"http://127.0.0.1:{server.port}/v1/sources")
+    assert (200 if there else 404, "application/json") == (status, kind)
+    if there:
+        assert body == json.loads(said)
+
+
 def test_there_is_nothing_else() -> None:
     with served({}, {}) as address:
         assert 404 == get(f"{address}/")[0]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+from datetime import UTC, datetime
 
 import pytest
 
@@ -58,6 +60,37 @@ def test_a_job_at_an_interval_leaves_the_telling_to_itself(
         run(jobs, "reload")
     assert [] == caplog.records
     assert 5.0 == jobs._scheduler.get_job("reload").trigger.interval.total_seconds()
+
+
+def test_a_job_that_plans_itself_anew_is_not_lost_although_it_is_still_running() -> None:
+    jobs = Jobs(workers=2)
+    again, over = threading.Event(), threading.Event()
+
+    def first() -> None:
+        jobs.once("feed", datetime.now(UTC), again.set)
+        again.wait(10)
+        over.set()
+
+    jobs.once("feed", datetime.now(UTC), first)
+    jobs.start()
+    try:
+        assert over.wait(30)
+        assert again.is_set()
+    finally:
+        jobs.close()
+
+
+def test_a_job_for_one_moment_is_replaced_by_a_later_plan_and_is_never_too_late() -> None:
+    jobs = Jobs()
+    jobs.once("feed", datetime(2099, 1, 1, tzinfo=UTC), lambda: None)
+    jobs.once("feed", datetime(2099, 1, 2, tzinfo=UTC), lambda: None)
+    jobs.start()
+    try:
+        (job,) = jobs._scheduler.get_jobs()
+        assert datetime(2099, 1, 2, tzinfo=UTC) == job.next_run_time
+        assert job.misfire_grace_time is None
+    finally:
+        jobs.close()
 
 
 def test_closing_what_was_never_started_is_no_fault() -> None:

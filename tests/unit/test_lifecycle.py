@@ -12,6 +12,7 @@ from monitor.detect.base import Reading
 from monitor.detect.gates import Exhibit, Speaker
 from monitor.detect.state import (
     Context,
+    Inhibited,
     Lifecycle,
     LifecycleSettings,
     counted,
@@ -140,6 +141,15 @@ def test_a_half_hour_is_judged_as_a_whole() -> None:
     resolved = watch(fired(), [quiet(observed=n) for n in (1, 1, 8, 1, 1, 1)])
     assert [AlertStatus.RESOLVED] == [a.status for a in resolved]
     assert [] == watch(fired(), [quiet(observed=3.1)] * 50)
+
+
+def test_what_fires_goes_on_firing_while_its_key_is_blind() -> None:
+    lifecycle = fired()
+    for i in range(1, 400):
+        at = MONDAY + i * BUCKET_SECONDS
+        assert ([], []) == lifecycle.advance(at, [quiet()], CONTEXT, Inhibited({"all"}))
+    ((alert,), _) = lifecycle.advance(MONDAY + 400 * BUCKET_SECONDS, [quiet()], CONTEXT)
+    assert AlertStatus.RESOLVED is alert.status
 
 
 def test_silence_of_a_sparse_key_is_not_recovery() -> None:

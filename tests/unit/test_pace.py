@@ -1,44 +1,51 @@
-"""How much one poll asks for."""
+"""No period of the rate's length holds more messages than it allows."""
 
 from __future__ import annotations
 
-from monitor.source.pace import Pace
+from datetime import datetime, timedelta
+
+from harness.alerts import NOW
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.alert.base import Rate
+from monitor.alert.pace import Pace
 
 
-def after(*passes: tuple[int, float], least: int = 100, most: int = 800) -> int:
-    """What the next poll asks for after passes over so many records in so many seconds."""
-    pace = Pace(least, most)
-    for records, seconds in passes:
-        pace.took(records, seconds)
-    return pace.records
+def most(times: list[datetime], seconds: float) -> int:
+    """The most messages in any period of this length, both ends not included together."""
+    span = timedelta(seconds=seconds)
+    return max(sum(1 for t in times if start <= t < start + span) for start in times)
 
 
-def test_a_backlog_that_goes_through_quickly_is_taken_in_ever_larger_batches_up_to_the_most() -> (
-    None
-):
-    assert [100, 200, 400, 800, 800] == [
-        after(*[(100 << min(n, 3), 0.1) for n in range(passes)]) for passes in range(5)
-    ]
+def test_without_a_rate_everything_is_free_at_once() -> None:
+    pace = Pace(())
+    pace.used(NOW)
+    assert pace.free_at(NOW) == NOW
 
 
-def test_without_a_backlog_a_batch_stays_as_it_is() -> None:
-    assert 100 == after((99, 0.01), (0, 0.0), (50, 0.01))
+@given(
+    st.lists(st.tuples(st.floats(0, 30), st.floats(0, 5)), min_size=1, max_size=60),
+    st.integers(1, 5),
+    st.integers(5, 20),
+)
+def test_no_window_holds_more_than_the_rate(
+    steps: list[tuple[float, float]], few: int, many: int
+) -> None:
+    rates = (Rate(few, 1.0), Rate(many, 60.0))
+    pace, now = Pace(rates), NOW
+    begun: list[datetime] = []
+    for pause, took in steps:
+        now = pace.free_at(now + timedelta(seconds=pause))
+        begun.append(now)
+        now += timedelta(seconds=took)
+        pace.used(now)
+    assert all(most(begun, rate.seconds) <= rate.messages for rate in rates)
 
 
-def test_a_slow_model_keeps_the_smallest_batch() -> None:
-    assert 100 == after(*[(100, 8.0)] * 20)
-
-
-def test_a_large_batch_that_turned_slow_is_halved_and_never_below_the_least() -> None:
-    grown = [(100, 0.1), (200, 0.1)]
-    assert 200 == after(*grown, (400, 1.5))
-    assert 100 == after(*grown, *[(400, 1.5)] * 9)
-
-
-def test_in_between_it_neither_grows_nor_shrinks() -> None:
-    assert 100 == after((100, 0.7))
-    assert 200 == after((100, 0.1), (200, 0.7))
-
-
-def test_a_most_below_the_least_is_the_least() -> None:
-    assert 100 == after((100, 0.1), most=7)
+def test_a_free_channel_is_not_held_up() -> None:
+    pace = Pace((Rate(20, 60.0),))
+    for _ in range(20):
+        assert pace.free_at(NOW) == NOW
+        pace.used(NOW)
+    assert pace.free_at(NOW) == NOW + timedelta(seconds=60)

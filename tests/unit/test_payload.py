@@ -9,13 +9,13 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.alert.codec import alert_from_json, alert_to_json, compact_json
 from monitor.alert.payload import NOT_ENDED, fingerprint, webhook_body
 from monitor.alert.schema import webhook_schema
-from monitor.events import Alert, AlertStatus, Evidence, Explained, Setting, Severity
+from monitor.events import Alert, AlertStatus, Evidence, Explained, Setting, Severity, Waterfall
 
 DOCS = Path(__file__).parents[2] / "docs"
 START = datetime(2023, 3, 10, 8, tzinfo=UTC)
@@ -53,6 +53,13 @@ FIRING = Alert(
             "Energy | Oil",
         ),
         Evidence("d2", START, "blog", "Pipeline leak", None, 0.91, "Energy | Oil", "An excerpt"),
+    ),
+    waterfall=Waterfall(
+        published_at=START + timedelta(minutes=24),
+        appended_at=datetime(2026, 5, 4, 12, 0, 0, tzinfo=UTC),
+        ingested_at=datetime(2026, 5, 4, 12, 0, 0, 125_000, tzinfo=UTC),
+        scored_at=datetime(2026, 5, 4, 12, 0, 0, 200_000, tzinfo=UTC),
+        fired_at=datetime(2026, 5, 4, 12, 0, 31, 200_000, tzinfo=UTC),
     ),
 )
 RESOLVED = replace(
@@ -103,6 +110,8 @@ _alerts = st.builds(
         corrected=st.none() | st.tuples(_shares, _shares, _shares),
         corrected_baseline=st.none() | _shares,
     ),
+    waterfall=st.none()
+    | st.builds(Waterfall, _moments, _moments, st.none() | _moments, _moments, _moments),
 )
 
 
@@ -113,6 +122,7 @@ def test_an_alert_survives_its_json(alert: Alert) -> None:
     assert b"\n" not in payload
 
 
+@settings(deadline=None)
 @given(st.lists(_alerts, min_size=1, max_size=3), _texts)
 def test_every_body_keeps_to_the_schema(alerts: list[Alert], key: str) -> None:
     counted = [replace(alert, documents=abs(alert.documents)) for alert in alerts]
@@ -126,6 +136,7 @@ def test_not_a_number_survives_as_well() -> None:
 def test_the_json_of_an_alert_has_exactly_its_fields() -> None:
     written = json.loads(alert_to_json(FIRING))
     assert list(written) == [field.name for field in fields(Alert)]
+    assert list(written["waterfall"]) == [field.name for field in fields(Waterfall)]
     assert list(written["evidence"][0]) == [field.name for field in fields(Evidence)]
 
 
@@ -152,6 +163,7 @@ def _changed(**changes: Any) -> bytes:
         (_changed(severity="fatal"), "fatal"),
         (_changed(evidence={}), "alert.evidence: expected a list"),
         (_changed(evidence=[{"title": "x"}]), "evidence: missing fields document_id"),
+        (_changed(waterfall={"scored_at": "now"}), "waterfall: missing fields appended_at"),
         (b"{", "JSON|Expecting"),
         (b"\xff", "utf-8"),
     ],
@@ -167,6 +179,32 @@ def test_evidence_of_an_older_version_gets_the_defaults() -> None:
         del item["topic"], item["excerpt"]
     read = alert_from_json(json.dumps(value).encode())
     assert [(item.topic, item.excerpt) for item in read.evidence] == [("", ""), ("", "")]
+
+
+def test_an_alert_of_an_older_version_has_no_waterfall() -> None:
+    assert alert_from_json(_changed(waterfall="absent")).waterfall is None
+
+
+def test_the_waterfall_says_which_time_is_the_documents_and_how_long_each_stop_took() -> None:
+    (alert,) = json.loads(webhook_body("ops", FIRING.key, [FIRING]))["alerts"]
+    published, *stops = alert["annotations"]["waterfall"].split("\n")
+    assert published == "published 2023-03-10T08:24:00Z (event time)"
+    assert stops[1:] == [
+        "ingested 2026-05-04T12:00:00.125000Z (+0.125 s)",
+        "scored 2026-05-04T12:00:00.200000Z (+0.075 s)",
+        "fired 2026-05-04T12:00:31.200000Z (+31.000 s)",
+    ]
+    assert "2026-05-04T12:00:31.200000Z" == json.loads(alert["annotations"]["waterfall_json"]).get(
+        "fired_at"
+    )
+
+
+def test_a_stop_that_nobody_noted_is_left_out() -> None:
+    assert FIRING.waterfall is not None
+    old = replace(FIRING, waterfall=replace(FIRING.waterfall, ingested_at=None))
+    (alert,) = json.loads(webhook_body("ops", FIRING.key, [old]))["alerts"]
+    names = [line.split()[0] for line in alert["annotations"]["waterfall"].split("\n")]
+    assert names == ["published", "in", "scored", "fired"]
 
 
 def test_a_time_without_a_zone_is_not_written() -> None:

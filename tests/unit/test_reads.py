@@ -46,7 +46,7 @@ from monitor.store.base import (
 from monitor.store.engine import open_engine, open_reader
 from monitor.store.migrations import migrate
 from monitor.store.outbox import SqlOutbox
-from monitor.store.reads import Counts, Lag, Reads
+from monitor.store.reads import Counts, Lag, Reads, Receipt
 from monitor.store.sql import SqlStore
 
 T0 = datetime(2023, 3, 9, 12, 0, tzinfo=UTC)
@@ -338,6 +338,37 @@ def test_deliveries_come_newest_first_with_their_alerts(database: Database) -> N
         first.delivered_at,
     )
     assert ("n1", ()) == (second.id, second.alert_ids)
+
+
+def test_a_receipt_is_the_first_message_that_told_of_the_alert_and_was_taken(
+    database: Database,
+) -> None:
+    given_up = replace(
+        notification(1, "desk", ("a1", "firing")), status=NotificationStatus.DEAD, delivered_at=None
+    )
+    taken, repeated = (notification(n, "desk", ("a1", "firing")) for n in (2, 3))
+    waiting = replace(
+        notification(4, "mail", ("a1", "firing")),
+        status=NotificationStatus.PENDING,
+        delivered_at=None,
+    )
+    over = notification(5, "desk", ("a2", "resolved"))
+    database.outbox.save(OutboxChange(put_notifications=[given_up, taken, repeated, waiting, over]))
+
+    found = database.reads.receipts(10)
+
+    assert {
+        "a1": [
+            Receipt("desk", taken.created_at, taken.delivered_at),
+            Receipt("mail", waiting.created_at, None),
+        ]
+    } == found
+
+
+def test_an_alert_is_found_by_its_id(database: Database) -> None:
+    database.store.apply(Commit(alerts=[alert("a1", 0)]))
+    assert alert("a1", 0) == database.reads.alert("a1")
+    assert database.reads.alert("a2") is None
 
 
 def test_the_latency_of_an_alert_ends_with_its_first_delivery(database: Database) -> None:

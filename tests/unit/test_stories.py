@@ -12,16 +12,14 @@ from hypothesis import strategies as st
 
 from models.text import normalise
 from monitor.events import Document, Kind, Origin
-from monitor.story.base import ToldRow
+from monitor.story.base import Told, ToldRow
 from monitor.story.fingerprint import prints
-from monitor.story.index import keys_of
+from monitor.story.index import enough, keys_of
 from monitor.story.likeness import LEAST, copies
-from monitor.story.stories import Stories, StoriesSettings, Told
+from monitor.story.stories import Stories, StoriesSettings
 
 T0 = datetime(2026, 3, 2, tzinfo=UTC)
-SETTINGS = StoriesSettings(
-    window=timedelta(hours=72), lateness=timedelta(hours=24), capacity=4_096
-)
+SETTINGS = StoriesSettings(window=timedelta(hours=72), lateness=timedelta(hours=24), capacity=4_096)
 PORT = (
     "The harbour of Ostwick will close its northern basin for nine weeks from 4 May, the operator "
     "Quayline said, after divers found cracks in two of its lock gates."
@@ -35,7 +33,9 @@ MILL = (
 def document(identifier: str, text: str, hours: float = 0, title: str = "") -> Document:
     at = T0 + timedelta(hours=hours)
     origin = Origin("news", 0, 0)
-    return Document(identifier, Kind.NEWS, "wire", at, title, text, None, None, "en", (), origin, at)
+    return Document(
+        identifier, Kind.NEWS, "wire", at, title, text, None, None, "en", (), origin, at
+    )
 
 
 def tell(stories: Stories, *documents: Document) -> list[Told]:
@@ -76,6 +76,29 @@ def test_another_event_in_the_same_words_is_no_copy(other: str) -> None:
     stories = Stories(SETTINGS)
     told = tell(stories, document("a", PORT), document("b", other, hours=1))
     assert [Told("a", None), Told("b", None)] == told
+
+
+def test_a_phrase_that_a_longer_text_has_in_passing_is_no_copy_of_it() -> None:
+    stories = Stories(SETTINGS)
+    told = tell(
+        stories,
+        document("a", PORT),
+        document("b", "cracks in two lock gates", hours=1),
+        document("c", "Quayline said in Ostwick: cracks in gates close the harbour", hours=2),
+    )
+    assert [None, None, None] == [one.copy_of for one in told]
+
+
+def test_a_round_up_does_not_tie_the_events_that_it_names() -> None:
+    stories = Stories(SETTINGS)
+    first, second = "Halden seeks time from creditors", "Ostwick harbour closes a basin"
+    told = tell(
+        stories,
+        document("a", f"{PORT[:70]}. Rates are steady. {first}. {second}. And the weather"),
+        document("b", first, hours=1),
+        document("c", second, hours=2),
+    )
+    assert ["a", "b", "c"] == [one.story for one in told]
 
 
 @pytest.mark.parametrize("text", ["", "$ABC", "Same here!", "🚀🚀🚀"])
@@ -146,9 +169,27 @@ def test_what_the_window_has_left_behind_takes_no_room() -> None:
     assert all(row.last_ms >= before.timestamp() * 1_000 for row in rows)
 
 
+def test_the_state_does_not_grow_with_what_has_been_told() -> None:
+    stories, ledger = Stories(SETTINGS), Ledger()
+    for day in range(30):
+        texts = [" ".join(f"{day}x{n}y{k}" for k in range(8)) for n in range(20)]
+        texts += [text[:50] for text in texts]
+        ledger.take(
+            stories, [document(f"{day}-{n}", t, 24 * day + n / 4) for n, t in enumerate(texts)]
+        )
+        held = (stories._rows, stories._origins, stories._stories, ledger.rows)
+        most = 40 * 6  # of five days, and of the one in hand
+        assert all(len(one) <= most for one in held)
+        assert sum(map(bool, stories._ids)) == len(stories) == len(ledger.rows)
+        assert stories._used <= most
+        assert not stories._changed
+
+
 def test_a_full_table_forgets_the_oldest_first() -> None:
     stories = Stories(StoriesSettings(capacity=64))
-    texts = [f"Order {n} of {n * n} crates was shipped to harbour {n * 7} today" for n in range(200)]
+    texts = [
+        f"Order {n} of {n * n} crates was shipped to harbour {n * 7} today" for n in range(200)
+    ]
     for n, text in enumerate(texts):
         tell(stories, document(f"d{n}", text, hours=n / 100))
     assert len(stories) <= 64
@@ -215,8 +256,13 @@ def expected(documents: Sequence[Document]) -> dict[str, tuple[str, bool]]:
                 continue
             if min(found.sizes[i], found.sizes[j]) < LEAST:
                 continue
-            candidates = (set(keys[i].tolist()) & set(keys[j].tolist())) - {0}
-            alike = candidates and copies(found, np.array([i]), np.array([j]))[0]
+            shared = len((set(keys[i].tolist()) & set(keys[j].tolist())) - {0})
+            one, other = np.array([i]), np.array([j])
+            alike = (
+                shared
+                and enough(np.array([shared]), found.sizes[one], found.sizes[other])[0]
+                and copies(found, one, other)[0]
+            )
             if forms[i] == forms[j] or alike:
                 copied[later.id] = True
                 old, new = story[later.id], story[earlier.id]

@@ -59,6 +59,26 @@ def figure(detector: VolumeDetector, key: str, name: str) -> float:
     return 0.0 if row is None else float(np.max(row[name][0]))
 
 
+def test_a_blind_key_may_still_alarm() -> None:
+    detector = VolumeDetector()
+    steady(detector, 4, 2 * DAY_BUCKETS)
+    at = MONDAY + 2 * DAY_BUCKETS * 300
+    loud = Spoken.of({"all": Sums(4), "topic:k": Sums(40)})
+    alarms = [r for i in range(12) for r in detector.step(at + 300 * i, loud, (), ["topic:k"])]
+    assert "topic:k" in {r.key for r in alarms if r.alarm}
+
+
+def test_a_level_accepted_while_nothing_was_heard_is_the_one_from_before() -> None:
+    detector = VolumeDetector()
+    steady(detector, 4, 2 * DAY_BUCKETS)
+    before = figure(detector, "topic:k", "documents")
+    at = MONDAY + 2 * DAY_BUCKETS * 300
+    for i in range(12):
+        detector.step(at + 300 * i, Spoken.of({"all": Sums(4)}), (), ["topic:k"])
+    detector.accept("topic:k")
+    assert before == pytest.approx(figure(detector, "topic:k", "documents"), rel=0.02)
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_rhythm_of_the_day_alone_alarms_nobody(seed: int) -> None:
     _, _, alarms = warm(days=14, seed=seed)

@@ -137,6 +137,11 @@ class Fetcher:
             Fault.REDIRECTS, f"more than {REDIRECTS} redirects, the last one to {target}"
         )
 
+    @property
+    def closed(self) -> bool:
+        """Whether what fails now fails because of `close`."""
+        return self._dialer.closed
+
     def close(self) -> None:
         """Cut off what is under way. Idempotent."""
         self._dialer.close()

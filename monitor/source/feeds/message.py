@@ -13,7 +13,7 @@ from monitor.source.feeds.poll import Found
 from monitor.store.publishing.base import Message
 
 TEXT = 50_000
-"""Characters of a text that are published: with four bytes each they still fit the contract."""
+"""Characters of a text that are published at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +33,24 @@ def source_of(url: str) -> str:
 
 
 def message_of(found: Found, channel: Channel, limits: Limits) -> Message:
-    """The message of an item that is to be published."""
+    """The message of an item that is to be published; a text too long for the contract is cut."""
     item = found.item
+    text = item.text[:TEXT]
     value: dict[str, Any] = {
         "id": found.id,
         "kind": channel.kind,
         "source": channel.source,
         "published_at": found.published_at,
-        "title": item.title[: limits.title],
-        "text": item.text[: min(TEXT, limits.message_bytes // 5)],
+        "title": item.title[: min(limits.title, limits.message_bytes // 10)],
+        "text": text,
         "url": item.url or None,
         "author": item.author[: limits.author] or None,
         "lang": channel.language or item.lang or None,
         "history": found.history,
         "undated": found.undated,
     }
-    return Message(channel.topic, found.id, orjson.dumps(value))
+    packed = orjson.dumps(value)
+    while text and len(packed) > limits.message_bytes:
+        text = text[: len(text) * limits.message_bytes // len(packed) - 1]
+        packed = orjson.dumps({**value, "text": text})
+    return Message(channel.topic, found.id, packed)

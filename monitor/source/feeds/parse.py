@@ -82,7 +82,7 @@ class Parsed:
 
 
 def parse(body: bytes, content_type: str, url: str, most: int = 10_000) -> Parsed:
-    """The first ``most`` items of a feed that was found at ``url``. CPU only, some 0.5 ms an item.
+    """The first ``most`` items of a feed that was found at ``url``. CPU only, 1 to 1.5 ms an item.
 
     Raises ``FeedError`` for what is no feed.
     """
@@ -186,10 +186,10 @@ def _published(entry: Any) -> tuple[datetime | None, str]:
     """The date of publication; where there is none, of the last change (RSS 1.0's ``dc:date`` is
     that too)."""
     for name in ("published", "created", "updated"):
-        written = entry.get(name) or ""
+        written = dict.get(entry, name) or ""  # its own `get` takes one date for another
         if not written.strip():
             continue
-        parsed: time.struct_time | None = entry.get(f"{name}_parsed")
+        parsed: time.struct_time | None = dict.get(entry, f"{name}_parsed")
         if parsed is None:
             return None, "unreadable"
         try:

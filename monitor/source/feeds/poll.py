@@ -125,11 +125,11 @@ def decide(
             if twin is not None and now - twin.last_seen_at >= TOUCH:
                 decision.seen.append(twin._replace(last_seen_at=now))
         elif twin is not None:
-            found = Found(item, Verdict.KNOWN, "", twin.published_at, twin.history, undated=False)
+            found = _known(item, twin)
             decision.seen.append(twin._replace(key=key, first_seen_at=now, last_seen_at=now))
         else:
             found = _first(feed, item, key, previous, rules, now)
-            seen = Seen(key, (item.fingerprint,), found.published_at, found.history, now, now)
+            seen = _seen(key, found, now)
             decision.seen.append(seen)
             if text:
                 texts[text] = seen._replace(key=text)
@@ -164,9 +164,18 @@ def _again(feed: str, item: Item, before: Seen, rules: Rules, now: datetime) -> 
     text = item.fingerprint
     changed = text not in before.fingerprints and len(before.fingerprints) < REVISIONS
     if not (changed and rules.publish_updates):
-        return Found(item, Verdict.KNOWN, "", at, before.history, undated=False), touched
+        return _known(item, before), touched
     history = before.history or at < now - rules.old_after
     identity = document_id(feed, before.key, text)
-    found = Found(item, Verdict.UPDATED, identity, at, history, undated=False)
+    found = Found(item, Verdict.UPDATED, identity, at, history, before.undated)
     fingerprints = (*before.fingerprints, text)
     return found, before._replace(fingerprints=fingerprints, last_seen_at=now)
+
+
+def _known(item: Item, before: Seen) -> Found:
+    return Found(item, Verdict.KNOWN, "", before.published_at, before.history, before.undated)
+
+
+def _seen(key: str, found: Found, now: datetime) -> Seen:
+    fingerprints = (found.item.fingerprint,)
+    return Seen(key, fingerprints, found.published_at, found.history, found.undated, now, now)

@@ -88,6 +88,8 @@ class Reader:
                 if answer.body is not None:
                     parsed = self._parsed(answer)
             except FeedError as error:
+                if self._fetcher.closed:  # cut off by us, which says nothing of the feed
+                    return state
                 return self._failed(feed, state, error)
         return self._answered(feed, state, answer, parsed)
 

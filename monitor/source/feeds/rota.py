@@ -9,7 +9,7 @@ from typing import Protocol
 
 from monitor.errors import MonitorError
 from monitor.source.feeds.reader import Feed, Reader
-from monitor.source.feeds.schedule import Hosts
+from monitor.source.feeds.schedule import JITTER, Hosts
 from monitor.store.feeds.base import Feeds, FeedState
 
 log = logging.getLogger(__name__)
@@ -63,9 +63,7 @@ class Rota:
     def start(self, timer: Timer) -> None:
         """Schedule each feed: when its last poll said, or at once where its address is new."""
         for feed in self.feeds:
-            state = self._states[feed.name]
-            due = state.next_poll_at if state.url == feed.url else None
-            self._later(timer, feed, due or self._now())
+            self._later(timer, feed, self._due(feed))
 
     def turn(self, feed: Feed) -> timedelta | None:
         """Poll now. None: done, the state says when to poll again; else to be called again after so
@@ -83,6 +81,17 @@ class Rota:
     def state(self, feed: Feed) -> FeedState:
         """How it does."""
         return self._states[feed.name]
+
+    def _due(self, feed: Feed) -> datetime:
+        state = self._states[feed.name]
+        due = state.next_poll_at
+        if due is None or state.url != feed.url:
+            return self._now()
+        if state.failures or state.polled_at is None:
+            return due
+        # The interval may have been another one then.
+        longest = timedelta(seconds=feed.pacing.interval * (1 + JITTER))
+        return min(due, state.polled_at + longest)
 
     def _later(self, timer: Timer, feed: Feed, moment: datetime) -> None:
         timer.once(f"feed {feed.name}", moment, lambda: self._run(timer, feed))

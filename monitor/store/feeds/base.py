@@ -38,6 +38,7 @@ class Seen(NamedTuple):
     fingerprints: tuple[str, ...]
     published_at: datetime
     history: bool
+    undated: bool
     first_seen_at: datetime
     last_seen_at: datetime
 

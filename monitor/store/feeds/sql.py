@@ -17,6 +17,12 @@ from monitor.store.publishing.sql import SqlLane
 from monitor.store.statements import Dialect
 
 
+def feed_states(engine: Engine) -> Mapping[str, FeedState]:
+    """How every feed does, for whoever only looks. Raises ``StoreError``."""
+    with connected(engine, "reading the feeds") as connection:
+        return {row.name: _state(row) for row in connection.execute(select(schema.feeds))}
+
+
 class SqlFeeds:
     """`Feeds` over an engine of ``open_engine`` whose tables ``migrate`` has made. ``lane`` is the
     one whose lease the sender of this process has taken."""
@@ -33,8 +39,7 @@ class SqlFeeds:
 
     def states(self) -> Mapping[str, FeedState]:
         """See `Feeds.states`."""
-        with connected(self._engine, "reading the feeds") as connection:
-            return {row.name: _state(row) for row in connection.execute(select(schema.feeds))}
+        return feed_states(self._engine)
 
     def seen(self, feed: str, keys: Collection[str]) -> Mapping[str, Seen]:
         """See `Feeds.seen`."""
@@ -113,6 +118,7 @@ def _seen(row: Row[Any]) -> Seen:
         tuple(json.loads(row.fingerprints)),
         rows.moment(row.published_ms),
         bool(row.history),
+        bool(row.undated),
         rows.moment(row.first_seen_ms),
         rows.moment(row.last_seen_ms),
     )
@@ -125,6 +131,7 @@ def _item_values(feed: str, seen: Seen) -> rows.Values:
         "fingerprints": json.dumps(seen.fingerprints),
         "published_ms": rows.milliseconds(seen.published_at),
         "history": int(seen.history),
+        "undated": int(seen.undated),
         "first_seen_ms": rows.milliseconds(seen.first_seen_at),
         "last_seen_ms": rows.milliseconds(seen.last_seen_at),
     }

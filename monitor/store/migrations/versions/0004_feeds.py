@@ -58,6 +58,7 @@ def upgrade() -> None:
         sa.Column("fingerprints", sa.Text(), nullable=False),
         sa.Column("published_ms", sa.BigInteger(), nullable=False),
         sa.Column("history", sa.SmallInteger(), nullable=False),
+        sa.Column("undated", sa.SmallInteger(), nullable=False),
         sa.Column("first_seen_ms", sa.BigInteger(), nullable=False),
         sa.Column("last_seen_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("feed", "key"),

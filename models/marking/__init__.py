@@ -1,0 +1,1 @@
+"""Training and judging of the token head, on texts whose names and targets are marked."""

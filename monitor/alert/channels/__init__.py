@@ -1,0 +1,1 @@
+"""What people read: one module for each channel, over one view of an alert (`message`)."""

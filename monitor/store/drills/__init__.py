@@ -1,0 +1,1 @@
+"""Drills: what they came to, and how their news was delivered."""

@@ -1,0 +1,1 @@
+"""What people have said about alerts: silences and acknowledgements."""
