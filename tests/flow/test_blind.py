@@ -13,7 +13,7 @@ from harness.flow import START, Flow, Message, message
 from monitor.aggregate.roster import STREAM
 from monitor.aggregate.sources import SourceSettings
 from monitor.clock import ManualClock
-from monitor.events import TOPICS, Alert, AlertStatus, Severity, SourceState
+from monitor.events import BUCKET_SECONDS, TOPICS, Alert, AlertStatus, Severity, SourceState
 from monitor.source.memory import MemoryLog
 from monitor.store.base import RECEIVERS
 
@@ -65,10 +65,11 @@ def topic(index: int) -> str:
 
 
 def level(flow: Flow, key: str) -> float:
-    """Documents a bucket that the volume detector takes for usual."""
-    row = flow.detectors[1]._table.one(key)
-    assert row is not None
-    return float(row["documents"][0] / row["exposure"][0])
+    """Documents that the volume detector takes for usual in the newest bucket."""
+    closed_until = flow.database.closed_until
+    assert closed_until is not None
+    newest = closed_until - BUCKET_SECONDS
+    return flow.detectors[1].recent(key, newest, newest).expected
 
 
 @pytest.fixture(scope="module")
@@ -101,12 +102,13 @@ def test_a_dead_source_fires_one_alert_with_its_last_documents(outage: Flow) -> 
 
 
 def test_what_depends_on_it_keeps_its_baseline_and_no_other_key_notices(outage: Flow) -> None:
-    unaware = flow_of(None)
+    unaware, always = flow_of(None), flow_of(None)
     follow(unaware, range(72))
-    before = level(unaware, topic(LONE))
     follow(unaware, range(72, 81), silent=["lone"])
-    assert level(unaware, topic(LONE)) < 0.93 * before
-    assert level(outage, topic(LONE)) > 0.96 * before
+    follow(always, range(81))
+    usual = level(always, topic(LONE))
+    assert level(unaware, topic(LONE)) < 0.96 * usual
+    assert level(outage, topic(LONE)) == pytest.approx(usual, rel=0.02)
     mine, theirs = (flow.detectors[0]._table for flow in (outage, unaware))
     for field in ("documents", "negative", "pairs", "active", "lag_n"):
         one, other = mine.one(topic(SHARED)), theirs.one(topic(SHARED))
