@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 FOR ?=
 SPEED ?=
 DEMO_FLAGS ?=
+WORKERS ?= 2
 
 .PHONY: demo test lint types contracts check bench kafka kafka-stop install clean help
 
@@ -14,8 +15,8 @@ help:  ## List the commands
 demo: $(VENV)/.demo  ## Run everything on this machine; FOR=90 runs headless for 90 s, SPEED=3600 sets the pace
 	@$(BIN)/monitor demo $(if $(FOR),--for $(FOR)) $(if $(SPEED),--speed $(SPEED)) $(DEMO_FLAGS)
 
-test: $(VENV)/.dev  ## Install what is needed and run every test that this machine can run
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev  ## Install what is needed and run every test that this machine can run, WORKERS=2 files at a time
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 install: $(VENV)/.dev  ## Install for development
 
