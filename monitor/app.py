@@ -561,6 +561,8 @@ def _pipeline(
             busy=Gate(d.busy_documents, d.busy_authors, d.busy_sources),
             sparse=Gate(d.min_documents, d.min_authors, d.min_sources),
             busy_rate=d.busy_rate,
+            negative=d.min_negative,
+            negative_share=d.min_negative_share,
         ),
         recovery=int(d.recovery),
         accept_after=int(d.accept_after),

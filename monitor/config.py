@@ -156,7 +156,7 @@ class Detect(Section):
     """Expected false alarms a day, for the whole installation."""
     volume_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Part of the budget that the volume detector may spend."""
-    min_documents: Annotated[int, Field(ge=1)] = 10
+    min_documents: Annotated[int, Field(ge=1)] = 5
     """Independent voices in the window before anybody is paged …"""
     min_authors: Annotated[int, Field(ge=1)] = 3
     min_sources: Annotated[int, Field(ge=1)] = 3
@@ -165,6 +165,10 @@ class Detect(Section):
     busy_documents: Annotated[int, Field(ge=1)] = 20
     busy_authors: Annotated[int, Field(ge=1)] = 5
     busy_sources: Annotated[int, Field(ge=1)] = 3
+    min_negative: Annotated[int, Field(ge=0)] = 3
+    """Of the voices in the window so many must be negative, and …"""
+    min_negative_share: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """… this part of them; nought and nought: much talk alone pages, too."""
     keys: Annotated[int, Field(ge=1)] = 100_000
     """Companies, names and companies by topic that are followed one by one."""
     calendar: Path | None = None

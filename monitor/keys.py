@@ -138,6 +138,11 @@ def is_company(key: str) -> bool:
     return key.startswith("company:")
 
 
+def is_pair(key: str) -> bool:
+    """Whether it is the key of a company on one topic."""
+    return key.startswith("pair:")
+
+
 def is_capped(key: str) -> bool:
     """Whether there may be any number of its sort."""
     return key.partition(":")[0] in CAPPED

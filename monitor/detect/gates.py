@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 
 from monitor.detect.base import Reading
 from monitor.events import Evidence, Waterfall
@@ -51,18 +52,24 @@ class Gates:
     """A busy key must show more: of one that hardly speaks, twenty voices may be a day."""
 
     busy: Gate = Gate(20, 5, 3)
-    sparse: Gate = Gate(10, 3, 3)
+    sparse: Gate = Gate(5, 3, 3)
     busy_rate: float = 10.0
     """Voices an hour from which a key is busy."""
+    negative: int = 3
+    """Negative voices: who is praised by many is news, and nothing to be paged for …"""
+    negative_share: float = 0.25
+    """… and this part of all."""
 
 
 def lacks(reading: Reading, exhibit: Exhibit, gates: Gates) -> str:
     """What the evidence lacks, in words; empty: it suffices."""
     gate = gates.busy if reading.rate >= gates.busy_rate else gates.sparse
+    negative = max(gates.negative, ceil(gates.negative_share * reading.documents))
     for what, there, needed in (
         ("independent voices", reading.documents, gate.voices),
         ("sources", exhibit.sources, gate.sources),
         ("authors", exhibit.authors, gate.authors),
+        ("negative voices", reading.negative, negative),
     ):
         if there < needed:
             return f"{there} of {needed} {what}"

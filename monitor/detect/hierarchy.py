@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from monitor.detect.base import Recent
 from monitor.events import TOPICS, Explained
-from monitor.keys import ALL, is_company, pair_key, pair_of, topic_key
+from monitor.keys import ALL, is_company, is_pair, pair_key, pair_of, topic_key
 
 MOST = 0.5
 _SHIFT_WEIGHT = 10.0
@@ -100,14 +100,21 @@ def arrange(
             if parent not in there:
                 continue
             own, of_parent = recent(child), recent(parent)
-            if child.startswith("pair:") and not is_company(parent) and pair_of(child)[1] in there:
+            if is_pair(child) and not is_company(parent) and pair_of(child)[1] in there:
                 continue  # its company speaks for it
-            if child.startswith("pair:") and is_company(parent):
-                _place(under, child, parent, candidates)
+            if is_pair(child) and is_company(parent):
+                if child in shown:  # it came first
+                    _place(under, parent, child, candidates)
+                else:
+                    _place(under, child, parent, candidates)
             elif contributed(own, of_parent) >= MOST:
                 _place(under, parent, child, candidates)
             elif explained(own, of_parent, share=share) >= MOST:
                 _place(under, child, parent, candidates)
+    told = {pair_of(key)[1]: key for key in sorted(shown) if is_pair(key)}
+    for pair in candidates:
+        if is_pair(pair) and (first := told.get(pair_of(pair)[1])) is not None:
+            _place(under, pair, first, candidates)  # it is the same company's day
     if ALL in under:  # news or comments: who explains the stream explains what it is made of
         for kind in candidates:
             if kind.startswith("kind:") and contributed(recent(kind), recent(ALL)) >= MOST:

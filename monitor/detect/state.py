@@ -15,7 +15,7 @@ from monitor.detect.gates import Exhibit, Gates, lacks
 from monitor.detect.hierarchy import arrange
 from monitor.detect.hierarchy import context as explain
 from monitor.events import BUCKET_SECONDS, Alert, AlertStatus, Setting, Severity
-from monitor.keys import display_name
+from monitor.keys import display_name, is_company, is_pair
 
 _NAMESPACE = uuid.UUID("6f0c8a52-1f0e-5d0b-9f55-6b3f5c0a4c11")
 _HOUR = 3600
@@ -40,10 +40,15 @@ class LifecycleSettings:
     at which it fired: of three that were to be expected none comes in one case of twenty."""
     accept_after: int = 86_400
     """After so long a firing key's level is accepted as the new normal."""
+    accept_pending: int = 3 * 86_400
+    """So long after its rise began, an alarm whose evidence still does not suffice is accepted."""
     critical_excess: float = 100.0
     """evalue / threshold from which an alert is critical."""
     evidence: int = 10
     """Documents kept as evidence."""
+    cool_down: int = 86_400
+    """For so long after a company's alert has ended, what fires of it on one topic is shown under
+    it, and the reverse."""
     change_over: int = 3600
     """After a change of model nothing that depends on it pages for so long."""
 
@@ -109,6 +114,9 @@ class Lifecycle:
         self._settings = settings or LifecycleSettings()
         self._active: dict[str, Alert] = {}
         self._observations: dict[str, list[_Observation]] = {}
+        self.cooling: Mapping[str, int] = {}
+        """Companies and pairs whose alerts were sent and have ended, and until when (seconds since
+        the epoch) they cool down."""
 
     @property
     def firing(self) -> Collection[str]:
@@ -121,7 +129,7 @@ class Lifecycle:
         return self._active
 
     def restore(self, alerts: Iterable[Alert], observations: Iterable[tuple[str, bytes]]) -> None:
-        """Go on from the store."""
+        """Go on from the store; ``cooling`` is set by itself."""
         self._active = {a.key: a for a in alerts if a.detector == self._detector}
         self._observations = {
             key: [tuple(o) for o in json.loads(state)]
@@ -145,6 +153,7 @@ class Lifecycle:
         What fires goes on firing while its key is blind: not to hear is not to have recovered.
         """
         inhibited = inhibited or Inhibited()
+        self.cooling = {key: until for key, until in self.cooling.items() if until > start}
         by_key = {r.key: r for r in readings}
         changed: list[Alert] = []
         accepted: list[str] = []
@@ -163,7 +172,12 @@ class Lifecycle:
                 changed.append(self._end(alert, start, context))
         changed += self._unmute(start, context)
         end = start + BUCKET_SECONDS
-        return changed + self._raise(readings, start, end, context, inhibited), accepted
+        changed += self._raise(readings, start, end, context, inhibited)
+        for key, alert in list(self._active.items()):
+            if alert.status is AlertStatus.PENDING and self._was_never_enough(alert, end):
+                changed.append(self._end(alert, start, context))
+                accepted.append(key)
+        return changed, accepted
 
     def look(
         self,
@@ -198,6 +212,7 @@ class Lifecycle:
         under: Mapping[str, str] = {}
         if fire:
             shown = [key for key, alert in self._active.items() if alert.sent]
+            shown += self.cooling
             under = arrange(fire, shown, self._recent_of(start), share=self._detector == "share")
         changed = []
         for key, draft in drafts.items():
@@ -293,7 +308,8 @@ class Lifecycle:
                 continue
             setting = alert.setting
             above = self._active.get(setting.under)
-            if setting.under and (above is None or above.status is not AlertStatus.FIRING):
+            over = above is None or above.status is not AlertStatus.FIRING
+            if setting.under and over and setting.under not in self.cooling:
                 setting = replace(setting, under="")
             if setting.expected:
                 event = self._around.calendar.expected(key, start, start + BUCKET_SECONDS)
@@ -328,6 +344,9 @@ class Lifecycle:
             return self._end(alert, start, context), False
         return None, False
 
+    def _was_never_enough(self, alert: Alert, end: int) -> bool:
+        return end - int(alert.started_at.timestamp()) >= self._settings.accept_pending
+
     def _outlived(self, alert: Alert, start: int) -> bool:
         return _lasted(alert, start + BUCKET_SECONDS) >= self._settings.accept_after
 
@@ -350,6 +369,9 @@ class Lifecycle:
 
     def _end(self, alert: Alert, start: int, context: Context) -> Alert:
         del self._active[alert.key]
+        if alert.sent and (is_company(alert.key) or is_pair(alert.key)):
+            until = start + BUCKET_SECONDS + self._settings.cool_down
+            self.cooling = {**self.cooling, alert.key: until}
         self._observations.pop(alert.key, None)
         return replace(
             alert,

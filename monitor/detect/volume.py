@@ -4,11 +4,14 @@ Negative-binomial likelihood ratios L = r^x·((κ + μ)/(κ + r·μ))^(x + κ) i
 `share`, against μ⁺ = slack × level × hour-of-week factor. Bursty volume breaks the exact bound, so
 the budget of this detector is calibrated by experience, not proven.
 
-Voices of a name come in clumps: who is silent for days is spoken of five times in an hour. So for
-names 1/κ = 1/2 + (φ − 1)/μ, where φ is the variance of a bucket over its mean, pooled over all
-names that seldom speak. A clump then has a logarithmic law, no ratio exceeds φ/(φ − 1) a voice, and
-a name that was never heard before can have a null: the rate of new names on their first day, a
-gamma prior that its own voices then move.
+Voices of a name come in clumps: several in one bucket are hardly more than one. So for names
+1/κ = 1/2 + (φ − 1)/μ, where φ is the variance of a bucket over its mean, pooled over all names that
+seldom speak: clumps of logarithmic size, and what the alternatives have more of is clumps.
+
+A name that was never heard before has a null: what new names go on to say on the day after they
+were first heard, a gamma prior that its own voices then move. Its own voices move it late, and not
+at all while they come sooner than they should: of who is spoken of ten times a day and never was
+before, a baseline that follows by an hour would soon say that this is usual.
 """
 
 from __future__ import annotations
@@ -22,7 +25,13 @@ from numpy.typing import NDArray
 
 from monitor.detect.base import Reading, Recent
 from monitor.detect.budget import grants
-from monitor.detect.null import Floats, Ints, silence_log_ratio, volume_log_ratio
+from monitor.detect.null import (
+    Floats,
+    Ints,
+    silence_log_ratio,
+    silence_probability,
+    volume_log_ratio,
+)
 from monitor.detect.season import WEEK_HOURS, Course, Seasonality, hour_of_week
 from monitor.detect.table import (
     DAY_BUCKETS,
@@ -40,7 +49,8 @@ from monitor.events import BUCKET_SECONDS, Bucket
 from monitor.keys import ALL
 
 RATIOS = np.array([1.4, 1.8, 2.5, 4.0, 12.0, 40.0])
-"""Alternatives; the two large ones are for those who are hardly ever spoken of."""
+"""Alternatives: the first four of what everything counts for, the last four of names, which are
+hardly ever spoken of."""
 ONSET = 1
 """Index of the alternative that dates the beginning of a rise."""
 SELDOM = 0.5
@@ -50,7 +60,16 @@ MOST_IN_BURST = 10
 """Voices of a burst that tell what is usual of new names."""
 HOLD = 0.003
 """Of its threshold: from here on nothing is learned of a key, up to the alarm or until the evidence
-has fallen. Else the level of a new name would soon be that of its burst."""
+has fallen …"""
+RISING = 1.0
+"""… and of a name from this evidence of the alternative `ONSET` on, in nats (two voices much sooner
+than they were to be expected), if it has been listened for so many days: a level of which little
+is known must still be learned."""
+KNOWN = 3.0
+DELAY = 3.0
+"""Days by which the level of a name follows, on average …"""
+YOUTH = 0.25
+"""… but no more than this part of what the installation has seen."""
 GROUPS = "@groups"
 """Name under which the rhythms and priors of the groups are stored; not a key."""
 _MOST = 1e30
@@ -66,6 +85,8 @@ _ROW = np.dtype(
     [
         ("documents", "f8"),  # decayed sum of documents / factor, and of buckets
         ("exposure", "f8"),
+        ("young", "f4"),  # the same of late, which a name's level has not followed yet
+        ("young_exposure", "f4"),
         ("born", "i4"),  # first bucket, and the one to which the row has been advanced
         ("at", "i4"),
         ("u", "f4", (len(RATIOS),)),  # M / c
@@ -95,8 +116,8 @@ class VolumeSettings:
     """Days that a topic, or for names the installation, is watched before it may alarm."""
     discount: float = 0.9
     """γ of the recursion."""
-    new_voices: float = 2.0
-    """Voices of a new name on its first day, before new names have been seen …"""
+    new_voices: float = 0.5
+    """Voices of a new name in the day after its first, before new names have been seen …"""
     new_weight: float = 5.0
     """… and how many new names this weighs."""
     clumping: float = 2.0
@@ -111,7 +132,7 @@ class _Pool:
 
     buckets: float = 0.0  # undecayed: how warm the installation is
     births: float = 0.0
-    first_day: float = 0.0  # voices
+    first_day: float = 0.0  # voices after the first
     spread: float = 0.0  # Σ n·(n − μ) over names that seldom speak, and Σ n
     voices: float = 0.0
 
@@ -133,7 +154,7 @@ class _Part:
 class VolumeDetector:
     """See the module. Empty buckets count too: silence is evidence that a burst has ended.
 
-    State per key: one row of 116 bytes; a step is vectorised over the keys that speak.
+    State per key: one row of 124 bytes; a step is vectorised over the keys that speak.
     """
 
     name = "volume"
@@ -146,7 +167,7 @@ class VolumeDetector:
 
     @property
     def version(self) -> str:
-        return f"volume-2/{digest(self._settings)}"
+        return f"volume-3/{digest(self._settings)}"
 
     @property
     def hot(self) -> Collection[str]:
@@ -231,14 +252,20 @@ class VolumeDetector:
         row = self._table.one(key)
         if row is None:
             return
-        group = _SEASON_OF_CODE[self._table.codes(self._table.places([key]))]
-        factors = self._seasons[int(group[0])].factors()
+        (code,) = self._table.codes(self._table.places([key]))
+        group = _SEASON_OF_CODE[code]
+        factors = self._seasons[int(group)].factors()
         at = int(row["at"][0])
-        hour = np.mean([factors[hour_of_week(at - i)] for i in range(LAG)])
-        if (n := row["lag"].sum()) > 0:  # an hour in which nothing was heard is no new level
-            row["documents"], row["exposure"] = n / hour, LAG
+        if code >= _CORE:  # the last hour says little of who is spoken of ten times a day
+            first, n = int(row["since"][0]), int(row["window_n"][0])
+        else:
+            first, n = at - LAG + 1, int(row["lag"].sum())
+        if n > 0:  # when nothing was heard that is no new level
+            usual = np.mean([factors[hour_of_week(i)] for i in range(first, at + 1)])
+            row["documents"], row["exposure"] = n / usual, at - first + 1
+            row["young"] = row["young_exposure"] = 0.0
             row["lag"] = 0
-        row["u"] = 0.0
+        row["u"] = row["cusum"] = 0.0
         self._table.put([key], self._table.places([key]), row)
 
     # ------------------------------------------------------------------ one bucket
@@ -251,34 +278,36 @@ class VolumeDetector:
         fresh = rows["at"] == 0
         rows["at"][fresh] = now - 1
         rows["born"][fresh] = now
+        rows["exposure"][fresh & (codes >= _CORE)] = self._unheard
         silent = now - 1 - rows["at"].astype(np.int64)  # buckets passed over
         passed_factor = course.between(group, rows["at"].astype(np.int64) + 1, now)
-        self._advance(rows, now, part.frozen, group, course)
+        named = codes >= _CORE
+        excess = self._excess(named)
+        rows["u"][part.fires] = 0.0  # what follows a page is a new rise
+        rows["cusum"][part.fires] = 0.0
+        self._pass_over(part, silent, self._level(rows, codes) * passed_factor, excess)
+        self._advance(rows, now, part.frozen, codes, course)
         factor = course.at(group, now)
         level = self._level(rows, codes)
         expected = level * factor
-        named = codes >= _CORE
         mu = s.slack * expected
-        kappa = self._kappa(mu, named)
 
-        rows["u"][part.fires] = 0.0  # what follows a page is a new rise
-        rows["cusum"][part.fires] = 0.0
-        self._pass_over(part, silent, level * passed_factor, kappa)
         age = now - rows["born"]
         warm_up = s.warm_up * DAY_BUCKETS
         warm = np.where(named, self._pool.buckets, age) >= warm_up
         counted = (n > 0) & warm & ~part.fires
         activity = np.minimum(level, 1.0) * DAY_BUCKETS
         granted = grants(s.budget, codes >= NAMED, activity, counted)
-        self._update_statistic(now, part, mu, kappa, granted, np.flatnonzero(warm & ~part.fires))
+        self._update_statistic(now, part, mu, excess, granted, np.flatnonzero(warm & ~part.fires))
         self._update_window(part, n, expected)
         self._learn_names(now, part, fresh, expected)
         rows["lag"][:, now % LAG] = np.where(blind, 0, n)
 
-        alarm = (rows["u"].mean(axis=1) >= 1.0) & counted
+        evidence = _evidence(rows, named)
+        alarm = (evidence >= 1.0) & counted
         usual = self._mean(rows, codes) * HOUR_BUCKETS
         return [
-            self._reading(now, part, i, bool(alarm[i]), granted, expected, usual)
+            self._reading(now, part, i, bool(alarm[i]), evidence, granted, expected, usual)
             for i in np.flatnonzero(alarm | part.fires).tolist()
         ]
 
@@ -287,32 +316,37 @@ class VolumeDetector:
         rows: NDArray[Any],
         now: int,
         frozen: NDArray[np.bool_],
-        group: Ints,
+        codes: NDArray[np.int8],
         course: Course,
     ) -> None:
         """Bring rows to the bucket ``now``, in place: the level decays and learns what is an hour
-        old. One function for every gap, as in `share`."""
-        at = rows["at"].astype(np.int64)
-        learning = ~frozen & (rows["u"].mean(axis=1) < HOLD)
+        old, that of a name what is older. One function for every gap, as in `share`."""
+        at, named, group = rows["at"].astype(np.int64), codes >= _CORE, _SEASON_OF_CODE[codes]
+        known = named & (rows["exposure"] >= KNOWN * DAY_BUCKETS)
+        rising = (_evidence(rows, named) >= HOLD) | (known & (rows["cusum"] >= RISING))
+        learning = ~frozen & ~rising
         gap = np.maximum(now - at, 0)
-        passed = self._decay**gap
         # An exposure, too, follows an hour behind; a row that is younger has none.
         exposed = np.clip(now - LAG - np.maximum(at - LAG, rows["born"] - 1), 0, gap)
-        more = (1.0 - self._decay**exposed) / (1.0 - self._decay)
-        rows["documents"] = np.where(learning, rows["documents"] * passed, rows["documents"])
-        rows["exposure"] = np.where(learning, rows["exposure"] * passed + more, rows["exposure"])
+        heard = ~frozen & (named | learning)
+        rows["young_exposure"] += np.where(heard, exposed, 0)
         bucket = slots(at)
         leaving = (rows["lag"] > 0) & (bucket <= now - LAG)
         for slot in np.flatnonzero(leaving.any(axis=0)):
             due = np.flatnonzero(leaving[:, slot])
-            learned = due[learning[due]]
-            weight = self._decay ** (now - LAG - bucket[learned, slot])
-            factor = course.at(group[learned], bucket[learned, slot])
-            rows["documents"][learned] += rows["lag"][learned, slot] / factor * weight
+            kept = due[heard[due]]
+            factor = course.at(group[kept], bucket[kept, slot])
+            rows["young"][kept] += rows["lag"][kept, slot] / factor
             rows["lag"][due, slot] = 0
+        passed = np.where(learning, self._decay**gap, 1.0)
+        delay = max(min(DELAY * DAY_BUCKETS, YOUTH * self._pool.buckets), 1.0)
+        part = np.where(named, -np.expm1(-gap / delay), 1.0) * learning
+        for total, fresh in (("documents", "young"), ("exposure", "young_exposure")):
+            rows[total] = rows[total] * passed + rows[fresh] * part
+            rows[fresh] *= 1.0 - part
         rows["at"] = np.maximum(at, now)
 
-    def _pass_over(self, part: _Part, silent: Ints, expected: Floats, kappa: Floats) -> None:
+    def _pass_over(self, part: _Part, silent: Ints, expected: Floats, excess: Floats) -> None:
         """The evidence of the buckets since the last touch, which were all empty.
 
         The log-ratio of an empty bucket is convex in μ, so that as many times that of the mean μ is
@@ -325,13 +359,13 @@ class VolumeDetector:
             return
         rows, k = part.rows, silent[where].astype(np.float64)
         mu = self._settings.slack * expected[where] / k
-        log_ratio = silence_log_ratio(mu, kappa[where], RATIOS) * k[:, np.newaxis]
+        log_ratio = silence_log_ratio(mu, excess[where], self._spread, RATIOS) * k[:, np.newaxis]
         rows["u"][where] = rows["u"][where] * np.exp(log_ratio)
         rows["cusum"][where] = np.maximum(rows["cusum"][where] + log_ratio[:, ONSET], 0.0)
         rows["window_expected"][where] += expected[where]
 
     def _update_statistic(
-        self, now: int, part: _Part, mu: Floats, kappa: Floats, granted: Floats, where: Ints
+        self, now: int, part: _Part, mu: Floats, excess: Floats, granted: Floats, where: Ints
     ) -> None:
         """u_j ← (g_j + γ·u_j)·L_j.
 
@@ -339,17 +373,16 @@ class VolumeDetector:
         it may cost is P(speaks | alternative j) / P(speaks | null) of the grant, so g_j is less.
         """
         rows = part.rows
-        log_ratio = volume_log_ratio(part.n, mu, kappa, RATIOS)
-        empty = silence_log_ratio(mu, kappa, RATIOS)
-        spoken = -np.expm1(kappa * np.log(kappa / (kappa + mu)))
-        loud = -np.expm1(empty + np.log1p(-spoken)[:, np.newaxis])
-        paid = granted[:, np.newaxis] * spoken[:, np.newaxis] / loud
+        log_ratio = volume_log_ratio(part.n, mu, excess, self._spread, RATIOS)
+        silence = silence_probability(mu, excess, self._spread)[:, np.newaxis]
+        empty = silence * np.exp(silence_log_ratio(mu, excess, self._spread, RATIOS))
+        paid = granted[:, np.newaxis] * (1.0 - silence) / (1.0 - empty)
         u = (paid + self._settings.discount * rows["u"]) * np.exp(log_ratio)
         kept = np.zeros(len(part.keys), dtype=bool)
         kept[where] = True
         rows["u"] = np.where(kept[:, np.newaxis], np.minimum(u, _MOST), 0.0)
-        begin = rows["cusum"] <= 0
-        rows["cusum"] = np.maximum(rows["cusum"], 0) + log_ratio[:, ONSET]
+        begin = (rows["cusum"] <= 0) & ~part.fires
+        rows["cusum"] = np.where(kept, np.maximum(rows["cusum"], 0) + log_ratio[:, ONSET], 0.0)
         rows["since"][begin] = now
         for field in ("window_n", "window_negative", "window_expected"):
             rows[field][begin] = 0
@@ -366,6 +399,7 @@ class VolumeDetector:
         part: _Part,
         i: int,
         alarm: bool,
+        evidence: Floats,
         granted: Floats,
         expected: Floats,
         usual: Floats,
@@ -376,7 +410,7 @@ class VolumeDetector:
         return Reading(
             key=part.keys[i],
             alarm=alarm,
-            evalue=float(row["u"].mean()) * threshold,
+            evalue=float(evidence[i]) * threshold,
             threshold=threshold,
             bucket_documents=int(part.n[i]),
             observed=float(part.n[i]),
@@ -394,25 +428,30 @@ class VolumeDetector:
     def _prior(self, codes: NDArray[np.int8]) -> tuple[Floats, Floats]:
         """Gamma prior of a level: documents and buckets, [keys] each.
 
-        Of a name that of the new ones on their first day; a topic has none worth a word, and waits
-        for its own.
+        Of a name that of the new ones in the day after their first voice, which says nothing: it
+        made them new. A topic has none worth a word, and waits for its own.
         """
         s, p = self._settings, self._pool
         first = (p.first_day + s.new_weight * s.new_voices) / (p.births + s.new_weight)
         named = codes >= _CORE
         return np.where(named, first, 0.0), np.where(named, float(DAY_BUCKETS), 0.0)
 
+    @property
+    def _unheard(self) -> float:
+        """Decayed buckets in which somebody who is new was not heard."""
+        return float((1.0 - self._decay**self._pool.buckets) / (1.0 - self._decay))
+
     def _level(self, rows: NDArray[Any], codes: NDArray[np.int8]) -> Floats:
         """Upper estimate of documents a bucket at an average hour, [keys]: one standard deviation
-        of a Poisson above the mean, and never nought: a key that hardly ever spoke has a level that
-        is unknown, not one of zero."""
+        of a Poisson of its own voices above the mean, and of nobody less than of who is new."""
         documents, buckets = self._prior(codes)
-        total = rows["documents"] + documents
+        own = rows["documents"]
         spare = np.where(codes >= _CORE, 0.0, 1.0)
-        level: Floats = (total + np.sqrt(total) + spare) / np.maximum(
+        level = (own + documents + np.sqrt(own) + spare) / np.maximum(
             rows["exposure"] + buckets, 1.0
         )
-        return level
+        least: Floats = np.maximum(level, documents / np.maximum(buckets, 1.0))
+        return least
 
     def _mean(self, rows: NDArray[Any], codes: NDArray[np.int8]) -> Floats:
         """Documents a bucket at an average hour, [keys]."""
@@ -420,25 +459,29 @@ class VolumeDetector:
         mean: Floats = (rows["documents"] + documents) / np.maximum(rows["exposure"] + buckets, 1.0)
         return mean
 
-    def _kappa(self, mu: Floats, named: NDArray[np.bool_]) -> Floats:
+    @property
+    def _spread(self) -> float:
+        return 1.0 / self._settings.dispersion
+
+    def _excess(self, named: NDArray[np.bool_]) -> Floats:
+        """φ − 1 of each key: nothing for those that everything counts for."""
         s, p = self._settings, self._pool
         seen = (p.spread + s.clumping * s.clumping_weight) / (p.voices + s.clumping_weight)
-        phi = np.where(named, np.clip(1.0 + 1.5 * (seen - 1.0), 1.3, 6.0), 1.0)
-        kappa: Floats = 1.0 / (1.0 / s.dispersion + (phi - 1.0) / mu)
-        return kappa
+        excess: Floats = np.where(named, np.clip(1.5 * (seen - 1.0), 0.3, 5.0), 0.0)
+        return excess
 
     def _learn_names(
         self, now: int, part: _Part, fresh: NDArray[np.bool_], expected: Floats
     ) -> None:
-        """The rate of new names on their first day, and how voices clump."""
+        """The rate of new names in their first day, and how voices clump."""
         p, rows, named = self._pool, part.rows, part.codes >= NAMED
         for field in ("births", "first_day", "spread", "voices"):
             setattr(p, field, getattr(p, field) * self._decay)
-        held = rows["u"].mean(axis=1) >= HOLD
+        held = _evidence(rows, part.codes >= _CORE) >= HOLD
         calm = named & ~part.frozen & (~held | (rows["window_n"] <= MOST_IN_BURST))
         clump = np.minimum(part.n, MOST_IN_CLUMP)
         if p.buckets >= self._settings.warm_up * DAY_BUCKETS:  # before that everybody is new
-            young = calm & (now - rows["born"] < DAY_BUCKETS)
+            young = calm & ~fresh & (now - rows["born"] < DAY_BUCKETS)
             p.births += int((fresh & named).sum())
             p.first_day += int(clump[young].sum())
         seldom = calm & (expected < SELDOM)
@@ -455,3 +498,9 @@ class VolumeDetector:
         voices = [*(spoken.voices(name) for name in _SEASONS[:_NAMED_SEASON]), named]
         for season, n in zip(self._seasons, voices, strict=True):
             season.learn(hour, n, self._decay)
+
+
+def _evidence(rows: NDArray[Any], named: NDArray[np.bool_]) -> Floats:
+    """The statistic in units of its threshold, [keys]: the mean over the alternatives of a sort."""
+    found: Floats = np.where(named, rows["u"][:, 2:].mean(axis=1), rows["u"][:, :4].mean(axis=1))
+    return found

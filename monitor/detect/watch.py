@@ -26,7 +26,7 @@ from monitor.store.base import KeyState
 LOOK = 60
 """Seconds of event time between two looks into the open bucket."""
 _PROGRESS = "watch"  # name under which the rest is stored: which model judged, how far was looked
-_PROGRESS_VERSION = "watch-1"
+_PROGRESS_VERSION = "watch-2"
 _KEY = "@progress"
 
 PartOf = Callable[[Collection[str], int, int], Mapping[str, Sums]]
@@ -170,14 +170,17 @@ class Watch:
             lifecycle.restore(alerts, ((s.key, s.state) for s in observed))
 
     def _restore_progress(self, states: Sequence[KeyState]) -> None:
-        self._model, self._changed_at, self._looked = "", None, 0
+        self._model, self._changed_at, self._looked, cooling = "", None, 0, {}
         for state in states:
             if state.version == _PROGRESS_VERSION:
-                self._model, self._changed_at, self._looked = json.loads(state.state)
+                self._model, self._changed_at, self._looked, cooling = json.loads(state.state)
+        for detector, lifecycle in self._pairs:
+            lifecycle.cooling = cooling.get(detector.name, {})
         self._stored = self._progress()
 
     def _progress(self) -> bytes:
-        return json.dumps([self._model, self._changed_at, self._looked]).encode()
+        cooling = {of.name: dict(lifecycle.cooling) for of, lifecycle in self._pairs}
+        return json.dumps([self._model, self._changed_at, self._looked, cooling]).encode()
 
     def _note_model(self, start: int, context: Context) -> None:
         if self._model not in ("", context.model_version):

@@ -80,7 +80,7 @@ def test_an_alarm_that_passes_the_gates_fires_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("documents", "sources"), [(9, 5), (40, 2)], ids=["few documents", "few sources"]
+    ("documents", "sources"), [(4, 5), (40, 2)], ids=["few documents", "few sources"]
 )
 def test_an_alarm_that_fails_a_gate_is_pending(documents: int, sources: int) -> None:
     lifecycle = life(Documents(sources))
@@ -150,6 +150,36 @@ def test_what_fires_goes_on_firing_while_its_key_is_blind() -> None:
         assert ([], []) == lifecycle.advance(at, [quiet()], CONTEXT, Inhibited({"all"}))
     ((alert,), _) = lifecycle.advance(MONDAY + 400 * BUCKET_SECONDS, [quiet()], CONTEXT)
     assert AlertStatus.RESOLVED is alert.status
+
+
+def test_an_alarm_whose_evidence_never_suffices_is_accepted_in_the_end() -> None:
+    lifecycle = life(Documents(sources=2))
+    for i in range(3 * 288 - 1):
+        _, accepted = lifecycle.advance(MONDAY + 300 * i, [reading()], CONTEXT)
+        assert [] == accepted
+    at = MONDAY + 300 * (3 * 288 - 1)
+    (alert,), accepted = lifecycle.advance(at, [reading()], CONTEXT)
+    assert (["all"], AlertStatus.RESOLVED, None) == (accepted, alert.status, alert.fired_at)
+
+
+def test_a_company_on_a_topic_is_shown_under_the_company_for_a_day_after_its_alert() -> None:
+    company, pair = "company:US:A", f"pair:{TOPICS[3]}|company:US:A"
+    lifecycle = life()
+    lifecycle.advance(MONDAY, [reading(company)], CONTEXT)
+    calm = replace(quiet(), key=company)
+    end = 0
+    for i in range(1, 20):
+        changed, _ = lifecycle.advance(MONDAY + 300 * i, [calm], CONTEXT)
+        if changed:
+            end = MONDAY + 300 * i
+            break
+    assert AlertStatus.RESOLVED is changed[0].status
+    other = life()
+    other.cooling = dict(lifecycle.cooling)
+    ((soon,), _) = lifecycle.advance(end + 3600, [reading(pair)], CONTEXT)
+    assert (company, False) == (soon.setting.under, soon.sent)
+    ((late,), _) = other.advance(end + 90_000, [reading(pair)], CONTEXT)
+    assert ("", True) == (late.setting.under, late.sent)
 
 
 def test_silence_of_a_sparse_key_is_not_recovery() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy.stats import betabinom, nbinom
 
 from monitor.detect.null import (
@@ -14,6 +15,7 @@ from monitor.detect.null import (
     scale_odds,
     share_log_ratio,
     silence_log_ratio,
+    silence_probability,
     volume_log_ratio,
 )
 
@@ -61,19 +63,30 @@ def test_a_share_s_ratio_is_a_martingale_document_by_document(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.floats(1e-3, 50), st.floats(0.05, 5), st.floats(1.1, 40))
+@given(st.floats(1e-3, 50), st.floats(0, 5), st.floats(1.1, 40))
 def test_a_volume_s_ratio_is_that_of_its_probabilities(
-    mu: float, kappa: float, ratio: float
+    mu: float, excess: float, ratio: float
 ) -> None:
+    def law(mean: float) -> NDArray[np.float64]:
+        shape = 1 / (0.5 + excess / mean)
+        found: NDArray[np.float64] = nbinom.logpmf(n, shape, shape / (shape + mean))
+        return found
+
     n = np.arange(60)
     same = np.ones(60)
-    got = volume_log_ratio(n, same * mu, same * kappa, np.array([ratio]))[:, 0]
-    wanted = nbinom.logpmf(n, kappa, kappa / (kappa + ratio * mu)) - nbinom.logpmf(
-        n, kappa, kappa / (kappa + mu)
-    )
-    assert np.minimum(wanted, MOST_LOG) == pytest.approx(got, abs=1e-6)
-    empty = silence_log_ratio(np.array([mu]), np.array([kappa]), np.array([ratio]))
+    got = volume_log_ratio(n, same * mu, same * excess, 0.5, np.array([ratio]))[:, 0]
+    assert np.minimum(law(ratio * mu) - law(mu), MOST_LOG) == pytest.approx(got, abs=1e-6)
+    one = np.array([mu]), np.array([excess])
+    empty = silence_log_ratio(*one, 0.5, np.array([ratio]))
     assert float(empty[0, 0]) == pytest.approx(float(got[0]))
+    assert float(np.exp(law(mu)[0])) == pytest.approx(float(silence_probability(*one, 0.5)[0]))
+
+
+def test_of_a_name_that_is_seldom_spoken_of_a_clump_counts_as_one_voice() -> None:
+    seldom, excess = np.full(4, 1e-3), np.full(4, 0.5)
+    n, ratio = np.array([1, 2, 5, 9]), np.array([12.0])
+    found = np.exp(volume_log_ratio(n, seldom, excess, 0.5, ratio))[:, 0]
+    assert found == pytest.approx(12.0, rel=0.15)
 
 
 def test_odds_are_scaled_and_stay_odds() -> None:

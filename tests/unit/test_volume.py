@@ -271,6 +271,35 @@ def test_a_company_that_bursts_out_of_nothing_alarms_on_its_own_name() -> None:
     assert alarms[0].rate < 1.0
 
 
+def test_a_name_that_nobody_knew_and_that_is_heard_six_times_in_two_days_alarms() -> None:
+    detector, at, _ = watched(days=8)
+    rng, alarms = np.random.default_rng(2), list[Reading]()
+    for i in range(2 * DAY_BUCKETS):
+        sums = names_of_a_day(rng)
+        if i % (DAY_BUCKETS // 3) == 5:
+            sums["company:IN:NEW"] = Sums(1, 1)
+        alarms += [r for r in step(detector, at + 300 * i, sums) if r.alarm]
+    assert "company:IN:NEW" in {r.key for r in alarms}
+    first = next(r for r in alarms if r.key == "company:IN:NEW")
+    assert first.documents <= 6
+    assert at + 5 * 300 == first.since
+
+
+def test_a_name_that_is_always_heard_so_often_does_not_alarm() -> None:
+    _, _, alarms = watched(days=8)
+    assert [] == [r for r in alarms if r.alarm]
+
+
+def test_the_level_accepted_of_a_name_is_that_since_it_rose() -> None:
+    detector, at, _ = watched(days=8)
+    for i in range(DAY_BUCKETS):
+        sums = {"all": Sums(20)} | ({"name:new": Sums(1)} if i % 24 == 0 else {})
+        step(detector, at + 300 * i, sums, ["name:new"] if i > 48 else ())
+    detector.accept("name:new")
+    level = figure(detector, "name:new", "documents") / figure(detector, "name:new", "exposure")
+    assert 1 / 24 == pytest.approx(level, rel=0.5)
+
+
 def test_a_clump_of_five_voices_is_how_names_are_spoken_of() -> None:
     detector, at, _ = watched()
     readings = step(detector, at, {"all": Sums(20), "company:US:NEW": Sums(5)})
