@@ -431,6 +431,8 @@ class Alert:
     setting: Setting = Setting()
     waterfall: Waterfall | None = None
     """Of the newest document of its evidence; None before it fired."""
+    receipt: str = ""
+    """SHA-256 of its receipt (`monitor.receipt`); empty: nothing that could be recomputed."""
 
     @property
     def sent(self) -> bool:
