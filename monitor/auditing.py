@@ -5,22 +5,25 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import CollectorRegistry
 from rich.console import Console
 from rich.table import Table
 
 from models import manifest
 from models.errors import ModelError
-from monitor.app import current_release
+from monitor.app import current_release, load_scorer
 from monitor.config import Settings, load_settings
 from monitor.errors import ConfigError, MonitorError
+from monitor.metrics import Metrics
 from monitor.opening import configuration_of
-from monitor.receipt.audit import Audit, Outcome, audit
+from monitor.receipt.audit import Audit, Check, Outcome, audit
 from monitor.receipt.base import Provenance, Receipt
 from monitor.receipt.provenance import Provenances
+from monitor.receipt.rescore import rescored
 from monitor.store.engine import open_reader
 from monitor.store.receipts.sql import SqlReceipts
 
@@ -42,6 +45,8 @@ class ReceiptOptions:
     config: Path | None
     json: Path | None
     """Where the receipt and all checks are to be written."""
+    rescore: bool = False
+    """Judge the stored texts again."""
 
 
 def run_receipt(options: ReceiptOptions) -> int:
@@ -50,6 +55,9 @@ def run_receipt(options: ReceiptOptions) -> int:
     now, keep = provenance_of(settings), settings.store.keep_texts_days
     with closing(SqlReceipts(open_reader(settings.store.url))) as receipts:
         found = audit(options.alert_id, receipts, now, keep)
+        if options.rescore and found.receipt is not None:
+            check = _rescored(settings, found.receipt, receipts)
+            found = replace(found, checks=(*found.checks, check))
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH
@@ -57,6 +65,12 @@ def run_receipt(options: ReceiptOptions) -> int:
     if options.json is not None:
         _write(found, options.json)
     return STATUS[found.outcome]
+
+
+def _rescored(settings: Settings, receipt: Receipt, receipts: SqlReceipts) -> Check:
+    path = current_release(settings.model).path
+    with closing(load_scorer(settings.model, Metrics(CollectorRegistry()), path)) as scorer:
+        return rescored(receipt, receipts, scorer)
 
 
 def provenance_of(settings: Settings) -> Provenance:

@@ -174,12 +174,15 @@ def receipt(
     json: Annotated[
         Path | None, typer.Option(help="Write the receipt and every check to this file as well.")
     ] = None,
+    rescore: Annotated[
+        bool, typer.Option("--rescore", help="Judge the stored texts again by the same weights.")
+    ] = False,
 ) -> None:
     """Recompute an alert from its receipt and say what differs; status 0: reproduced exactly, 1:
     something differs, 2: there is nothing that could be recomputed."""
     from monitor.auditing import ReceiptOptions, run_receipt
 
-    raise typer.Exit(run_receipt(ReceiptOptions(alert_id, config, json)))
+    raise typer.Exit(run_receipt(ReceiptOptions(alert_id, config, json, rescore)))
 
 
 @app.command(epilog="Example: monitor check --config monitor.toml")

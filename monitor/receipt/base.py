@@ -12,8 +12,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from monitor.detect.witness import Witness
 from monitor.events import Kind
 
-FORMAT = 1
-
 
 class Strict(BaseModel):
     """A record that does not change, and holds nothing that this program does not know."""
@@ -152,7 +150,7 @@ class Provenance(Strict):
 class Receipt(Strict):
     """See the module."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     figures: Figures
     cause: Cause
     gates: Gated

@@ -174,7 +174,7 @@ def _that_matter(documents: Iterable[Listed], start: int) -> Iterable[Listed]:
     return (d for d, within in zip(listed, inside, strict=True) if within or d.author in again)
 
 
-def _entry(document: Listed, voice: bool) -> Entry:
+def _entry(document: Listed, voice: bool | None) -> Entry:
     topic, partition, offset = document.origin
     return Entry(
         id=document.id,

@@ -15,7 +15,7 @@ from monitor.events import TOPICS, Alert, Document, Kind, Mention, Origin, Score
 from monitor.keys import pair_key
 from monitor.receipt.audit import Outcome, audit
 from monitor.store.base import Commit, KeptReceipt, Listed, Store
-from monitor.store.receipts.base import Receipts
+from monitor.store.receipts.base import JudgedText, Receipts
 from monitor.store.receipts.rows import digest_of
 
 T0 = datetime(2026, 3, 9, 12, tzinfo=UTC)
@@ -94,6 +94,8 @@ def test_what_is_stored_is_known_and_the_newest_of_it(backend: Backend) -> None:
     assert backend.receipts().newest() is None
     _, receipts = written(backend, scored(0), scored(1))
     assert {"d0"} == receipts.known(["d0", "d7"])
+    read = JudgedText("d0", "Title 0\nA text.", (0.1 + 0.2, 0.6, 0.1))
+    assert [read] == receipts.texts(["d7", "d0"])
     assert T0 + timedelta(minutes=1) == receipts.newest()
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from harness.flow import Flow
+from harness.flow import Flow, judge
 from harness.receipts import flow_of
 
 from monitor.events import TOPICS, Alert, Scored
@@ -16,6 +16,8 @@ from monitor.receipt import make
 from monitor.receipt.audit import Audit, Outcome, audit
 from monitor.receipt.base import read_receipt, sha256_of
 from monitor.receipt.provenance import Provenances
+from monitor.receipt.rescore import rescored
+from monitor.score.memory import MemoryScorer
 from monitor.store.receipts.memory import MemoryReceipts
 
 KEEP = 90.0
@@ -278,6 +280,30 @@ def test_a_receipt_that_cannot_be_read_says_where(flow: Flow) -> None:
     broken = kept.body.replace(b'"early":', b'"earlier":')
     flow.database.receipts[alert.id] = replace(kept, body=broken)
     assert "cause.early" in said(checked(flow, alert), Outcome.OPEN)["receipt"]
+
+
+def test_texts_can_be_judged_again_by_the_same_weights(flow: Flow) -> None:
+    alert, receipts = an_alert(flow), MemoryReceipts(flow.database)
+    receipt = read_receipt(flow.database.receipts[alert.id].body)
+    again = rescored(receipt, receipts, MemoryScorer(judge))
+    assert Outcome.SAME is again.outcome
+    assert f"{len(receipt.documents)} of {len(receipt.documents)} texts judged again" in again.said
+
+    contrary = MemoryScorer(lambda text: ((judge(text)[0] + 1) % 3, 5))
+    differs = rescored(receipt, receipts, contrary)
+    assert Outcome.DIFFERS is differs.outcome
+    assert receipt.documents[0].id in differs.said or "…" in differs.said
+
+    failing = MemoryScorer(judge, bad_texts=frozenset(t.content for t in receipts.texts(["d9"])))
+    flow.database.documents = {"d9": flow.database.documents["d9"]}
+    listed = receipt.model_copy(
+        update={"documents": (receipt.documents[0].model_copy(update={"id": "d9"}),)}
+    )
+    assert Outcome.DIFFERS is rescored(listed, receipts, failing).outcome
+
+    other = rescored(receipt, receipts, MemoryScorer(judge, model_version="m-next"))
+    assert Outcome.CHANGED is other.outcome
+    assert "the weights are m-next now" in other.said
 
 
 def test_of_more_documents_than_a_receipt_holds_the_newest_are_listed(

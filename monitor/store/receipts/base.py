@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from monitor.events import Alert
 from monitor.store.base import KeptReceipt, Listed
+
+
+class JudgedText(NamedTuple):
+    """What the model read of a stored document, and what it said of the text as a whole."""
+
+    id: str
+    content: str
+    sentiment: tuple[float, float, float]
 
 
 class Receipts(Protocol):
@@ -27,6 +35,10 @@ class Receipts(Protocol):
 
     def known(self, ids: Collection[str]) -> set[str]:
         """Which of these documents are stored."""
+        ...
+
+    def texts(self, ids: Collection[str]) -> list[JudgedText]:
+        """Those of these documents that are stored, by id."""
         ...
 
     def newest(self) -> datetime | None:

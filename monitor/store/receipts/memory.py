@@ -8,6 +8,7 @@ from datetime import datetime
 from monitor.events import Alert
 from monitor.store.base import KeptReceipt, Listed
 from monitor.store.memory import MemoryDatabase, listed
+from monitor.store.receipts.base import JudgedText
 
 
 class MemoryReceipts:
@@ -31,6 +32,12 @@ class MemoryReceipts:
     def known(self, ids: Collection[str]) -> set[str]:
         """See `Receipts.known`."""
         return {identifier for identifier in ids if identifier in self.database.documents}
+
+    def texts(self, ids: Collection[str]) -> list[JudgedText]:
+        """See `Receipts.texts`."""
+        stored = self.database.documents
+        found = (stored[identifier] for identifier in sorted(ids) if identifier in stored)
+        return [JudgedText(s.document.id, s.document.content, s.sentiment) for s in found]
 
     def newest(self) -> datetime | None:
         """See `Receipts.newest`."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row, Select, select
 
-from monitor.events import TOPICS, Kind, Origin, Scored
+from monitor.events import TOPICS, Kind, Origin, Scored, content_of
 from monitor.keys import is_named, pair_of
 from monitor.store import rows, schema
 from monitor.store.base import KeptReceipt, Listed
@@ -17,8 +17,7 @@ from monitor.store.base import KeptReceipt, Listed
 
 def digest_of(title: str, text: str) -> str:
     """SHA-256, in hexadecimal, of what the model reads of a document: `Document.content`."""
-    content = f"{title}\n{text}" if title and text else title or text
-    return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
+    return hashlib.sha256(content_of(title, text).encode(errors="surrogatepass")).hexdigest()
 
 
 def listed_of(scored: Scored, key: str) -> Listed:

@@ -7,10 +7,11 @@ from datetime import datetime
 
 from sqlalchemy import Engine, func, select
 
-from monitor.events import Alert
+from monitor.events import Alert, content_of
 from monitor.store import rows, schema
 from monitor.store.base import KeptReceipt, Listed
 from monitor.store.faults import connected
+from monitor.store.receipts.base import JudgedText
 from monitor.store.receipts.rows import listed_row, listing, receipt_of
 from monitor.store.statements import Dialect
 
@@ -52,6 +53,29 @@ class SqlReceipts:
         """See `Receipts.known`."""
         with connected(self._engine, "looking up documents") as connection:
             return set(connection.scalars(self._known, {"ids": self._dialect.many(ids)}))
+
+    def texts(self, ids: Collection[str]) -> list[JudgedText]:
+        """See `Receipts.texts`."""
+        table = schema.documents.c
+        query = (
+            select(
+                table.id,
+                table.title,
+                table.text,
+                table.p_negative,
+                table.p_neutral,
+                table.p_positive,
+            )
+            .where(self._dialect.any_of(table.id, "ids"))
+            .order_by(table.id)
+        )
+        with connected(self._engine, "reading texts") as connection:
+            return [
+                JudgedText(name, content_of(title, text), (negative, neutral, positive))
+                for name, title, text, negative, neutral, positive in connection.execute(
+                    query, {"ids": self._dialect.many(ids)}
+                )
+            ]
 
     def newest(self) -> datetime | None:
         """See `Receipts.newest`."""
