@@ -26,6 +26,7 @@ class Provenances:
 
     def __init__(self, configuration: Mapping[str, Any] | None = None) -> None:
         """``configuration``: what figures depend on, as JSON values, without secrets."""
+        self._program = program()  # now: an upgrade may put other sources in the place of these
         self._configuration = dict(configuration or {})
         self._sha256 = sha256_of(canonical(self._configuration))
         self._files: dict[str, Mapping[str, str]] = {}
@@ -37,7 +38,7 @@ class Provenances:
     def of(self, model_version: str) -> Provenance:
         """With this version of the model."""
         return Provenance(
-            program=program(),
+            program=self._program,
             configuration=self._configuration,
             configuration_sha256=self._sha256,
             model=Model(version=model_version, files=dict(self._files.get(model_version, {}))),

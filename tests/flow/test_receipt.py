@@ -45,7 +45,7 @@ def shared() -> Flow:
 def flow(shared: Flow) -> Iterator[Flow]:
     """Its database may be changed: it is put back afterwards."""
     db = shared.database
-    kept = [dict(part) for part in (db.documents, db.alerts, db.receipts)]
+    kept = dict(db.documents), dict(db.alerts), dict(db.receipts)
     yield shared
     db.documents, db.alerts, db.receipts = kept
 
