@@ -71,6 +71,7 @@ from monitor.outgoing import OutTopics, outgoing
 from monitor.pipeline import Pipeline, PipelineSettings
 from monitor.push.keys import ApiKey, Keyring
 from monitor.receipt.provenance import Provenances
+from monitor.receipting import receipt_routes
 from monitor.reception import Reception
 from monitor.score.base import Scorer
 from monitor.score.engine import BatchScorer
@@ -89,6 +90,7 @@ from monitor.store.feeds.heartbeat import FeedHeartbeat
 from monitor.store.feeds.sql import feed_states
 from monitor.store.muting.sql import SqlMuting
 from monitor.store.outbox import SqlOutbox
+from monitor.store.receipts.sql import SqlReceipts
 from monitor.store.retention import Keep, prune
 from monitor.store.sql import SqlStore
 from monitor.store.verdicts.sql import SqlVerdicts
@@ -246,7 +248,12 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
         health.ready,
         health.reload,
         health.sources,
-        [*reception.routes, *judging.routes, *desk],
+        [
+            *reception.routes,
+            *judging.routes,
+            *receipt_routes(SqlReceipts(engine), _judges(settings.http)),
+            *desk,
+        ],
     )
     server = HttpServer(web, settings.http.host, settings.http.port)
     stack.callback(server.close)
