@@ -60,10 +60,18 @@ from monitor.listening import Listening
 from monitor.metrics import DeliveryCounters, DrillCounters, Metrics, ScoringCounters
 from monitor.naming import EntityNaming
 from monitor.notifying import group_timing, make_receivers
-from monitor.opening import database_file, every_topic, kafka_settings, open_database
+from monitor.opening import (
+    configuration_of,
+    database_file,
+    every_topic,
+    kafka_settings,
+    open_database,
+)
 from monitor.outgoing import OutTopics, outgoing
 from monitor.pipeline import Pipeline, PipelineSettings
 from monitor.push.keys import ApiKey, Keyring
+from monitor.receipt.provenance import Provenances
+from monitor.receipting import receipt_routes
 from monitor.reception import Reception
 from monitor.score.base import Scorer
 from monitor.score.engine import BatchScorer
@@ -82,6 +90,7 @@ from monitor.store.feeds.heartbeat import FeedHeartbeat
 from monitor.store.feeds.sql import feed_states
 from monitor.store.muting.sql import SqlMuting
 from monitor.store.outbox import SqlOutbox
+from monitor.store.receipts.sql import SqlReceipts
 from monitor.store.retention import Keep, prune
 from monitor.store.sql import SqlStore
 from monitor.store.verdicts.sql import SqlVerdicts
@@ -239,19 +248,29 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
         health.ready,
         health.reload,
         health.sources,
-        [*reception.routes, *judging.routes, *desk],
+        [
+            *reception.routes,
+            *judging.routes,
+            *receipt_routes(SqlReceipts(engine), _judges(settings.http)),
+            *desk,
+        ],
     )
     server = HttpServer(web, settings.http.host, settings.http.port)
     stack.callback(server.close)
     server.start()
     ensure_topics(kafka, dict.fromkeys(every_topic(settings.kafka), settings.kafka.partitions))
     reloader = None
-    corrections = Corrections()
+    corrections, provenances = Corrections(), Provenances(configuration_of(settings))
+
+    def note(manifest: Manifest) -> None:
+        corrections.note(manifest.version, *_errors(manifest))
+        provenances.note(manifest.version, manifest.files)
+
     if scorer is None:
         release = current_release(settings.model)
-        scorer = load_scorer(settings.model, metrics, release.path, corrections)
+        scorer = load_scorer(settings.model, metrics, release.path, note)
         if settings.model.path is None:
-            reloader = _reloader(settings.model, release, metrics, corrections)
+            reloader = _reloader(settings.model, release, metrics, note)
             stack.callback(reloader.close)
     stack.callback(scorer.close)
     scorer.warmup()
@@ -263,7 +282,17 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
     successor = reloader.take if reloader else lambda: None
     heartbeat = _heartbeat(settings, engine)
     pipeline = _pipeline(
-        settings, source, decoder, scorer, successor, store, metrics, clock, heartbeat, corrections
+        settings,
+        source,
+        decoder,
+        scorer,
+        successor,
+        store,
+        metrics,
+        clock,
+        heartbeat,
+        corrections,
+        provenances,
     )
     stack.callback(pipeline.close)
     pipeline.load()
@@ -464,10 +493,13 @@ def current_release(model: config.Model) -> Release:
 
 
 def load_scorer(
-    model: config.Model, metrics: Metrics, path: Path, corrections: Corrections | None = None
+    model: config.Model,
+    metrics: Metrics,
+    path: Path,
+    note: Callable[[Manifest], None] = lambda _manifest: None,
 ) -> BatchScorer:
     """The model of a folder on every device that is asked for, once it has judged a few
-    sentences; what its manifest tells of its errors goes to ``corrections``."""
+    sentences; then ``note`` is told of its manifest."""
     begin = time.monotonic()
     predictors = []
     try:
@@ -488,8 +520,7 @@ def load_scorer(
         minimum_fill=model.minimum_fill,
         metrics=ScoringCounters(metrics),
     )
-    if corrections is not None:
-        corrections.note(scorer.model_version, *_errors(predictors[0].manifest))
+    note(predictors[0].manifest)
     return scorer
 
 
@@ -507,11 +538,14 @@ def _errors(manifest: Manifest) -> tuple[Correction | None, Correction | None]:
 
 
 def _reloader(
-    model: config.Model, running: Release, metrics: Metrics, corrections: Corrections
+    model: config.Model,
+    running: Release,
+    metrics: Metrics,
+    note: Callable[[Manifest], None],
 ) -> Reloader:
     return Reloader(
         Registry(model.registry).current,
-        lambda path: load_scorer(model, metrics, path, corrections),
+        lambda path: load_scorer(model, metrics, path, note),
         running,
         metrics,
     )
@@ -536,6 +570,7 @@ def _pipeline(
     clock: Clock,
     heartbeat: Heartbeat | None,
     corrections: Corrections,
+    provenances: Provenances,
 ) -> Pipeline:
     d, s = settings.detect, settings.sources
     listening = Listening(
@@ -582,10 +617,11 @@ def _pipeline(
         annotate=Annotator(stories, EntityNaming(entities)),
         watermarks=Watermarks(settings.aggregate.out_of_orderness, settings.aggregate.idle_after),
         window=Window(settings.aggregate.allowed_lateness),
-        watch=lambda evidence: Watch(
+        watch=lambda evidence, seal: Watch(
             detectors,
             evidence,
             lifecycle,
+            seal,
             roster=Roster(d.keys),
             calendar=read_calendar(d.calendar) if d.calendar else Calendar(),
             correction=corrections.of,
@@ -595,6 +631,7 @@ def _pipeline(
         clock=clock,
         listening=listening,
         successor=successor,
+        provenances=provenances,
         settings=PipelineSettings(
             poll_records=settings.intake.poll_records,
             poll_most=settings.intake.poll_most,

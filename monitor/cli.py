@@ -167,6 +167,24 @@ def verdicts(
     show_rules(config, target)
 
 
+@app.command(epilog="Example: monitor receipt 5f0c7a52-1f0e-5d0b-9f55-6b3f5c0a4c11 -c monitor.toml")
+def receipt(
+    alert_id: Annotated[str, typer.Argument(help="Id of an alert: its label alert_id.")],
+    config: Config = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the receipt and every check to this file as well.")
+    ] = None,
+    rescore: Annotated[
+        bool, typer.Option("--rescore", help="Judge the stored texts again by the same weights.")
+    ] = False,
+) -> None:
+    """Recompute an alert from its receipt and say what differs; status 0: reproduced exactly, 1:
+    something differs, 2: there is nothing that could be recomputed."""
+    from monitor.auditing import ReceiptOptions, run_receipt
+
+    raise typer.Exit(run_receipt(ReceiptOptions(alert_id, config, json, rescore)))
+
+
 @app.command(epilog="Example: monitor check --config monitor.toml")
 def check(config: Config = None) -> None:
     """Check configuration, model, database, brokers and receivers; say what is wrong with each."""

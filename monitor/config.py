@@ -370,7 +370,7 @@ class ApiKey(Section):
     rate: Seconds = 0.0
     """Documents a second in the long run; 0: no limit."""
     verdicts: bool = False
-    """Whether it may judge alerts as well."""
+    """Whether it may judge alerts as well, and read their receipts."""
     silences: bool = False
     """It may silence and acknowledge alerts."""
 

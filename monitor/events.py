@@ -114,6 +114,11 @@ class Record(NamedTuple):
     """The record's Kafka timestamp: when the producer published it."""
 
 
+def content_of(title: str, text: str) -> str:
+    """What the model reads: the title, then the text."""
+    return f"{title}\n{text}" if title and text else title or text
+
+
 class Document(NamedTuple):
     """A valid message of the contract (docs/message.schema.json). All times are in UTC."""
 
@@ -139,8 +144,8 @@ class Document(NamedTuple):
 
     @property
     def content(self) -> str:
-        """What the model reads: the title, then the text."""
-        return f"{self.title}\n{self.text}" if self.title and self.text else self.title or self.text
+        """See `content_of`."""
+        return content_of(self.title, self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,6 +436,8 @@ class Alert:
     setting: Setting = Setting()
     waterfall: Waterfall | None = None
     """Of the newest document of its evidence; None before it fired."""
+    receipt: str = ""
+    """SHA-256 of its receipt (`monitor.receipt`); empty: nothing that could be recomputed."""
 
     @property
     def sent(self) -> bool:

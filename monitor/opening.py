@@ -1,9 +1,12 @@
-"""What every process of the house opens the same way: the database, and Kafka."""
+"""What every process of the house opens the same way: the database, Kafka, and what figures
+depend on."""
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine, make_url
 
@@ -56,3 +59,28 @@ def kafka_settings(kafka: config.Kafka) -> KafkaSettings:
 def every_topic(kafka: config.Kafka) -> list[str]:
     """Topics that are read and written."""
     return [*kafka.topics, kafka.scored_topic, kafka.alerts_topic, kafka.dead_letters_topic]
+
+
+def configuration_of(settings: config.Settings) -> dict[str, Any]:
+    """The sections that the figures of an alert depend on, as JSON values, and the SHA-256 of each
+    file that they name. They hold no secret."""
+    sections = {
+        name: getattr(settings, name).model_dump(mode="json")
+        for name in ("aggregate", "detect", "entities", "sources", "stories")
+    }
+    named = {
+        "detect.calendar": settings.detect.calendar,
+        "entities.aliases": settings.entities.aliases,
+        "entities.gazetteer": settings.entities.gazetteer,
+        "entities.watch_file": settings.entities.watch_file,
+    }
+    hashes = {place: _sha256(path) for place, path in named.items() if path is not None}
+    return {**sections, "files": hashes}
+
+
+def _sha256(path: Path) -> str:
+    """Of a file; what is wrong, if it cannot be read: whoever needs it will say so better."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        return f"unreadable: {error.strerror}"

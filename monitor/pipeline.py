@@ -25,7 +25,7 @@ from monitor.annotate import Annotator
 from monitor.clock import Clock
 from monitor.counting import Counting
 from monitor.detect.gates import Exhibit
-from monitor.detect.state import Context, ExhibitOf
+from monitor.detect.state import Context, ExhibitOf, Fired, Seal
 from monitor.detect.watch import Watch
 from monitor.drill.rule import advance
 from monitor.errors import FencedError, LeaseError, SourceError, StoreError
@@ -37,6 +37,8 @@ from monitor.keys import is_of
 from monitor.listening import Heard, Listening
 from monitor.metrics import Metrics
 from monitor.outgoing import OutTopics, outgoing
+from monitor.receipt.make import Notary
+from monitor.receipt.provenance import Provenances
 from monitor.score.base import Scorer
 from monitor.source.base import Batch, Source
 from monitor.source.pace import Pace
@@ -81,22 +83,26 @@ class Pipeline:
         annotate: Annotator | None = None,
         watermarks: Watermarks,
         window: Window,
-        watch: Callable[[ExhibitOf], Watch],
+        watch: Callable[[ExhibitOf, Seal], Watch],
         store: Store,
         metrics: Metrics,
         clock: Clock,
         listening: Listening | None = None,
         settings: PipelineSettings | None = None,
         successor: Callable[[], Scorer | None] = lambda: None,
+        provenances: Provenances | None = None,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """``watch`` makes the detectors' watch around the pipeline's exhibits; ``clock`` is on the
-        axis of event times (a replay's runs fast), ``wall`` the real time that goes into rows.
-        Without ``listening`` nobody asks whether a source that says nothing is quiet or blind.
-        ``successor`` gives, once, a scorer that is to take the place of ``scorer``."""
+        """``watch`` makes the detectors' watch around the pipeline's exhibits and receipts;
+        ``clock`` is on the axis of event times (a replay's runs fast), ``wall`` the real time that
+        goes into rows. Without ``listening`` nobody asks whether a source that says nothing is
+        quiet or blind. ``successor`` gives, once, a scorer that is to take the place of
+        ``scorer``. What is known of program, configuration and models goes into the receipts as
+        ``provenances``."""
         self._watermarks = watermarks
         self._counting = Counting(window)
-        self._watch = watch(self.exhibit)
+        self._notary = Notary(store, provenances or Provenances())
+        self._watch = watch(self.exhibit, self.seal)
         self._listening = listening
         self._store = store
         self._metrics = metrics
@@ -114,6 +120,7 @@ class Pipeline:
         self._followed: frozenset[Partition] = frozenset()  # by the watermarks
         self._appended_at = wall()  # until a record is read
         self._current: Sequence[Scored] = ()  # the batch in hand …
+        self._copies: dict[str, str | None] = {}  # … what stored ones repeat by it …
         self._current_at = self._appended_at  # … and when it was polled
         self._landed = 0  # transactions
         self._moved = (0, 0)  # texts judged and transactions, at the last sign of life
@@ -198,6 +205,7 @@ class Pipeline:
         snapshot = self._store.load(self._counting.lookback)
         self._positions = dict(snapshot.positions)
         self._drop()
+        self._notary.drain()
         self._annotate.restore(snapshot)
         self._counting.restore(snapshot)
         self._watermarks.assign({}, self._clock.monotonic())
@@ -250,6 +258,10 @@ class Pipeline:
             speakers,
             self._waterfall(pieces),
         )
+
+    def seal(self, fired: Fired) -> str:
+        """Make the receipt of an alert that fires; its SHA-256."""
+        return self._notary.seal(fired, self._current, self._copies, self._wall())
 
     def _waterfall(self, pieces: Sequence[Evidence]) -> Waterfall | None:
         """The way of the newest of these documents, to an alert that fires now."""
@@ -306,6 +318,7 @@ class Pipeline:
             self._observe(flight)
             counted = self._counting.count(flight.scored, flight.changes.flipped, self._clock.now())
             flight.scored = self._current = counted.scored
+            self._copies = {flip.document: flip.told.copy_of for flip in flight.changes.flipped}
             self._current_at = flight.now
             self._metrics.late.inc(counted.late)
             watermark = self._watermarks.current(flight.polled_at)
@@ -335,6 +348,7 @@ class Pipeline:
                 history=counted.history,
                 key_states=[*self._watch.drain(version), *heard.key_states],
                 alerts=[*alerts, *fired],
+                receipts=self._notary.drain(),
                 outgoing=list(
                     outgoing(
                         self._settings.topics,

@@ -78,6 +78,11 @@ class Voices:
         for hour in [h for h in self._turns if h + HOUR <= horizon]:
             del self._turns[hour]
 
+    def is_voice(self, identifier: str, key: str) -> bool:
+        """Whether a document that is remembered is a voice for a key that it counts for."""
+        heard = self._heard[identifier]
+        return not heard.copy and self._speaks(heard, key)
+
     @property
     def remembered(self) -> int:
         """Documents held in memory."""

@@ -24,6 +24,7 @@ _ALERT_DEFAULTS = {
     "largest_story": 0,
     "setting": {},
     "waterfall": None,
+    "receipt": "",
 }
 _SETTING = frozenset(item.name for item in fields(Setting))
 _SETTING_DEFAULTS: dict[str, object] = {
@@ -111,6 +112,7 @@ def alert_to_object(alert: Alert) -> dict[str, Any]:
             "corrected_baseline": alert.setting.corrected_baseline,
         },
         "waterfall": None if alert.waterfall is None else waterfall_to_object(alert.waterfall),
+        "receipt": alert.receipt,
     }
 
 
@@ -145,6 +147,7 @@ def alert_from_object(value: object) -> Alert:
         largest_story=item.integer("largest_story"),
         setting=_setting(item.value("setting")),
         waterfall=item.optional("waterfall", _waterfall),
+        receipt=item.text("receipt"),
     )
 
 

@@ -161,6 +161,8 @@ def annotations_of(alert: Alert) -> dict[str, str]:
     if alert.waterfall is not None:
         values["waterfall"] = waterfall_text(alert.waterfall)
         values["waterfall_json"] = compact_json(waterfall_to_object(alert.waterfall)).decode()
+    if alert.receipt:
+        values["receipt_sha256"] = alert.receipt
     return values
 
 

@@ -46,6 +46,10 @@ _ANNOTATIONS: dict[str, tuple[str, str | None]] = {
         "where it is not known), scored_at, fired_at (wall time).",
         r"^\{",
     ),
+    "receipt_sha256": (
+        "SHA-256 of the alert's receipt: `monitor receipt` recomputes the alert from it.",
+        "^[0-9a-f]{64}$",
+    ),
     **{
         f"verdict_{verdict}_url": (f"A page to judge the alert: {verdict}.", "^https?://")
         for verdict in Judgement
@@ -55,6 +59,7 @@ _OPTIONAL = frozenset(
     {
         *("corrected", "corrected_baseline", "explained"),
         *("fired_at", "resolved_at", "waterfall", "waterfall_json"),
+        "receipt_sha256",
         *(f"verdict_{verdict}_url" for verdict in Judgement),
     }
 )

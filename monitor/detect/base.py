@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from monitor.detect.table import Spoken
+from monitor.detect.witness import Witness
 from monitor.events import Bucket
 
 
@@ -36,6 +37,8 @@ class Reading:
     """Start (seconds since the epoch) of the first bucket of the window."""
     rate: float = 0.0
     """Voices an hour that are usual for this key: whether it is a busy one."""
+    witness: Witness | None = field(default=None, compare=False, repr=False)
+    """Of a key that alarms and does not fire yet: what the reading followed from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,13 @@ class Detector(Protocol):
         """The alarms that the part of the bucket at ``start`` which is there already would raise.
 
         Changes nothing; the bucket's own step follows.
+        """
+        ...
+
+    def again(self, witness: Witness) -> Reading:
+        """The reading that this witness was taken of, by the same code; settings must be equal.
+
+        Forgets every other state. ``ValueError`` for states that are not of this version.
         """
         ...
 

@@ -20,24 +20,33 @@ from numpy.typing import NDArray
 from monitor.detect.table import DAY_BUCKETS
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 CLASSES = np.array([1.0, 4.0, 16.0, 64.0])
 """Updates a day between the classes of activity of names."""
 
 
-def grants(
-    daily: float, named: NDArray[np.bool_], activity: Floats, counted: NDArray[np.bool_]
-) -> Floats:
+def classes(named: NDArray[np.bool_], activity: Floats) -> Ints:
+    """The class of each key, [keys]: 0 are those that everything counts for (``named`` is false),
+    the others are told apart by their ``activity`` (updates a day, from the past)."""
+    found: Ints = np.where(named, 1 + np.digitize(activity, CLASSES), 0)
+    return found
+
+
+def census(group: Ints, counted: NDArray[np.bool_]) -> Ints:
+    """How many keys of each class are ``counted``: their statistics are updated in this bucket."""
+    return np.bincount(group[counted], minlength=len(CLASSES) + 2)
+
+
+def grants(daily: float, group: Ints, counted: NDArray[np.bool_], members: Ints) -> Floats:
     """What each key is granted in one bucket, [keys]; all together ``daily`` / 288 at most.
 
-    Half is for the keys that everything counts for (``named`` is false) and is shared equally among
-    those of them that are ``counted``: whose statistic is updated in this bucket. The other half is
-    for the names: it is divided among the classes of ``activity`` (updates a day, from the past)
-    that are there, and within a class equally, so that a thousand names that hardly ever speak do
-    not drown the others. Where one of the halves has nobody, the other takes it.
+    ``members`` is the `census`. Half is for the keys that everything counts for and is shared
+    equally among those of them that are counted. The other half is for the names: it is divided
+    among the classes that are there, and within a class equally, so that a thousand names that
+    hardly ever speak do not drown the others. Where one of the halves has nobody, the other takes
+    it.
     """
-    group = np.where(named, 1 + np.digitize(activity, CLASSES), 0)
-    members = np.bincount(group[counted], minlength=len(CLASSES) + 2)
     there = members > 0
     weights = np.zeros(len(members))
     weights[0] = 1.0 if there[0] else 0.0

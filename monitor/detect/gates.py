@@ -61,9 +61,14 @@ class Gates:
     """… and this part of all."""
 
 
+def gate_for(reading: Reading, gates: Gates) -> Gate:
+    """The gate of a busy or of a sparse key."""
+    return gates.busy if reading.rate >= gates.busy_rate else gates.sparse
+
+
 def lacks(reading: Reading, exhibit: Exhibit, gates: Gates) -> str:
     """What the evidence lacks, in words; empty: it suffices."""
-    gate = gates.busy if reading.rate >= gates.busy_rate else gates.sparse
+    gate = gate_for(reading, gates)
     negative = max(gates.negative, ceil(gates.negative_share * reading.documents))
     for what, there, needed in (
         ("independent voices", reading.documents, gate.voices),

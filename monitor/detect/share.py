@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor.detect.base import Reading, Recent
-from monitor.detect.budget import grants
+from monitor.detect.budget import census, classes, grants
 from monitor.detect.null import Floats, Ints, scale_odds, share_log_ratio
 from monitor.detect.table import (
     DAY_BUCKETS,
@@ -33,6 +33,7 @@ from monitor.detect.table import (
     mask,
     slots,
 )
+from monitor.detect.witness import Witness
 from monitor.events import BUCKET_SECONDS, Bucket
 from monitor.keys import ALL, pair_of
 
@@ -112,6 +113,8 @@ class _Part:
     base: Floats
     upper: Floats
     counted: NDArray[np.bool_]
+    shared: Ints
+    """Members of each class of the budget."""
     granted: Floats
 
 
@@ -152,19 +155,23 @@ class ShareDetector:
         if part is None:
             return []
         rows, fires = part.rows, mask(part.keys, firing)
-        # What follows a page is a new rise: another window, and so another alert.
-        rows["u"][fires] = 0.0
-        rows["cusum"][fires] = 0.0
-        self._update_statistic(now, part)
-        self._update_baseline(now, part, mask(part.keys, blind))
-        self._table.put(part.keys, part.places, rows)
+        self._update(now, part, fires, blind)
         level = rows["u"].mean(axis=1)
+        alarm = (level >= 1.0) & part.counted
+        readings = [
+            self._reading(
+                part,
+                i,
+                bool(alarm[i]),
+                # The table holds what was before this bucket.
+                self._witness(start, part, i, firing, blind) if alarm[i] else None,
+            )
+            for i in np.flatnonzero(alarm | fires).tolist()
+        ]
+        self._table.put(part.keys, part.places, rows)
         self._hot.difference_update(part.keys)
         self._hot.update(part.keys[i] for i in np.flatnonzero(level >= HOT))
-        alarm = (level >= 1.0) & part.counted
-        return [
-            self._reading(part, i, bool(alarm[i])) for i in np.flatnonzero(alarm | fires).tolist()
-        ]
+        return readings
 
     def look(self, start: int, spoken: Spoken, firing: Collection[str]) -> list[Reading]:
         """Optional stopping: the ratio is a martingale document by document, as the null is that of
@@ -174,10 +181,27 @@ class ShareDetector:
         part = self._part(now, spoken.only(self._hot.difference(firing)), (), ())
         if part is None:
             return []
-        part.granted[:] = 0.0
-        self._update_statistic(now, part)
+        self._peek(now, part)
         alarm = (part.rows["u"].mean(axis=1) >= 1.0) & part.counted
-        return [self._reading(part, i, alarm=True) for i in np.flatnonzero(alarm).tolist()]
+        return [
+            self._reading(
+                part, i, alarm=True, witness=self._witness(start, part, i, (), (), early=True)
+            )
+            for i in np.flatnonzero(alarm).tolist()
+        ]
+
+    def again(self, witness: Witness) -> Reading:
+        now, spoken = witness.start // BUCKET_SECONDS, witness.touched()
+        self.restore(witness.states.items())
+        places = self._table.places(spoken.keys)
+        part = self._part_of(now, spoken, places, witness.firing, witness.blind, witness.members())
+        if witness.early:
+            self._peek(now, part)
+        else:
+            self._update(now, part, mask(part.keys, witness.firing), witness.blind)
+        i = part.keys.index(witness.key)
+        level = part.rows["u"].mean(axis=1)
+        return self._reading(part, i, bool(level[i] >= 1.0 and part.counted[i]))
 
     def recent(self, key: str, since: int, start: int) -> Recent:
         row = self._table.one(key)
@@ -250,6 +274,20 @@ class ShareDetector:
         keys = [*pools, *spoken.keys]  # an at sign sorts before all letters
         if pools:
             places = np.concatenate((self._table.places(pools), places))
+        return self._part_of(now, Spoken(keys, n, x), places, firing, blind)
+
+    def _part_of(
+        self,
+        now: int,
+        touched: Spoken,
+        places: Ints,
+        firing: Collection[str],
+        blind: Collection[str],
+        shared: Ints | None = None,
+    ) -> _Part:
+        """The rows of these keys and pools. ``shared``: None, they are all that the bucket
+        touches; else how many there were of each class of the budget."""
+        keys, n = touched.keys, touched.n
         rows = self._table.take(places)
         frozen = mask(keys, {*firing, *blind})
         codes = self._table.codes(places)
@@ -259,8 +297,12 @@ class ShareDetector:
         warm = rows["documents"] >= self._settings.min_baseline
         counted = (n > 0) & warm & ~fires & (codes != POOL)
         activity = rows["active"] / np.maximum(rows["seen"], 1.0) * DAY_BUCKETS
-        granted = grants(self._settings.budget, codes >= NAMED, activity, counted)
-        return _Part(keys, places, rows, n, x, frozen, base, upper, counted, granted)
+        group = classes(codes >= NAMED, activity)
+        members = census(group, counted) if shared is None else shared
+        granted = grants(self._settings.budget, group, counted, members)
+        return _Part(
+            keys, places, rows, n, touched.negative, frozen, base, upper, counted, members, granted
+        )
 
     def _pools(self, spoken: Spoken, codes: NDArray[np.int8]) -> tuple[list[str], Ints, Ints]:
         """What all companies, names and watched items said together, before what each said."""
@@ -386,6 +428,21 @@ class ShareDetector:
 
     # ------------------------------------------------------------------ updates
 
+    def _update(
+        self, now: int, part: _Part, fires: NDArray[np.bool_], blind: Collection[str]
+    ) -> None:
+        """A whole bucket."""
+        # What follows a page is a new rise: another window, and so another alert.
+        part.rows["u"][fires] = 0.0
+        part.rows["cusum"][fires] = 0.0
+        self._update_statistic(now, part)
+        self._update_baseline(now, part, mask(part.keys, blind))
+
+    def _peek(self, now: int, part: _Part) -> None:
+        """The part of a bucket that is there already: nothing is granted before its end."""
+        part.granted[:] = 0.0
+        self._update_statistic(now, part)
+
     def _update_statistic(self, now: int, part: _Part) -> None:
         """u_j ← (g + γ·u_j)·L_j for the keys that spoke and are not cold."""
         where = np.flatnonzero(part.counted)
@@ -420,7 +477,31 @@ class ShareDetector:
         rows["lag_n"][:, now % LAG] = np.where(blind, 0, n)
         rows["lag_negative"][:, now % LAG] = np.where(blind, 0, x)
 
-    def _reading(self, part: _Part, i: int, alarm: bool) -> Reading:
+    def _witness(
+        self,
+        start: int,
+        part: _Part,
+        i: int,
+        firing: Collection[str],
+        blind: Collection[str],
+        early: bool = False,
+    ) -> Witness:
+        key = part.keys[i]
+        kin = kin_of(key)
+        touched = np.flatnonzero(mask(part.keys, kin)).tolist()
+        return Witness(
+            key=key,
+            start=start,
+            early=early,
+            states=self._table.states(kin),
+            spoken={part.keys[j]: (int(part.n[j]), int(part.x[j])) for j in touched},
+            firing=tuple(k for k in kin if k in firing),
+            blind=tuple(k for k in kin if k in blind),
+            shared=tuple(part.shared.tolist()),
+            settings=asdict(self._settings),
+        )
+
+    def _reading(self, part: _Part, i: int, alarm: bool, witness: Witness | None = None) -> Reading:
         row, n = part.rows[i], int(part.n[i])
         window_n, negative = int(row["window_n"]), int(row["window_negative"])
         granted = float(part.granted[i])
@@ -439,4 +520,13 @@ class ShareDetector:
             negative=negative,
             since=int(row["since"]) * BUCKET_SECONDS,
             rate=float(row["voices"] / max(row["seen"], 1.0)) * HOUR_BUCKETS,
+            witness=witness,
         )
+
+
+def kin_of(key: str) -> list[str]:
+    """A key, and all keys and pools on which its null leans, in the order of their names."""
+    sort, _, rest = key.partition(":")
+    pool = _POOLS.get(rest if sort == "other" else sort)
+    sides = pair_of(key) if sort == "pair" else ()
+    return sorted({key, ALL, *sides, *([pool] if pool else ())})

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from monitor.detect.base import Reading, Recent
 from monitor.detect.calendar import Calendar
 from monitor.detect.correction import UNCORRECTED, Correction, Estimate
-from monitor.detect.gates import Exhibit, Gates, lacks
+from monitor.detect.gates import Exhibit, Gate, Gates, gate_for, lacks
 from monitor.detect.hierarchy import arrange
 from monitor.detect.hierarchy import context as explain
 from monitor.events import BUCKET_SECONDS, Alert, AlertStatus, Setting, Severity
@@ -69,6 +69,26 @@ ExhibitOf = Callable[[str, int, int, int], Exhibit]
 
 
 @dataclass(frozen=True, slots=True)
+class Fired:
+    """An alert at the moment at which it fires, and what it follows from."""
+
+    alert: Alert
+    reading: Reading
+    exhibit: Exhibit
+    gate: Gate
+    """What the exhibit had to show."""
+
+
+Seal = Callable[[Fired], str]
+"""Keeps what an alert followed from; gives the SHA-256 of that, or nothing."""
+
+
+def no_receipt(_fired: Fired) -> str:
+    """Keeps nothing."""
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
 class Surroundings:
     """What is known beyond the readings of one detector."""
 
@@ -77,6 +97,7 @@ class Surroundings:
     calendar: Calendar = field(default_factory=Calendar)
     correction: Callable[[str, str], Correction] = lambda _key, _model: UNCORRECTED
     """Of the verdicts for a key by a version of the model."""
+    seal: Seal = no_receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +223,15 @@ class Lifecycle:
     ) -> list[Alert]:
         """New and changed alerts of the keys in alarm, each in its place among the others."""
         drafts: dict[str, Alert] = {}
+        seen: dict[str, tuple[Reading, Exhibit]] = {}
         for reading in readings:
             current = self._active.get(reading.key)
             if reading.alarm and (current is None or current.status is AlertStatus.PENDING):
-                draft = self._draft(reading, end, context, current, inhibited)
+                exhibit = self._exhibit(reading.key, reading.since, end, self._settings.evidence)
+                draft = self._draft(reading, exhibit, end, context, current, inhibited)
                 if draft.status is AlertStatus.FIRING or not early:
                     drafts[reading.key] = draft
+                    seen[reading.key] = reading, exhibit
         fire = [key for key, draft in drafts.items() if draft.status is AlertStatus.FIRING]
         under: Mapping[str, str] = {}
         if fire:
@@ -220,21 +244,27 @@ class Lifecycle:
                 draft = replace(draft, setting=replace(draft.setting, under=under[key]))
             if draft == self._active.get(key):
                 continue
+            if draft.status is AlertStatus.FIRING:
+                draft = replace(draft, receipt=self._sealed(draft, *seen[key]))
             self._active[key] = draft
             self._observations[key] = []
             changed.append(draft)
         return changed
 
+    def _sealed(self, alert: Alert, reading: Reading, exhibit: Exhibit) -> str:
+        gate = gate_for(reading, self._settings.gates)
+        return self._around.seal(Fired(alert, reading, exhibit, gate))
+
     def _draft(
         self,
         reading: Reading,
+        exhibit: Exhibit,
         end: int,
         context: Context,
         current: Alert | None,
         inhibited: Inhibited,
     ) -> Alert:
         s = self._settings
-        exhibit = self._exhibit(reading.key, reading.since, end, s.evidence)
         setting = self._setting(reading, end, context, exhibit, inhibited)
         passed = not setting.insufficient
         if current is not None and not passed:

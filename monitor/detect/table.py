@@ -86,6 +86,11 @@ class KeyTable:
         place = self.index.get(key)
         return None if place is None else self._rows[place : place + 1].copy()
 
+    def states(self, keys: Iterable[str]) -> dict[str, bytes]:
+        """The rows of those of these keys that are known, as they are drained."""
+        known = {key: self.one(key) for key in keys}
+        return {key: row.tobytes() for key, row in known.items() if row is not None}
+
     def column(self, field: str) -> NDArray[Any]:
         """One field of all rows, in the order of ``index``."""
         return self._rows[field][np.fromiter(self.index.values(), np.int64, len(self.index))]

@@ -17,14 +17,14 @@ before, a baseline that follows by an hour would soon say that this is usual.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor.detect.base import Reading, Recent
-from monitor.detect.budget import grants
+from monitor.detect.budget import census, classes, grants
 from monitor.detect.null import (
     Floats,
     Ints,
@@ -45,6 +45,7 @@ from monitor.detect.table import (
     mask,
     slots,
 )
+from monitor.detect.witness import Witness
 from monitor.events import BUCKET_SECONDS, Bucket
 from monitor.keys import ALL
 
@@ -149,6 +150,20 @@ class _Part:
     x: Ints
     frozen: NDArray[np.bool_]
     fires: NDArray[np.bool_]
+    shared: Ints | None = None
+    """Members of each class of the budget; None: they are all that the bucket touches."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What a bucket came to. All are [keys], but for the members of each class of the budget."""
+
+    alarm: NDArray[np.bool_]
+    evidence: Floats
+    granted: Floats
+    expected: Floats
+    usual: Floats
+    shared: Ints
 
 
 class VolumeDetector:
@@ -182,23 +197,39 @@ class VolumeDetector:
     ) -> list[Reading]:
         now = start // BUCKET_SECONDS
         spoken = spoken.beside(key for key in (*firing, *blind) if key in self._table.index)
-        course = Course(np.array([season.factors() for season in self._seasons]))
-        keys, named = spoken.keys, 0
+        named = 0
         readings: list[Reading] = []
-        if keys:
-            places = self._table.places(keys)
-            rows, codes = self._table.take(places), self._table.codes(places)
-            frozen, fires = mask(keys, {*firing, *blind}), mask(keys, firing)
-            part = _Part(keys, places, rows, codes, spoken.n, spoken.negative, frozen, fires)
-            readings = self._update(now, part, course, mask(keys, blind))
-            self._table.put(keys, places, rows)
-            named = int(spoken.n[codes >= _CORE].sum())
+        if spoken.keys:
+            part = self._part(spoken, firing, blind)
+            fresh = part.rows["at"] == 0
+            judged = self._update(now, part, mask(part.keys, blind))
+            readings = [
+                self._reading(
+                    now,
+                    part,
+                    i,
+                    judged,
+                    # The table, the rhythms and the pool are what they were before this bucket.
+                    self._witness(start, part, i, judged, blind) if judged.alarm[i] else None,
+                )
+                for i in np.flatnonzero(judged.alarm | part.fires).tolist()
+            ]
+            self._learn_names(now, part, fresh, judged.expected)
+            self._table.put(part.keys, part.places, part.rows)
+            named = int(spoken.n[part.codes >= _CORE].sum())
         self._learn_groups(now, spoken, named, {*firing, *blind})
         return readings
 
     def look(self, start: int, spoken: Spoken, firing: Collection[str]) -> list[Reading]:  # noqa: ARG002
         """Nothing: part of a bucket says little of how full it will be."""
         return []
+
+    def again(self, witness: Witness) -> Reading:
+        self.restore(witness.states.items())
+        part = self._part(witness.touched(), witness.firing, witness.blind, witness.members())
+        now = witness.start // BUCKET_SECONDS
+        judged = self._update(now, part, mask(part.keys, witness.blind))
+        return self._reading(now, part, part.keys.index(witness.key), judged)
 
     def recent(self, key: str, since: int, start: int) -> Recent:
         row = self._table.one(key)
@@ -230,10 +261,7 @@ class VolumeDetector:
         if not self._stepped:
             return drained
         self._stepped = False
-        p = self._pool
-        pool = np.array([p.buckets, p.births, p.first_day, p.spread, p.voices])
-        parts = [season.state.ravel() for season in self._seasons]
-        return [*drained, (GROUPS, np.concatenate([pool, *parts]).tobytes())]
+        return [*drained, (GROUPS, self._groups())]
 
     def restore(self, states: Iterable[tuple[str, bytes]]) -> None:
         by_key = dict(states)
@@ -268,13 +296,31 @@ class VolumeDetector:
         row["u"] = row["cusum"] = 0.0
         self._table.put([key], self._table.places([key]), row)
 
+    def _groups(self) -> bytes:
+        """The rhythms and priors of the groups as they are stored."""
+        p = self._pool
+        pool = np.array([p.buckets, p.births, p.first_day, p.spread, p.voices])
+        parts = [season.state.ravel() for season in self._seasons]
+        return np.concatenate([pool, *parts]).tobytes()
+
     # ------------------------------------------------------------------ one bucket
 
-    def _update(
-        self, now: int, part: _Part, course: Course, blind: NDArray[np.bool_]
-    ) -> list[Reading]:
+    def _part(
+        self,
+        spoken: Spoken,
+        firing: Collection[str],
+        blind: Collection[str],
+        shared: Ints | None = None,
+    ) -> _Part:
+        keys, places = spoken.keys, self._table.places(spoken.keys)
+        rows, codes = self._table.take(places), self._table.codes(places)
+        frozen, fires = mask(keys, {*firing, *blind}), mask(keys, firing)
+        return _Part(keys, places, rows, codes, spoken.n, spoken.negative, frozen, fires, shared)
+
+    def _update(self, now: int, part: _Part, blind: NDArray[np.bool_]) -> _Judged:
         s, rows, n, codes = self._settings, part.rows, part.n, part.codes
         group = _SEASON_OF_CODE[codes]
+        course = Course(np.array([season.factors() for season in self._seasons]))
         fresh = rows["at"] == 0
         rows["at"][fresh] = now - 1
         rows["born"][fresh] = now
@@ -297,19 +343,16 @@ class VolumeDetector:
         warm = np.where(named, self._pool.buckets, age) >= warm_up
         counted = (n > 0) & warm & ~part.fires
         activity = np.minimum(level, 1.0) * DAY_BUCKETS
-        granted = grants(s.budget, codes >= NAMED, activity, counted)
+        shares = classes(codes >= NAMED, activity)
+        members = census(shares, counted) if part.shared is None else part.shared
+        granted = grants(s.budget, shares, counted, members)
         self._update_statistic(now, part, mu, excess, granted, np.flatnonzero(warm & ~part.fires))
         self._update_window(part, n, expected)
-        self._learn_names(now, part, fresh, expected)
         rows["lag"][:, now % LAG] = np.where(blind, 0, n)
-
         evidence = _evidence(rows, named)
         alarm = (evidence >= 1.0) & counted
         usual = self._mean(rows, codes) * HOUR_BUCKETS
-        return [
-            self._reading(now, part, i, bool(alarm[i]), evidence, granted, expected, usual)
-            for i in np.flatnonzero(alarm | part.fires).tolist()
-        ]
+        return _Judged(alarm, evidence, granted, expected, usual, members)
 
     def _advance(
         self,
@@ -393,34 +436,48 @@ class VolumeDetector:
         rows["window_negative"] += part.x.astype(np.uint32)
         rows["window_expected"] += expected
 
-    def _reading(
+    def _witness(
         self,
-        now: int,
+        start: int,
         part: _Part,
         i: int,
-        alarm: bool,
-        evidence: Floats,
-        granted: Floats,
-        expected: Floats,
-        usual: Floats,
+        judged: _Judged,
+        blind: Collection[str],
+    ) -> Witness:
+        key = part.keys[i]
+        return Witness(
+            key=key,
+            start=start,
+            early=False,
+            states={**self._table.states([key]), GROUPS: self._groups()},
+            spoken={key: (int(part.n[i]), int(part.x[i]))},
+            firing=(),  # it alarms
+            blind=(key,) if key in blind else (),
+            shared=tuple(judged.shared.tolist()),
+            settings=asdict(self._settings),
+        )
+
+    def _reading(
+        self, now: int, part: _Part, i: int, judged: _Judged, witness: Witness | None = None
     ) -> Reading:
-        row = part.rows[i]
+        row, granted = part.rows[i], float(judged.granted[i])
         hours = (now - int(row["since"]) + 1) / HOUR_BUCKETS
-        threshold = 1.0 / float(granted[i]) if granted[i] > 0 else 1.0
+        threshold = 1.0 / granted if granted > 0 else 1.0
         return Reading(
             key=part.keys[i],
-            alarm=alarm,
-            evalue=float(evidence[i]) * threshold,
+            alarm=bool(judged.alarm[i]),
+            evalue=float(judged.evidence[i]) * threshold,
             threshold=threshold,
             bucket_documents=int(part.n[i]),
             observed=float(part.n[i]),
-            upper=float(self._settings.slack * expected[i]),
+            upper=float(self._settings.slack * judged.expected[i]),
             value=int(row["window_n"]) / hours,
             baseline=float(row["window_expected"]) / hours,
             documents=int(row["window_n"]),
             negative=int(row["window_negative"]),
             since=int(row["since"]) * BUCKET_SECONDS,
-            rate=float(usual[i]),
+            rate=float(judged.usual[i]),
+            witness=witness,
         )
 
     # ------------------------------------------------------------------ levels and pools

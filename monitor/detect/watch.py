@@ -17,7 +17,9 @@ from monitor.detect.state import (
     Inhibited,
     Lifecycle,
     LifecycleSettings,
+    Seal,
     Surroundings,
+    no_receipt,
 )
 from monitor.detect.table import Spoken
 from monitor.events import BUCKET_SECONDS, Alert, Bucket, Sums
@@ -41,6 +43,7 @@ class Watch:
         detectors: Sequence[Detector],
         exhibit: ExhibitOf,
         settings: LifecycleSettings,
+        seal: Seal = no_receipt,
         *,
         roster: Roster | None = None,
         calendar: Calendar | None = None,
@@ -56,7 +59,7 @@ class Watch:
                     detector.version,
                     exhibit,
                     settings,
-                    Surroundings(detector.recent, calendar or Calendar(), correction),
+                    Surroundings(detector.recent, calendar or Calendar(), correction, seal),
                 ),
             )
             for detector in detectors

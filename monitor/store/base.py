@@ -16,6 +16,7 @@ from monitor.events import (
     Gap,
     Heard,
     Kind,
+    Origin,
     Partition,
     Scored,
     SourceState,
@@ -89,6 +90,37 @@ class RhythmRow(NamedTuple):
     rhythm: bytes
 
 
+class Listed(NamedTuple):
+    """A counted document as the receipt of an alert lists it."""
+
+    id: str
+    origin: Origin
+    published_at: datetime
+    """Event time, in whole milliseconds."""
+    source: str
+    author: str | None
+    """A keyed hash."""
+    kind: Kind
+    topic: int
+    """Index into ``TOPICS``."""
+    sentiment: tuple[float, float, float]
+    """Of the text, or towards what the alert's key names."""
+    copy_of: str | None
+    model_version: str
+    text_sha256: str
+    """Of `Document.content`."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptReceipt:
+    """What an alert followed from, opaque to the store."""
+
+    alert_id: str
+    made_at: datetime
+    """Wall time."""
+    body: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """A row for the outbox. ``destination`` is a Kafka topic, or RECEIVERS for an alert."""
@@ -119,6 +151,8 @@ class Commit:
     """Added to the row of the same key and start, whose revision grows by one."""
     key_states: Sequence[KeyState] = ()
     alerts: Sequence[Alert] = ()
+    receipts: Sequence[KeptReceipt] = ()
+    """They replace the one of the same alert."""
     outgoing: Sequence[Outgoing] = ()
     drills: Sequence[DrillProgress] = ()
     """They replace the progress of the drill of the same id, which need not be known."""
@@ -220,6 +254,11 @@ class Store(Protocol):
     ) -> Mapping[tuple[str, str | None], int]:
         """How many documents of a key and time that repeat no other each speaker wrote, by source
         and hash of the author, None where nobody signed."""
+        ...
+
+    def listed(self, key: str, since: datetime, until: datetime, limit: int) -> list[Listed]:
+        """The newest ``limit`` counted documents of a key with ``since`` <= published_at <
+        ``until``, by time and id."""
         ...
 
     def journey(self, document: str) -> Journey | None:

@@ -30,7 +30,9 @@ from monitor.store.base import (
     DrillProgress,
     GroupState,
     Journey,
+    KeptReceipt,
     KeyState,
+    Listed,
     Notification,
     NotificationStatus,
     OutboxChange,
@@ -41,6 +43,7 @@ from monitor.store.base import (
     SourceRow,
 )
 from monitor.store.drills.base import Drill, DrillOutcome, progressed
+from monitor.store.receipts.rows import listed_of
 from monitor.store.rows import milliseconds
 from monitor.story.base import ToldRow
 from monitor.story.shown import evidence_of
@@ -52,6 +55,7 @@ Operation = Literal[
     "evidence",
     "stories",
     "speakers",
+    "listed",
     "journey",
     "drill",
     "latest",
@@ -75,6 +79,7 @@ class MemoryDatabase:
         self.buckets: dict[tuple[str, int], Bucket] = {}
         self.key_states: dict[tuple[str, str], KeyState] = {}
         self.alerts: dict[str, Alert] = {}
+        self.receipts: dict[str, KeptReceipt] = {}
         self.drills: dict[str, Drill] = {}
         self.rehearsed: dict[str, DrillProgress] = {}
         self.gaps: dict[tuple[Partition, int], Gap] = {}
@@ -192,6 +197,12 @@ class MemoryStore:
                 )
             )
 
+    def listed(self, key: str, since: datetime, until: datetime, limit: int) -> list[Listed]:
+        """See ``Store.listed``."""
+        sort_of(key)
+        with self.database.transaction("listed"):
+            return listed(self.database, key, since, until, limit)
+
     def journey(self, document: str) -> Journey | None:
         """See ``Store.journey``."""
         with self.database.transaction("journey"):
@@ -230,12 +241,7 @@ class MemoryStore:
             return found[:limit]
 
     def _of_key(self, key: str, since: datetime, until: datetime) -> list[Scored]:
-        return [
-            scored
-            for scored in self.database.documents.values()
-            if since <= scored.document.published_at < until
-            and (is_of(scored, key) or key == source_key(scored.document.source))
-        ]
+        return _of_key(self.database, key, since, until)
 
     def _recent(self, since: int | None) -> list[Heard]:
         counted = (
@@ -298,6 +304,7 @@ class MemoryStore:
                 db.rehearsed[progress.id] = progress
                 db.drills[progress.id] = progressed(db.drills.get(progress.id), progress)
             db.alerts.update((alert.id, alert) for alert in commit.alerts)
+            db.receipts.update((receipt.alert_id, receipt) for receipt in commit.receipts)
             if commit.forget_stories_before is not None:
                 before = milliseconds(commit.forget_stories_before)
                 db.told = {n: row for n, row in db.told.items() if row.last_ms >= before}
@@ -371,6 +378,23 @@ class MemoryOutbox:
 
     def close(self) -> None:
         """Nothing to close."""
+
+
+def listed(
+    database: MemoryDatabase, key: str, since: datetime, until: datetime, limit: int
+) -> list[Listed]:
+    """See ``Store.listed``."""
+    found = [listed_of(s, key) for s in _of_key(database, key, since, until) if s.counted]
+    return sorted(found, key=lambda each: (each.published_at, each.id))[-limit:]
+
+
+def _of_key(database: MemoryDatabase, key: str, since: datetime, until: datetime) -> list[Scored]:
+    return [
+        scored
+        for scored in database.documents.values()
+        if since <= scored.document.published_at < until
+        and (is_of(scored, key) or key == source_key(scored.document.source))
+    ]
 
 
 def added(stored: Bucket, more: Bucket) -> Bucket:

@@ -31,7 +31,8 @@ def prune(engine: Engine, event_now: datetime, wall: datetime, keep: Keep) -> di
 
     Documents, buckets and alerts age by event time, dead letters and ended notifications (kept as
     long, as are the ids of documents that were handed in) by the wall clock. Alerts are kept as
-    long as buckets. Raises ``StoreError``; the chunks deleted before it stay deleted.
+    long as buckets, and each receipt as long as its alert, which outlives the documents. Raises
+    ``StoreError``; the chunks deleted before it stay deleted.
     """
     texts, buckets = milliseconds(event_now - keep.texts), milliseconds(event_now - keep.buckets)
     letters = milliseconds(wall - keep.dead_letters)
@@ -41,6 +42,7 @@ def prune(engine: Engine, event_now: datetime, wall: datetime, keep: Keep) -> di
         (s.mentions, s.mentions.c.published_ms < texts),
         (s.buckets, s.buckets.c.start < buckets // 1000),
         (s.alerts, (s.alerts.c.status == "resolved") & (s.alerts.c.resolved_ms < buckets)),
+        (s.receipts, s.receipts.c.alert_id.not_in(select(s.alerts.c.id))),
         (s.verdicts, s.verdicts.c.alert_id.not_in(select(s.alerts.c.id))),
         (s.dead_letters, s.dead_letters.c.rejected_ms < letters),
         (

@@ -271,6 +271,7 @@ def alert_values(alert: Alert) -> Values:
         "largest_story": alert.largest_story,
         "setting": json.dumps(asdict(alert.setting)),
         "waterfall": alert.waterfall and json.dumps(_waterfall_values(alert.waterfall)),
+        "receipt": alert.receipt,
     }
 
 
@@ -303,6 +304,7 @@ def alert_of(row: Row[Any]) -> Alert:
         largest_story=row.largest_story,
         setting=_setting_of(json.loads(row.setting)),
         waterfall=None if row.waterfall is None else _waterfall_of(json.loads(row.waterfall)),
+        receipt=row.receipt,
     )
 
 

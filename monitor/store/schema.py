@@ -199,7 +199,17 @@ alerts = Table(
     Column("largest_story", Integer, nullable=False),
     Column("setting", Text, nullable=False),  # JSON of Setting
     Column("waterfall", Text),  # JSON object
+    Column("receipt", String(64), nullable=False),  # SHA-256; empty: none
     Index("alerts_by_status", "status", "fired_ms"),
+)
+
+# Apart from the alerts, because nobody reads them but who checks one.
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("alert_id", String(36), primary_key=True),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # canonical JSON, deflated
 )
 
 verdicts = Table(

@@ -21,11 +21,12 @@ from sqlalchemy import (
 from monitor.errors import FencedError, LeaseError
 from monitor.events import AlertStatus, Evidence, Heard, View
 from monitor.store import rows, schema
-from monitor.store.base import Commit, DrillProgress, Journey, Move, Snapshot
+from monitor.store.base import Commit, DrillProgress, Journey, Listed, Move, Snapshot
 from monitor.store.drills.rows import PROGRESS, progress_of, progress_values
 from monitor.store.engine import writing
 from monitor.store.faults import connected, place
 from monitor.store.listened import SourceTable
+from monitor.store.receipts.rows import listed_row, listing, receipt_values
 from monitor.store.statements import Bulk, Dialect
 from monitor.store.told import ToldTable
 from monitor.story.shown import HEAD, excerpt
@@ -97,6 +98,7 @@ class SqlStore:
         )
         self._put_drill = dialect.upsert(schema.drills, PROGRESS)
         self._put_alert = dialect.upsert(schema.alerts)
+        self._put_receipt = dialect.upsert(schema.receipts)
         self._put_outgoing = schema.outbox.insert().inline()
 
     def load(self, lookback: int) -> Snapshot:
@@ -180,6 +182,12 @@ class SqlStore:
         with connected(self._engine, "counting speakers") as connection:
             return {(source, author): int(n) for source, author, n in connection.execute(query)}
 
+    def listed(self, key: str, since: datetime, until: datetime, limit: int) -> list[Listed]:
+        """See ``Store.listed``."""
+        query = listing(key, since, until, limit)
+        with connected(self._engine, "listing documents") as connection:
+            return [listed_row(row) for row in connection.execute(query)][::-1]
+
     def journey(self, document: str) -> Journey | None:
         """See ``Store.journey``."""
         table = schema.documents.c
@@ -245,6 +253,7 @@ class SqlStore:
                 ),
                 (self._put_drill, [progress_values(drill) for drill in commit.drills]),
                 (self._put_alert, [rows.alert_values(a) for a in commit.alerts]),
+                (self._put_receipt, [receipt_values(r) for r in commit.receipts]),
                 (
                     self._put_outgoing,
                     [

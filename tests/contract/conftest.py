@@ -31,6 +31,9 @@ from monitor.store.outbox import SqlOutbox
 from monitor.store.publishing.base import Publishing
 from monitor.store.publishing.memory import MemoryLanes, MemoryPublishing
 from monitor.store.publishing.sql import SqlLane, SqlPublishing
+from monitor.store.receipts.base import Receipts
+from monitor.store.receipts.memory import MemoryReceipts
+from monitor.store.receipts.sql import SqlReceipts
 from monitor.store.receiving.base import Receiving
 from monitor.store.receiving.memory import MemoryReceiving
 from monitor.store.receiving.sql import SqlReceiving
@@ -52,6 +55,7 @@ class Backend:
     receiving: Callable[[str], Receiving]
     drills: Callable[[], Drills]
     verdicts: Callable[[], Verdicts]
+    receipts: Callable[[], Receipts]
 
 
 @pytest.fixture(scope="session")
@@ -145,6 +149,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
             lambda _lane: received,
             lambda: MemoryDrills(database),
             lambda: verdicts,
+            lambda: MemoryReceipts(database),
         )
         return
     if request.param == "sqlite":
@@ -168,6 +173,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
             lambda lane: SqlReceiving(engine, SqlLane(engine, lane)),
             lambda: SqlDrills(engine),
             lambda: SqlVerdicts(engine),
+            lambda: SqlReceipts(engine),
         )
     finally:
         engine.dispose()

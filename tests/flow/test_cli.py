@@ -39,6 +39,7 @@ COMMANDS = (
     "gazetteer",
     "drill",
     "verdicts",
+    "receipt",
 )
 
 

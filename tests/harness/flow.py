@@ -26,11 +26,13 @@ from monitor.heartbeat import MemoryHeartbeat
 from monitor.listening import Listening
 from monitor.metrics import Metrics
 from monitor.pipeline import Pipeline, PipelineSettings
+from monitor.receipt.provenance import Provenances
 from monitor.score.base import Scorer
 from monitor.score.memory import MemoryScorer
 from monitor.source.contract import Limits
 from monitor.source.decode import Decoder, pseudonymiser
 from monitor.source.memory import MemoryLog, MemorySource, Step
+from monitor.store.base import Store
 from monitor.store.memory import MemoryDatabase, MemoryStore
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -74,6 +76,9 @@ class Flow:
     sources: SourceSettings | None = None
     """None: nobody asks whether a source is quiet or blind."""
     heartbeat: MemoryHeartbeat = field(default_factory=MemoryHeartbeat)
+    provenances: Provenances = field(default_factory=Provenances)
+    open_store: Callable[[], Store] | None = None
+    """None: ``database``."""
 
     def __post_init__(self) -> None:
         self.stop = threading.Event()
@@ -82,7 +87,7 @@ class Flow:
     def restart(self, script: Sequence[Step] = ()) -> None:
         """A new process over the same log and database."""
         self.source = MemorySource(self.log, ["news", "comments"], [*self.script, *script])
-        self.store = MemoryStore(self.database)
+        self.store: Store = self.open_store() if self.open_store else MemoryStore(self.database)
         self.metrics = Metrics(CollectorRegistry())
         self.detectors = detectors = (ShareDetector(), VolumeDetector())
 
@@ -95,8 +100,8 @@ class Flow:
             annotate=self.annotator(),
             watermarks=Watermarks(),
             window=Window(),
-            watch=lambda evidence: Watch(
-                detectors, evidence, self.lifecycle, calendar=self.calendar
+            watch=lambda evidence, seal: Watch(
+                detectors, evidence, self.lifecycle, seal, calendar=self.calendar
             ),
             store=self.store,
             metrics=self.metrics,
@@ -105,6 +110,7 @@ class Flow:
             if self.sources is None
             else Listening(self.sources, 0.2, self.store, self.metrics, self.heartbeat),
             successor=lambda: self.successor(),
+            provenances=self.provenances,
             settings=PipelineSettings(
                 poll_records=self.poll_records, poll_most=self.poll_records, poll_timeout=0.0
             ),

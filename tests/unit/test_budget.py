@@ -8,7 +8,7 @@ from harness.samples import DAY_BUCKETS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.detect.budget import grants
+from monitor.detect.budget import census, classes, grants
 
 keys = st.lists(st.tuples(st.booleans(), st.floats(0, 288), st.booleans()), min_size=1, max_size=60)
 
@@ -16,7 +16,8 @@ keys = st.lists(st.tuples(st.booleans(), st.floats(0, 288), st.booleans()), min_
 def granted(*who: tuple[bool, float, bool], daily: float = 1.0) -> list[float]:
     """What (named, updates a day, counted) get in one bucket, in days' worth of it."""
     named, activity, counted = (np.array(column) for column in zip(*who, strict=True))
-    found = grants(daily, named, activity.astype(float), counted) * DAY_BUCKETS
+    group = classes(named, activity.astype(float))
+    found = grants(daily, group, counted, census(group, counted)) * DAY_BUCKETS
     return [float(g) for g in found]
 
 

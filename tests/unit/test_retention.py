@@ -24,7 +24,7 @@ from monitor.events import (
 )
 from monitor.matchers import parse
 from monitor.store import schema
-from monitor.store.base import Commit, Notification, NotificationStatus, OutboxChange
+from monitor.store.base import Commit, KeptReceipt, Notification, NotificationStatus, OutboxChange
 from monitor.store.drills.base import Drill, DrillOutcome
 from monitor.store.drills.sql import SqlDrills
 from monitor.store.engine import open_engine
@@ -34,6 +34,7 @@ from monitor.store.muting.sql import SqlMuting
 from monitor.store.outbox import SqlOutbox
 from monitor.store.publishing.base import Message
 from monitor.store.publishing.sql import SqlLane
+from monitor.store.receipts.sql import SqlReceipts
 from monitor.store.receiving.base import Answer, Offer, Request
 from monitor.store.receiving.sql import SqlReceiving
 from monitor.store.retention import CHUNK, Keep, prune
@@ -107,7 +108,12 @@ def test_each_kind_of_row_ages_by_its_own_clock_and_keep(engine: Engine) -> None
         receiving.accept([offer], 9, at, request)
 
     gone = replace(an_alert("gone"), status=AlertStatus.RESOLVED, resolved_at=EVENT - 5 * DAY)
-    store.apply(Commit(alerts=[gone, an_alert("kept")]))
+    store.apply(
+        Commit(
+            alerts=[gone, an_alert("kept")],
+            receipts=[KeptReceipt(name, WALL, b"{}") for name in ("gone", "kept")],
+        )
+    )
     verdicts = SqlVerdicts(engine)
     for name in ("gone", "kept"):
         verdicts.give(Verdict(name, Judgement.TRUE, "ann", "", old))
@@ -123,11 +129,14 @@ def test_each_kind_of_row_ages_by_its_own_clock_and_keep(engine: Engine) -> None
 
     assert ["kept"] == [fired.alert_id for fired in verdicts.fired()]
     assert verdicts.of("gone") is None
+    receipts = SqlReceipts(engine)
+    assert receipts.find("gone") is None
+    assert KeptReceipt("kept", WALL, b"{}") == receipts.find("kept")
     assert drills.find("old") is None
     assert ["old, but it runs"] == [drill.id for drill in drills.running()]
     expected = {"documents": 1, "mentions": 1, "buckets": 1, "alerts": 1}
     expected |= {"dead_letters": 1, "notifications": 1, "verdicts": 1, "drills": 1}
-    expected |= {"silences": 1, "acknowledgements": 1}
+    expected |= {"silences": 1, "acknowledgements": 1, "receipts": 1}
     assert expected | {"handed_in": 1, "push_requests": 2} == deleted
     assert {"kept"} == store.known(["old", "kept"])
     assert [start - 3 * 86_400] == [bucket.start for bucket in store.load(0).buckets]
@@ -148,4 +157,4 @@ def test_a_large_deletion_goes_in_chunks(engine: Engine) -> None:
     with engine.connect() as connection:
         left = connection.scalar(select(func.count()).select_from(schema.dead_letters))
     assert 0 == left
-    assert 11 + 3 == len(commits)  # one look at each other table, three chunks of this one
+    assert 12 + 3 == len(commits)  # one look at each other table, three chunks of this one

@@ -1,0 +1,1 @@
+"""What an alert followed from, and whether that still gives it."""

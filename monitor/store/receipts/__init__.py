@@ -1,0 +1,1 @@
+"""What alerts followed from, as it is stored."""
