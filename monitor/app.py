@@ -63,12 +63,14 @@ from monitor.notifying import group_timing, make_receivers
 from monitor.opening import database_file, every_topic, kafka_settings, open_database
 from monitor.outgoing import OutTopics, outgoing
 from monitor.pipeline import Pipeline, PipelineSettings
+from monitor.push.admission import Admission
 from monitor.push.keys import ApiKey, Keyring
 from monitor.reception import Reception
 from monitor.score.base import Scorer
 from monitor.score.engine import BatchScorer
 from monitor.score.reload import Reloader
 from monitor.score.transformer import devices, engine_of
+from monitor.showing import showing_routes
 from monitor.silencing import silencing_routes
 from monitor.source.client import ensure_topics
 from monitor.source.contract import Limits
@@ -76,6 +78,7 @@ from monitor.source.decode import Decoder, pseudonymiser
 from monitor.source.feeds.message import source_of
 from monitor.source.kafka import KafkaSource
 from monitor.source.publish import KafkaPublisher
+from monitor.store.alerted import Alerted
 from monitor.store.drills.base import DrillOutcome, Told
 from monitor.store.drills.sql import SqlDrills
 from monitor.store.feeds.heartbeat import FeedHeartbeat
@@ -226,11 +229,13 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
     links = verdict_links(settings)
     judging = VerdictWeb(SqlVerdicts(engine), _judges(settings.http), links, _wall)
     muting = SqlMuting(engine)
-    desk = silencing_routes(
-        muting,
-        reception.keyring,
-        frozenset(key.name for key in settings.http.keys if key.silences),
-        SystemClock().now,
+    keys, wall = settings.http.keys, SystemClock().now
+    silences = frozenset(key.name for key in keys if key.silences)
+    readers = frozenset(key.name for key in keys if key.alerts)
+    desk = silencing_routes(muting, Admission(reception.keyring, silences, "silences"), wall)
+    alerted = Alerted(engine)
+    shown = showing_routes(
+        alerted.latest, alerted.one, muting, Admission(reception.keyring, readers, "alerts"), wall
     )
     # The port is taken before the model is loaded: that it is in use must be told at once.
     web = application(
@@ -239,7 +244,7 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
         health.ready,
         health.reload,
         health.sources,
-        [*reception.routes, *judging.routes, *desk],
+        [*reception.routes, *judging.routes, *desk, *shown],
     )
     server = HttpServer(web, settings.http.host, settings.http.port)
     stack.callback(server.close)
@@ -598,6 +603,7 @@ def _pipeline(
             poll_most=settings.intake.poll_most,
             poll_timeout=settings.intake.poll_timeout,
             topics=out_topics(settings.kafka),
+            unpaged=any(receiver.digest for receiver in settings.delivery.receivers),
         ),
     )
 

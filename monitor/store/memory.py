@@ -31,6 +31,7 @@ from monitor.store.base import (
     GroupState,
     Journey,
     KeyState,
+    Named,
     Notification,
     NotificationStatus,
     OutboxChange,
@@ -39,11 +40,12 @@ from monitor.store.base import (
     RhythmRow,
     Snapshot,
     SourceRow,
+    Voice,
 )
 from monitor.store.drills.base import Drill, DrillOutcome, progressed
 from monitor.store.rows import milliseconds
 from monitor.story.base import ToldRow
-from monitor.story.shown import evidence_of
+from monitor.story.shown import HEAD, evidence_of
 from monitor.story.shown import stories as first_of_each
 
 Operation = Literal[
@@ -52,6 +54,8 @@ Operation = Literal[
     "evidence",
     "stories",
     "speakers",
+    "voices",
+    "sample",
     "journey",
     "drill",
     "latest",
@@ -191,6 +195,46 @@ class MemoryStore:
                     if s.copy_of is None
                 )
             )
+
+    def voices(self, key: str, since: datetime, until: datetime, limit: int) -> list[Voice]:
+        """See ``Store.voices``."""
+        sort_of(key)
+        with self.database.transaction("voices"):
+            own = [s for s in self._of_key(key, since, until) if s.copy_of is None]
+            own.sort(key=lambda s: s.document.id)
+            own.sort(key=lambda s: s.document.published_at, reverse=True)
+            return [
+                Voice(
+                    s.document.id,
+                    s.document.published_at,
+                    s.story or s.document.id,
+                    s.document.source,
+                    s.document.author,
+                    s.topic_name,
+                    _beginning(s),
+                    tuple(sorted(Named(m.key, m.name, m.surface) for m in s.mentions)),
+                )
+                for s in own[:limit]
+            ]
+
+    def sample(
+        self, key: str, since: datetime, until: datetime, slices: int, each: int, look: int
+    ) -> list[str]:
+        """See ``Store.sample``; the bound on what is looked at is kept by what there is of a
+        key."""
+        sort_of(key)
+        with self.database.transaction("sample"):
+            inside: list[list[Scored]] = [[] for _ in range(slices)]
+            for s in sorted(
+                self._of_key(key, since, until),
+                key=lambda s: (s.document.published_at, s.document.id),
+            ):
+                inside[(s.document.published_at - since) * slices // (until - since)].append(s)
+            return [
+                _beginning(s)
+                for part in inside
+                for s in [s for s in part[:look] if s.copy_of is None][:each]
+            ]
 
     def journey(self, document: str) -> Journey | None:
         """See ``Store.journey``."""
@@ -371,6 +415,10 @@ class MemoryOutbox:
 
     def close(self) -> None:
         """Nothing to close."""
+
+
+def _beginning(scored: Scored) -> str:
+    return f"{scored.document.title}\n{scored.document.text[:HEAD]}"
 
 
 def added(stored: Bucket, more: Bucket) -> Bucket:

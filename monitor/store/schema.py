@@ -199,6 +199,7 @@ alerts = Table(
     Column("largest_story", Integer, nullable=False),
     Column("setting", Text, nullable=False),  # JSON of Setting
     Column("waterfall", Text),  # JSON object
+    Column("about", Text),  # JSON of About; null: nothing is known
     Index("alerts_by_status", "status", "fired_ms"),
 )
 
