@@ -21,6 +21,8 @@ TERMS: Final = 8
 """Terms that are told, at most."""
 CHARACTERS: Final = 500
 """Of a text that are read."""
+LONGEST: Final = 40
+"""Characters of a word; what is longer is none."""
 PRIOR: Final = 500.0
 CERTAIN: Final = 1.96
 """z-score below which a difference may be chance."""
@@ -99,7 +101,8 @@ def _terms(text: str, without: Collection[str]) -> set[Words]:
     before = ""
     for word, joined, number in _tokens(text):
         single = _single(word)
-        if number or word in _STOP or word in without or (len(word) == 1 and not single):
+        short = len(word) == 1 and not single
+        if number or short or len(word) > LONGEST or word in _STOP or word in without:
             before = ""
             continue
         found.add((word,))

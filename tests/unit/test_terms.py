@@ -67,7 +67,7 @@ def test_a_text_counts_a_word_once_and_one_text_is_not_enough() -> None:
 
 
 def test_links_names_of_accounts_and_figures_are_no_terms() -> None:
-    texts = ["@trader99 see https://halts.example/withdrawals 640 2026 3q"] * 10
+    texts = [f"@trader99 see https://halts.example/withdrawals 640 2026 3q {'x' * 41}"] * 10
     assert words(texts, USUAL) == []
 
 
