@@ -18,6 +18,7 @@ from dashboards import (
     explanations,
     frames,
     listening,
+    muted,
     named,
     palette,
     queries,
@@ -105,6 +106,7 @@ def page() -> None:
             section(60 if slow else 30, _heat, at, colours)
         with right:
             section(8, _alerts, at)
+            section(8, _silences, at)
             section(30, _rules, at)
             section(60 if slow else 30, _stories, at)
     section(10, _sources, at)
@@ -178,7 +180,7 @@ def _header(at: Target, url: str | None, was_empty: bool) -> None:
     tiles[2].metric(
         "Alerts firing",
         f"{firing}",
-        f"{pending} pending",
+        f"{pending} with insufficient evidence",
         delta_color="off",
         delta_arrow="off",
         border=True,
@@ -301,12 +303,14 @@ def _alerts(at: Target) -> None:
     shown += [a for a in alerts if a not in shown][: max(1, 3 - len(shown))]
     rest = [a for a in alerts if a not in shown]
 
+    now, mutes = datetime.now(UTC), queries.muted(at)
     judged = queries.verdicts(at, tuple(a.id for a in alerts))
 
     def listed(some: list[Alert]) -> None:
         for a in some:
             how = delivered.get(a.id, _undelivered(a))
-            st.html(cards.alert_card(a, how, receipts.get(a.id, ()), a.id == wanted))
+            marks = muted.marks(a, mutes, now)
+            st.html(cards.alert_card(a, how, receipts.get(a.id, ()), a.id == wanted, marks))
             if a.fired_at is not None and a.detector != "drill":
                 _verdict(at, a.id, judged.get(a.id))
 
@@ -345,9 +349,15 @@ def _verdict(at: Target, alert_id: str, last: Verdict | None) -> None:
 
 
 def _undelivered(alert: Alert) -> str:
-    if alert.status is AlertStatus.PENDING:
-        return "not sent while pending"
-    return "no delivery recorded"
+    return "no delivery recorded" if alert.sent else "told to nobody"
+
+
+def _silences(at: Target) -> None:
+    """Nothing at all where nothing is silenced."""
+    now, mutes = datetime.now(UTC), queries.muted(at)
+    if any(now < silence.ends for silence in mutes.silences):
+        st.html(cards.heading("Silences", muted.summary(mutes, now)))
+        st.html(muted.silences(mutes, now))
 
 
 def _companies(at: Target, colours: palette.Palette) -> None:

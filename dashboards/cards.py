@@ -10,8 +10,9 @@ from dashboards.charts import ENOUGH
 from dashboards.health import Level, State
 from dashboards.palette import Palette
 from dashboards.words import duration, escaped, link, moment, percent, signed
-from monitor.events import Alert, AlertStatus, Evidence, Reason, Waterfall
-from monitor.keys import DRILL_SCHEDULE, display_name
+from monitor.alert.standing import Standing, not_sent, standing
+from monitor.events import Alert, Evidence, Reason, Waterfall
+from monitor.keys import DRILL_SCHEDULE, display_name, name_of
 from monitor.store.reads import Receipt
 from monitor.store.verdicts.base import Judgement
 from monitor.verdict.precision import Rule
@@ -106,27 +107,23 @@ def heat_key(palette: Palette, step_words: str) -> str:
     )
 
 
-def _remark(alert: Alert) -> str:
-    """Why it is not sent, if it is not."""
-    setting = alert.setting
-    if alert.status is AlertStatus.PENDING:
-        return f": insufficient evidence, {setting.insufficient}" if setting.insufficient else ""
-    if setting.expected:
-        return f", expected: {setting.expected}; not sent"
-    return f", shown under {display_name(setting.under)}; not sent" if setting.under else ""
-
-
 def alert_card(
-    alert: Alert, delivery: str, receipts: Sequence[Receipt] = (), wanted: bool = False
+    alert: Alert,
+    delivery: str,
+    receipts: Sequence[Receipt] = (),
+    wanted: bool = False,
+    marks: str = "",
 ) -> str:
-    """One alert: what moved from what to what, since when, on which documents it rests, and how
-    long each stop took. ``wanted``: somebody came for it."""
-    firing = alert.status is AlertStatus.FIRING
-    status = {
-        AlertStatus.FIRING: "Firing",
-        AlertStatus.PENDING: "Pending, not sent yet",
-        AlertStatus.RESOLVED: "Resolved",
-    }[alert.status] + _remark(alert)
+    """One alert: where it stands, what moved from what to what, since when, what it is about, on
+    which documents it rests, and how long each stop took.
+
+    ``wanted``: somebody came for it. ``marks``: HTML that says who has taken it on, and what
+    silences it.
+    """
+    where = standing(alert)
+    fire = "m-fire" if where is Standing.FIRING else ""
+    unsent = not_sent(alert)
+    why = f'<p class="m-mark">Not sent: {escaped(unsent)}</p>' if unsent else ""
     ended = f" – {moment(alert.resolved_at)}" if alert.resolved_at else ""
     shown, rest = alert.evidence[:EVIDENCE_SHOWN], alert.evidence[EVIDENCE_SHOWN:]
     pieces = listed(shown)
@@ -135,15 +132,38 @@ def alert_card(
     return (
         f'<article class="m-card m-{alert.status.value}{" m-wanted" if wanted else ""}">'
         '<div class="m-top">'
-        f'<span class="m-name">{escaped(display_name(alert.key))}</span>'
+        f'<span class="m-name">{escaped(name_of(alert))}</span>'
         f'<span class="m-chip m-{alert.severity.value}">{alert.severity.value}</span>'
-        f'<span class="m-chip {"m-fire" if firing else ""}">{escaped(status)}</span>'
+        f'<span class="m-chip {fire}">{where.value.capitalize()}</span>'
         f'<span class="m-when">{moment(alert.started_at)}{ended}</span></div>'
-        f'<p class="m-move">{_movement(alert)}</p>{pieces}{waterfall(alert, receipts)}'
+        f"{why}{marks}"
+        f'<p class="m-move">{_movement(alert)}</p>{_about(alert)}'
+        f"{pieces}{waterfall(alert, receipts)}"
         '<div class="m-foot">'
         f"<span>{escaped(delivery)}</span><span>model {escaped(alert.model_version, 24)}</span>"
         "</div></article>"
     )
+
+
+def _about(alert: Alert) -> str:
+    """The terms that are unusual, whom and what the voices speak of, and what explains it."""
+    about, lines = alert.about, []
+    if about.terms:
+        chips = " ".join(
+            f'<span class="m-chip" title="{term.voices} of {about.voices} voices">'
+            f"{escaped(term.text, 60)}</span>"
+            for term in about.terms
+        )
+        lines.append(f"Unusual: {chips}")
+    if of := (*about.named, *about.topics):
+        subjects = " · ".join(f"{escaped(s.name, 60)} {s.voices}" for s in of)
+        lines.append(f"Of {about.voices} voices: {subjects}")
+    if alert.setting.explained:
+        parts = ", ".join(
+            f"{escaped(display_name(key))} {percent(part)}" for key, part in alert.setting.explained
+        )
+        lines.append(f"Of the excess explain: {parts}")
+    return "".join(f'<p class="m-note">{line}</p>' for line in lines)
 
 
 def waterfall(alert: Alert, receipts: Sequence[Receipt]) -> str:
@@ -228,8 +248,14 @@ def _movement(alert: Alert) -> str:
         return f"<b>DRILL</b>: nothing has happened · {counted}"
     if alert.detector == "volume":
         moved = f"Voices an hour <b>{alert.baseline:,.1f} → {alert.value:,.1f}</b>"
+        if alert.interval is not None:
+            moved += " ({:,.1f} to {:,.1f})".format(*alert.interval)
     else:
         moved = f"Negative share <b>{percent(alert.baseline)} → {percent(alert.value)}</b>"
+        if alert.interval is not None:
+            low, high = map(percent, alert.interval)
+            usual = percent(alert.setting.corrected_baseline)
+            moved += f" (corrected {low} to {high}, usual {usual})"
     return f"{moved} within {duration(lasted)} · {counted}"
 
 

@@ -109,6 +109,8 @@ def style_sheet(palette: Palette) -> str:
   font-variant-numeric: tabular-nums; }}
 .m-move {{ margin: .5rem 0 .1rem; font-size: .95rem; }}
 .m-move b {{ font-weight: 650; font-variant-numeric: tabular-nums; }}
+.m-mark {{ margin: .4rem 0 0; font-size: .88rem; color: {p.warn}; }}
+.m-card .m-note {{ margin: .3rem 0; }}
 .m-evidence {{ list-style: none; margin: .55rem 0 .3rem; padding: 0 !important; }}
 .m-evidence li {{ display: grid; grid-template-columns: 3.1rem minmax(0, 1fr); gap: .7rem;
   padding: .34rem 0; border-top: 1px solid {p.line}; font-size: .88rem; line-height: 1.4; }}

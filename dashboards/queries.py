@@ -27,6 +27,8 @@ from monitor.store import schema
 from monitor.store.base import SourceRow
 from monitor.store.engine import open_engine, open_reader
 from monitor.store.faults import connected, place
+from monitor.store.muting.base import Muted
+from monitor.store.muting.sql import SqlMuting
 from monitor.store.named import KeySums, StorySums, named_keys, names, top_stories
 from monitor.store.reads import RESOLUTIONS, Counts, Delivery, Reads, Receipt
 from monitor.store.verdicts.base import Judgement, Verdict
@@ -281,6 +283,12 @@ def _writer(at: Target) -> SqlVerdicts:
 def verdicts(at: Target, alert_ids: tuple[str, ...]) -> dict[str, Verdict]:
     """The last word on each of these alerts."""
     return SqlVerdicts(_engine(at)).last(alert_ids)
+
+
+@st.cache_data(ttl=4, max_entries=4, show_spinner=False)
+def muted(at: Target) -> Muted:
+    """Silences and acknowledgements that are not over."""
+    return SqlMuting(_engine(at)).muted(datetime.now(UTC))
 
 
 @st.cache_data(ttl=15, max_entries=4, show_spinner=False)

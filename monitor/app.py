@@ -69,6 +69,7 @@ from monitor.opening import (
 )
 from monitor.outgoing import OutTopics, outgoing
 from monitor.pipeline import Pipeline, PipelineSettings
+from monitor.push.admission import Admission
 from monitor.push.keys import ApiKey, Keyring
 from monitor.receipt.provenance import Provenances
 from monitor.receipting import receipt_routes
@@ -77,6 +78,7 @@ from monitor.score.base import Scorer
 from monitor.score.engine import BatchScorer
 from monitor.score.reload import Reloader
 from monitor.score.transformer import devices, engine_of
+from monitor.showing import showing_routes
 from monitor.silencing import silencing_routes
 from monitor.source.client import ensure_topics
 from monitor.source.contract import Limits
@@ -84,6 +86,7 @@ from monitor.source.decode import Decoder, pseudonymiser
 from monitor.source.feeds.message import source_of
 from monitor.source.kafka import KafkaSource
 from monitor.source.publish import KafkaPublisher
+from monitor.store.alerted import Alerted
 from monitor.store.drills.base import DrillOutcome, Told
 from monitor.store.drills.sql import SqlDrills
 from monitor.store.feeds.heartbeat import FeedHeartbeat
@@ -235,11 +238,13 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
     links = verdict_links(settings)
     judging = VerdictWeb(SqlVerdicts(engine), _judges(settings.http), links, _wall)
     muting = SqlMuting(engine)
-    desk = silencing_routes(
-        muting,
-        reception.keyring,
-        frozenset(key.name for key in settings.http.keys if key.silences),
-        SystemClock().now,
+    keys, wall = settings.http.keys, SystemClock().now
+    silences = frozenset(key.name for key in keys if key.silences)
+    readers = frozenset(key.name for key in keys if key.alerts)
+    desk = silencing_routes(muting, Admission(reception.keyring, silences, "silences"), wall)
+    alerted = Alerted(engine)
+    shown = showing_routes(
+        alerted.latest, alerted.one, muting, Admission(reception.keyring, readers, "alerts"), wall
     )
     # The port is taken before the model is loaded: that it is in use must be told at once.
     web = application(
@@ -253,6 +258,7 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
             *judging.routes,
             *receipt_routes(SqlReceipts(engine), _judges(settings.http)),
             *desk,
+            *shown,
         ],
     )
     server = HttpServer(web, settings.http.host, settings.http.port)
@@ -637,6 +643,7 @@ def _pipeline(
             poll_most=settings.intake.poll_most,
             poll_timeout=settings.intake.poll_timeout,
             topics=out_topics(settings.kafka),
+            unpaged=any(receiver.digest for receiver in settings.delivery.receivers),
         ),
     )
 

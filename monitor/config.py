@@ -373,6 +373,8 @@ class ApiKey(Section):
     """Whether it may judge alerts as well, and read their receipts."""
     silences: bool = False
     """It may silence and acknowledge alerts."""
+    alerts: bool = False
+    """It may read alerts."""
 
     @field_validator("secret")
     @classmethod

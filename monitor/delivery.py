@@ -28,7 +28,7 @@ from monitor.alert.group import Group, GroupTiming
 from monitor.alert.lane import Lane, ThreadLane
 from monitor.alert.pace import Pace
 from monitor.alert.payload import Links, no_links
-from monitor.alert.policy import Policy, Route, is_silenced, silenced
+from monitor.alert.policy import UNPAGED, Policy, Route, is_silenced, silenced
 from monitor.alert.retry import after_attempt
 from monitor.clock import Clock
 from monitor.errors import DeliveryError, StoreError
@@ -252,9 +252,14 @@ class DeliveryLoop:
             except ValueError as error:
                 faults.append((row, str(error)))
                 continue
+            for place in list(self._policy.outgrown(alert, live)):
+                if (holding := live[place]) is not None:
+                    changed[place] = grouping.drop(holding, alert.id)
             for place in list(self._policy.places(alert, live, now)):
                 before = live.get(place)
-                after = grouping.absorb(before, place[0], alert, now, key=place[1])
+                after: Group | None = grouping.bounded(
+                    grouping.absorb(before, place[0], alert, now, key=place[1]), UNPAGED
+                )
                 if after is not None and self._over_unheard(alert, now):
                     after = grouping.forget(after, alert.id)
                 if after is not before:

@@ -21,6 +21,7 @@ __all__ = [
     "SCORE_SCALE",
     "SENTIMENTS",
     "TOPICS",
+    "About",
     "Alert",
     "AlertStatus",
     "Bucket",
@@ -40,7 +41,9 @@ __all__ = [
     "Setting",
     "Severity",
     "SourceState",
+    "Subject",
     "Sums",
+    "Term",
     "View",
     "Waterfall",
 ]
@@ -377,6 +380,40 @@ class Setting:
     """The negative share corrected for the errors of the model, and its 95 % bounds …"""
     corrected_baseline: float | None = None
     """… and the baseline, corrected likewise."""
+    rate: tuple[float, float] | None = None
+    """Of voices an hour: the 95 % bounds that the number of voices alone leaves."""
+
+
+class Term(NamedTuple):
+    """A word, or two that follow each other, that a window has and its key usually has not."""
+
+    text: str
+    voices: int
+    """Of the window that use it."""
+    score: float
+    """z-score of its log odds against what is usual."""
+
+
+class Subject(NamedTuple):
+    """A company, a name, a watched item or a topic that documents of a window are about."""
+
+    key: str
+    name: str
+    """As a person would say it."""
+    voices: int
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the window of an alert is about, by a bounded look at its voices when it fired."""
+
+    voices: int = 0
+    """That were looked at."""
+    terms: tuple[Term, ...] = ()
+    """The strongest first."""
+    named: tuple[Subject, ...] = ()
+    """Companies, names, watched items: the most named first."""
+    topics: tuple[Subject, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,6 +475,14 @@ class Alert:
     """Of the newest document of its evidence; None before it fired."""
     receipt: str = ""
     """SHA-256 of its receipt (`monitor.receipt`); empty: nothing that could be recomputed."""
+    about: About = About()
+    """Empty before it fired."""
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % bounds of ``value``, in its unit: of a share corrected for the model's errors."""
+        corrected = self.setting.corrected
+        return self.setting.rate if corrected is None else corrected[1:]
 
     @property
     def sent(self) -> bool:

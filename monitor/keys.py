@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache, lru_cache
 from types import MappingProxyType
 
-from monitor.events import TOPICS, Kind, Scored
+from monitor.events import TOPICS, Alert, Kind, Scored
 
 ALL = "all"
 _NO_NAMES: Mapping[str, str] = MappingProxyType({})
@@ -151,6 +151,11 @@ def is_capped(key: str) -> bool:
 def is_named(key: str) -> bool:
     """Whether documents count for it because they name it, and not for what they are."""
     return key.partition(":")[0] in (*NAMED, "other")
+
+
+def name_of(alert: Alert) -> str:
+    """What an alert is about as a person would say it, by the names that its texts use."""
+    return display_name(alert.key, {subject.key: subject.name for subject in alert.about.named})
 
 
 def display_name(key: str, names: Mapping[str, str] = _NO_NAMES) -> str:

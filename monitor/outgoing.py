@@ -33,9 +33,10 @@ def outgoing(
     scored: Sequence[Scored],
     dead_letters: Sequence[DeadLetter],
     alerts: Sequence[Alert],
+    unpaged: bool = False,
 ) -> Iterator[Outgoing]:
     """What one batch sends: rows of at most ``ROW`` messages for each topic, one for each change
-    of an alert."""
+    of an alert. ``unpaged``: somebody has a digest, which has what paged nobody, too."""
     for first in range(0, len(scored), ROW):
         part = scored[first : first + ROW]
         yield Outgoing(topics.scored, _lines([(s.document.id, scored_message(s)) for s in part]))
@@ -46,10 +47,12 @@ def outgoing(
         )
     for alert in alerts:
         # A pending alert has paged nobody, so its end is nobody's business either.
+        if alert.fired_at is None and not unpaged:
+            continue
+        payload = alert_to_json(alert)
+        if alert.sent or unpaged:
+            yield Outgoing(RECEIVERS, payload)
         if alert.fired_at is not None:
-            payload = alert_to_json(alert)
-            if alert.sent:
-                yield Outgoing(RECEIVERS, payload)
             yield Outgoing(topics.alerts, _lines([(alert.id, json.loads(payload))]))
 
 

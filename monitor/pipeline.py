@@ -24,6 +24,7 @@ from monitor.aggregate.window import Window
 from monitor.annotate import Annotator
 from monitor.clock import Clock
 from monitor.counting import Counting
+from monitor.detect.about import Abouts
 from monitor.detect.gates import Exhibit
 from monitor.detect.state import Context, ExhibitOf, Fired, Seal
 from monitor.detect.watch import Watch
@@ -69,6 +70,8 @@ class PipelineSettings:
     finish: float = 3.0
     """Seconds that a stop waits for batches in flight; the others are left to the next start."""
     topics: OutTopics = field(default_factory=OutTopics)
+    unpaged: bool = False
+    """Alerts that page nobody go to the receivers as well: one of them has a digest."""
 
 
 class Pipeline:
@@ -105,6 +108,7 @@ class Pipeline:
         self._watch = watch(self.exhibit, self.seal)
         self._listening = listening
         self._store = store
+        self._abouts = Abouts(store)
         self._metrics = metrics
         self._clock = clock
         self._wall = wall
@@ -206,6 +210,7 @@ class Pipeline:
         self._positions = dict(snapshot.positions)
         self._drop()
         self._notary.drain()
+        self._abouts.restart()
         self._annotate.restore(snapshot)
         self._counting.restore(snapshot)
         self._watermarks.assign({}, self._clock.monotonic())
@@ -257,6 +262,7 @@ class Pipeline:
             told,
             speakers,
             self._waterfall(pieces),
+            lambda: self._abouts.read(fresh, key, begin, end),
         )
 
     def seal(self, fired: Fired) -> str:
@@ -355,6 +361,7 @@ class Pipeline:
                         flight.scored,
                         flight.dead_letters,
                         [*flight.alerts, *fired],
+                        self._settings.unpaged,
                     )
                 ),
                 drills=drills,

@@ -16,9 +16,8 @@ from starlette.routing import Route
 
 from monitor.alert.codec import moment, timestamp
 from monitor.errors import ConfigError, StoreError
-from monitor.http import from_this_machine
 from monitor.matchers import Matcher
-from monitor.push.keys import Keyring
+from monitor.push.admission import Admission
 from monitor.push.refusal import PROBLEM, RefusedError
 from monitor.store.muting.base import Acknowledgement, Muting, Silence, newest_first
 
@@ -32,13 +31,10 @@ _OPERATORS = {(True, False): "=", (False, False): "!=", (True, True): "=~", (Fal
 
 
 def silencing_routes(
-    muting: Muting, keyring: Keyring, may: frozenset[str], now: Callable[[], datetime]
+    muting: Muting, admission: Admission, now: Callable[[], datetime]
 ) -> list[Route]:
-    """The endpoints, for `monitor.http.application`.
-
-    ``may`` names the keys that are allowed to; if there is none, all programs on this machine are.
-    """
-    desk = _Desk(muting, keyring, may, now)
+    """The endpoints, for `monitor.http.application`."""
+    desk = _Desk(muting, admission, now)
     return [
         Route("/v1/silences", desk.silences, methods=["GET", "POST"]),
         Route("/v1/silences/{id}", desk.silence, methods=["GET", "DELETE"]),
@@ -48,16 +44,9 @@ def silencing_routes(
 
 
 class _Desk:
-    def __init__(
-        self,
-        muting: Muting,
-        keyring: Keyring,
-        may: frozenset[str],
-        now: Callable[[], datetime],
-    ) -> None:
+    def __init__(self, muting: Muting, admission: Admission, now: Callable[[], datetime]) -> None:
         self._muting = muting
-        self._keyring = keyring
-        self._may = may
+        self._admission = admission
         self._now = now
 
     async def silences(self, request: Request) -> Response:
@@ -86,7 +75,7 @@ class _Desk:
         self, request: Request, work: Callable[[Request, bytes], tuple[int, object]]
     ) -> Response:
         try:
-            self._admit(request)
+            self._admission.check(request)
             body = await _body(request)
             status, said = await anyio.to_thread.run_sync(work, request, body)
             return JSONResponse(said, status)
@@ -98,19 +87,6 @@ class _Desk:
             log.warning("silences can't be read or written: %s", error)
             later = RefusedError(503, "the database does not answer as it should; try again")
             return JSONResponse(later.body, 503, media_type=PROBLEM)
-
-    def _admit(self, request: Request) -> None:
-        """A key that may; where none is configured, a program of this machine (but no page in its
-        browser)."""
-        if not self._may:
-            if not from_this_machine(request):
-                raise RefusedError(
-                    403, "for this machine alone: no key of [[http.keys]] has silences = true"
-                )
-            return
-        caller = self._keyring.caller(request.headers.get("authorization"))
-        if caller.name not in self._may:
-            raise RefusedError(403, f"the key {caller.name} has not got silences = true")
 
     def _list_silences(self, _request: Request, _body: bytes) -> tuple[int, object]:
         now = self._now()

@@ -10,7 +10,18 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from monitor.events import Alert, AlertStatus, Evidence, Explained, Setting, Severity, Waterfall
+from monitor.events import (
+    About,
+    Alert,
+    AlertStatus,
+    Evidence,
+    Explained,
+    Setting,
+    Severity,
+    Subject,
+    Term,
+    Waterfall,
+)
 
 Read = TypeVar("Read")
 
@@ -25,6 +36,7 @@ _ALERT_DEFAULTS = {
     "setting": {},
     "waterfall": None,
     "receipt": "",
+    "about": {},
 }
 _SETTING = frozenset(item.name for item in fields(Setting))
 _SETTING_DEFAULTS: dict[str, object] = {
@@ -34,7 +46,10 @@ _SETTING_DEFAULTS: dict[str, object] = {
     "explained": [],
     "corrected": None,
     "corrected_baseline": None,
+    "rate": None,
 }
+_ABOUT = frozenset(item.name for item in fields(About))
+_ABOUT_DEFAULTS: dict[str, object] = {"voices": 0, "terms": [], "named": [], "topics": []}
 _WATERFALL = frozenset(item.name for item in fields(Waterfall))
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
@@ -110,9 +125,11 @@ def alert_to_object(alert: Alert) -> dict[str, Any]:
             ],
             "corrected": alert.setting.corrected and list(alert.setting.corrected),
             "corrected_baseline": alert.setting.corrected_baseline,
+            "rate": alert.setting.rate and list(alert.setting.rate),
         },
         "waterfall": None if alert.waterfall is None else waterfall_to_object(alert.waterfall),
         "receipt": alert.receipt,
+        "about": about_to_object(alert.about),
     }
 
 
@@ -148,6 +165,7 @@ def alert_from_object(value: object) -> Alert:
         setting=_setting(item.value("setting")),
         waterfall=item.optional("waterfall", _waterfall),
         receipt=item.text("receipt"),
+        about=_about(item.value("about")),
     )
 
 
@@ -164,6 +182,19 @@ def evidence_to_object(evidence: Evidence) -> dict[str, Any]:
         "excerpt": evidence.excerpt,
         "story": evidence.story,
         "copies": evidence.copies,
+    }
+
+
+def about_to_object(about: About) -> dict[str, Any]:
+    """What an alert is about as a JSON object."""
+    return {
+        "voices": about.voices,
+        "terms": [
+            {"text": text, "voices": voices, "score": _number(score)}
+            for text, voices, score in about.terms
+        ],
+        "named": [subject._asdict() for subject in about.named],
+        "topics": [subject._asdict() for subject in about.topics],
     }
 
 
@@ -207,7 +238,7 @@ def _evidence(value: object) -> Evidence:
 
 def _setting(value: object) -> Setting:
     item = _Reader("setting", value, _SETTING, _SETTING_DEFAULTS)
-    corrected = item.optional_numbers("corrected", 3)
+    corrected, rate = item.optional_numbers("corrected", 3), item.optional_numbers("rate", 2)
     return Setting(
         insufficient=item.text("insufficient"),
         expected=item.text("expected"),
@@ -217,12 +248,33 @@ def _setting(value: object) -> Setting:
         corrected_baseline=None
         if item.value("corrected_baseline") is None
         else item.number("corrected_baseline"),
+        rate=None if rate is None else (rate[0], rate[1]),
     )
 
 
 def _explained(value: object) -> Explained:
     item = _Reader("explained", value, frozenset(Explained._fields))
     return Explained(item.text("key"), item.number("part"))
+
+
+def _about(value: object) -> About:
+    item = _Reader("about", value, _ABOUT, _ABOUT_DEFAULTS)
+    return About(
+        item.integer("voices"),
+        tuple(_term(entry) for entry in item.items("terms")),
+        tuple(_subject(entry) for entry in item.items("named")),
+        tuple(_subject(entry) for entry in item.items("topics")),
+    )
+
+
+def _term(value: object) -> Term:
+    item = _Reader("term", value, frozenset(Term._fields))
+    return Term(item.text("text"), item.integer("voices"), item.number("score"))
+
+
+def _subject(value: object) -> Subject:
+    item = _Reader("subject", value, frozenset(Subject._fields))
+    return Subject(item.text("key"), item.text("name"), item.integer("voices"))
 
 
 def _optional_timestamp(value: datetime | None) -> str | None:

@@ -93,13 +93,8 @@ def group_labels(key: str) -> dict[str, str]:
 
 def absorb(
     group: Group | None, receiver: str, alert: Alert, now: datetime, key: str | None = None
-) -> Group | None:
-    """The group after this alert; pending alerts, which page nobody, change nothing.
-
-    ``key``: of a new group, if it is not the alert's.
-    """
-    if alert.status is AlertStatus.PENDING:
-        return group
+) -> Group:
+    """The group after this alert. ``key``: of a new group, if it is not the alert's."""
     if group is None:
         return Group(receiver, alert.key if key is None else key, now, (Member(alert),))
     for index, member in enumerate(group.members):
@@ -153,6 +148,22 @@ def forget(group: Group, alert_id: str) -> Group | None:
         m for m in group.members if m.alert.id != alert_id or m.told is not None or alert_id in said
     )
     return replace(group, members=members) if members else None
+
+
+def drop(group: Group, alert_id: str) -> Group | None:
+    """The group without an alert, whoever heard of it; None: nothing is left."""
+    members = tuple(m for m in group.members if m.alert.id != alert_id)
+    return replace(group, members=members) if members else None
+
+
+def bounded(group: Group, most: int) -> Group:
+    """The group with the last ``most`` of those alerts that page nobody: there may be any number
+    of them."""
+    unpaged = [m.alert.id for m in group.members if not m.alert.sent]
+    if len(unpaged) <= most:
+        return group
+    gone = set(unpaged[:-most])
+    return replace(group, members=tuple(m for m in group.members if m.alert.id not in gone))
 
 
 def settle(group: Group, notification_id: str, now: datetime) -> Group | None:

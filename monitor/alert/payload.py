@@ -6,17 +6,20 @@ https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 from monitor.alert.codec import (
+    about_to_object,
     compact_json,
     evidence_to_object,
     timestamp,
     waterfall_to_object,
 )
 from monitor.alert.group import group_labels
-from monitor.events import Alert, AlertStatus, Waterfall
+from monitor.alert.standing import not_sent
+from monitor.events import Alert, AlertStatus, Subject, Waterfall
 from monitor.keys import DRILL_SCHEDULE, display_name
 
 VERSION = "4"
@@ -48,13 +51,15 @@ def webhook_body(
     alerts: Sequence[Alert],
     external_url: str = "",
     links: Links = no_links,
+    at: datetime | None = None,
 ) -> bytes:
     """The body for these alerts of one group, as UTF-8 JSON. The same input gives the same bytes.
 
-    ``external_url``: the dashboard's address, which the links lead to. Nothing is truncated.
+    ``external_url``: the dashboard's address, which the links lead to. ``at``: when the message was
+    made, the last stop of each waterfall. Nothing is truncated.
     """
-    items = [_alert(alert, external_url, links) for alert in alerts]
-    firing = any(alert.status is AlertStatus.FIRING for alert in alerts)
+    items = [_alert(alert, external_url, links, at) for alert in alerts]
+    firing = any(alert.status is not AlertStatus.RESOLVED for alert in alerts)
     labels = group_labels(key)
     return compact_json(
         {
@@ -105,13 +110,13 @@ def link_to(alert: Alert, external_url: str) -> str:
     return f"{external_url}?alert={quote(alert.id)}" if external_url else ""
 
 
-def _alert(alert: Alert, external_url: str, links: Links) -> dict[str, Any]:
+def _alert(alert: Alert, external_url: str, links: Links, at: datetime | None) -> dict[str, Any]:
     labels = labels_of(alert)
     ended = alert.status is AlertStatus.RESOLVED and alert.resolved_at is not None
     return {
         "status": "resolved" if alert.status is AlertStatus.RESOLVED else "firing",
         "labels": labels,
-        "annotations": {**annotations_of(alert), **links(alert)},
+        "annotations": {**annotations_of(alert, at), **links(alert)},
         "startsAt": timestamp(alert.fired_at or alert.started_at),
         "endsAt": timestamp(alert.resolved_at) if ended and alert.resolved_at else NOT_ENDED,
         "generatorURL": link_to(alert, external_url),
@@ -119,8 +124,11 @@ def _alert(alert: Alert, external_url: str, links: Links) -> dict[str, Any]:
     }
 
 
-def annotations_of(alert: Alert) -> dict[str, str]:
-    """Alertmanager's annotations are strings; times that are not known are left out."""
+def annotations_of(alert: Alert, at: datetime | None = None) -> dict[str, str]:
+    """Alertmanager's annotations are strings; what is not known is left out.
+
+    ``at``: when the message was made.
+    """
     values = {
         "summary": alert.summary,
         "description": _description(alert),
@@ -148,7 +156,19 @@ def annotations_of(alert: Alert) -> dict[str, str]:
         "detected_at": timestamp(alert.updated_at),
         "model_version": alert.model_version,
     }
-    setting = alert.setting
+    setting, about = alert.setting, alert.about
+    if reason := not_sent(alert):
+        values["not_sent"] = reason
+    if alert.interval is not None:
+        values["interval"] = "/".join(map(_figure, alert.interval))
+    if about.terms:
+        values["terms"] = ", ".join(term.text for term in about.terms)
+    if about.named:
+        values["companies"] = subjects_text(about.named)
+    if about.topics:
+        values["topics"] = subjects_text(about.topics)
+    if about.voices:
+        values["about_json"] = compact_json(about_to_object(about)).decode()
     if setting.corrected is not None and setting.corrected_baseline is not None:
         values["corrected"] = "/".join(_figure(share) for share in setting.corrected)
         values["corrected_baseline"] = _figure(setting.corrected_baseline)
@@ -159,14 +179,22 @@ def annotations_of(alert: Alert) -> dict[str, str]:
     if alert.resolved_at is not None:
         values["resolved_at"] = timestamp(alert.resolved_at)
     if alert.waterfall is not None:
-        values["waterfall"] = waterfall_text(alert.waterfall)
-        values["waterfall_json"] = compact_json(waterfall_to_object(alert.waterfall)).decode()
+        stops = waterfall_to_object(alert.waterfall)
+        if at is not None:
+            stops["message_at"] = timestamp(at)
+        values["waterfall"] = waterfall_text(alert.waterfall, at)
+        values["waterfall_json"] = compact_json(stops).decode()
     if alert.receipt:
         values["receipt_sha256"] = alert.receipt
     return values
 
 
-def waterfall_text(waterfall: Waterfall) -> str:
+def subjects_text(subjects: Sequence[Subject]) -> str:
+    """Whom and what the voices speak of, and how many do: "Halden Bank (30), Northgate (4)"."""
+    return ", ".join(f"{subject.name} ({subject.voices})" for subject in subjects)
+
+
+def waterfall_text(waterfall: Waterfall, message_at: datetime | None = None) -> str:
     """The stops of the newest document of the evidence, one a line, each with the seconds since
     the stop before. ``published_at`` is event time, so what follows it is no delay of ours alone.
     """
@@ -177,6 +205,7 @@ def waterfall_text(waterfall: Waterfall) -> str:
         ("ingested", waterfall.ingested_at),
         ("scored", waterfall.scored_at),
         ("fired", waterfall.fired_at),
+        ("this message", message_at),
     ):
         if at is not None:
             lines.append(f"{name} {timestamp(at)} ({(at - before).total_seconds():+.3f} s)")
@@ -186,6 +215,8 @@ def waterfall_text(waterfall: Waterfall) -> str:
 
 def _description(alert: Alert) -> str:
     lines = [alert.summary]
+    if reason := not_sent(alert):
+        lines.append(f"Not sent, {reason}.")
     if alert.detector == "blind":
         lines.append(f"Expected {_figure(alert.baseline)} documents an hour, and none came.")
     elif alert.detector != "drill":
@@ -204,7 +235,9 @@ def _description(alert: Alert) -> str:
 
 def _beyond(alert: Alert) -> list[str]:
     """What the model's errors leave of the figures, and what the more general keys explain."""
-    setting, lines = alert.setting, []
+    setting, about, lines = alert.setting, alert.about, []
+    if setting.rate is not None:
+        lines.append("Their number alone leaves {:.3g} to {:.3g} an hour.".format(*setting.rate))
     if setting.corrected is not None and setting.corrected_baseline is not None:
         value, low, high = setting.corrected
         lines.append(
@@ -214,6 +247,10 @@ def _beyond(alert: Alert) -> list[str]:
     if setting.explained:
         parts = ", ".join(f"{display_name(key)} {part:.0%}" for key, part in setting.explained)
         lines.append(f"Of the excess the movement of more general keys explains: {parts}.")
+    if about.terms:
+        lines.append(f"Unusual are: {', '.join(term.text for term in about.terms)}.")
+    if about.named:
+        lines.append(f"Of {about.voices} voices looked at speak of: {subjects_text(about.named)}.")
     return lines
 
 

@@ -3,7 +3,8 @@
 An alert goes to the group of its key at each receiver that a route names. Two groups of a receiver
 have no key: what quiet hours held back, and what a route left to the digest; each of them is one
 notification. An alert stays in the groups that it came into, so that its end is told where its
-beginning was.
+beginning was. What pages nobody (insufficient evidence, expected, shown under another) is for
+digests alone, and leaves them when it pages after all.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from monitor.alert.group import Group, GroupTiming
 from monitor.alert.payload import labels_of
 from monitor.events import Alert, AlertStatus, Severity
 from monitor.matchers import Matcher, all_match
-from monitor.store.muting.base import Muted
+from monitor.store.muting.base import Muted, Silence
 
 HELD, DIGEST = "held", "digest"
 """Keys of the two groups; no key of the stream is called so."""
+
+UNPAGED = 100
+"""Alerts of a digest that paged nobody: the last ones."""
 
 _ONCE = GroupTiming(timedelta(0), timedelta(seconds=1), None)
 
@@ -51,6 +55,11 @@ class Policy:
         """(receiver, group key) of the groups that this state of an alert belongs to."""
         routed = routed_to(labels_of(alert), self.receivers, self.routes)
         for name, to in self.receivers.items():
+            if not alert.sent:
+                # Who keeps alerts open would take it for one that pages.
+                if name in routed and to.digest is not None and not to.stateful:
+                    yield name, DIGEST
+                continue
             own = alert.key
             known = [key for key in (own, HELD, DIGEST) if _holds(live.get((name, key)), alert)]
             quiet = to.quiet is not None and to.quiet.until(now) is not None
@@ -62,6 +71,15 @@ class Policy:
             elif name in routed:
                 key = DIGEST if routed[name] else HELD if quiet and not passes else own
                 yield name, key
+
+    def outgrown(
+        self, alert: Alert, live: Mapping[tuple[str, str], Group | None]
+    ) -> Iterator[tuple[str, str]]:
+        """The digests that hold it as one that pages nobody, though it does now."""
+        for name in self.receivers if alert.sent else ():
+            group = live.get((name, DIGEST))
+            if group and any(m.alert.id == alert.id and not m.alert.sent for m in group.members):
+                yield name, DIGEST
 
     def due(self, group: Group, muted: Muted, now: datetime) -> datetime | None:
         """When a notification of this group is owed; None while there is nothing to say."""
@@ -116,11 +134,16 @@ def silenced(group: Group, muted: Muted, now: datetime) -> frozenset[str]:
 
 def is_silenced(alert: Alert, muted: Muted, now: datetime) -> bool:
     """Whether a silence is over this alert now."""
+    return bool(silencing(alert, muted, now))
+
+
+def silencing(alert: Alert, muted: Muted, now: datetime) -> list[Silence]:
+    """The silences that are over this alert now."""
     active = [silence for silence in muted.silences if silence.active(now)]
     if not active:
-        return False
+        return []
     labels = labels_of(alert)
-    return any(all_match(silence.matchers, labels) for silence in active)
+    return [silence for silence in active if all_match(silence.matchers, labels)]
 
 
 def acknowledged(group: Group, muted: Muted, now: datetime) -> frozenset[str]:
@@ -132,7 +155,7 @@ def acknowledged(group: Group, muted: Muted, now: datetime) -> frozenset[str]:
 
 
 def _holds(group: Group | None, alert: Alert) -> bool:
-    return group is not None and any(m.alert.id == alert.id for m in group.members)
+    return group is not None and any(m.alert.id == alert.id and m.alert.sent for m in group.members)
 
 
 def _critical(alert: Alert) -> bool:

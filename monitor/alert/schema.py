@@ -35,6 +35,16 @@ _ANNOTATIONS: dict[str, tuple[str, str | None]] = {
     ),
     "corrected_baseline": ("The expected share, corrected likewise.", _FIGURE),
     "explained": ("By line: a more general key, the part of the excess it explains.", None),
+    "interval": (
+        "The 95 % bounds of value, in its unit: low/high. Of a share corrected for the model's "
+        "errors, of voices an hour by their number alone.",
+        r"^[\d.e+-]+/[\d.e+-]+$",
+    ),
+    "terms": ("Words and pairs of words that tell the window from the week before it.", None),
+    "companies": ("Companies, names, watched items that its voices name, and how many do.", None),
+    "topics": ("Its topics, and how many voices each has.", None),
+    "about_json": ("Terms, companies and topics as a JSON object, with keys and scores.", r"^\{"),
+    "not_sent": ("Only in a digest: why nobody was paged.", None),
     "fired_at": ("Event time: end of the bucket that crossed the threshold.", _TIME),
     "resolved_at": ("Event time: the end of the alert; only when it has ended.", _TIME),
     "waterfall": (
@@ -43,7 +53,7 @@ _ANNOTATIONS: dict[str, tuple[str, str | None]] = {
     ),
     "waterfall_json": (
         "The same as a JSON object: published_at (event time); appended_at, ingested_at (null "
-        "where it is not known), scored_at, fired_at (wall time).",
+        "where it is not known), scored_at, fired_at, message_at (wall time).",
         r"^\{",
     ),
     "receipt_sha256": (
@@ -57,7 +67,8 @@ _ANNOTATIONS: dict[str, tuple[str, str | None]] = {
 }
 _OPTIONAL = frozenset(
     {
-        *("corrected", "corrected_baseline", "explained"),
+        *("corrected", "corrected_baseline", "explained", "interval"),
+        *("terms", "companies", "topics", "about_json", "not_sent"),
         *("fired_at", "resolved_at", "waterfall", "waterfall_json"),
         "receipt_sha256",
         *(f"verdict_{verdict}_url" for verdict in Judgement),

@@ -30,7 +30,12 @@ class Webhook:
     def render(self, notice: Notice) -> bytes:
         """Alertmanager's webhook, version 4."""
         return webhook_body(
-            notice.receiver, notice.key, notice.alerts, notice.external_url, notice.links
+            notice.receiver,
+            notice.key,
+            notice.alerts,
+            notice.external_url,
+            notice.links,
+            notice.at,
         )
 
     def requests(

@@ -90,6 +90,21 @@ UNCORRECTED = Correction(1.0, 0.0, 1_000_000_000, 1_000_000_000)
 """Verdicts are taken as they are, and the interval is that of the sample alone."""
 
 
+def rate_bounds(voices: int, per_hour: float) -> tuple[float, float]:
+    """Bounds of so many voices an hour by their number alone: Byar's approximation to the exact
+    ones of a Poisson count (Breslow and Day, "Statistical Methods in Cancer Research" II, 1987).
+
+    Voices come in clumps, so that the truth may lie farther off.
+    """
+    if voices <= 0 or per_hour <= 0:
+        return 0.0, 0.0
+    above = voices + 1
+    low = voices * (1 - 1 / (9 * voices) - Z / (3 * math.sqrt(voices))) ** 3
+    high = above * (1 - 1 / (9 * above) + Z / (3 * math.sqrt(above))) ** 3
+    hours = voices / per_hour
+    return max(low, 0.0) / hours, high / hours
+
+
 class Corrections:
     """Of every model that has judged in this process, by version. Safe to call from any thread."""
 

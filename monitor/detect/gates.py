@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
 
 from monitor.detect.base import Reading
-from monitor.events import Evidence, Waterfall
+from monitor.events import About, Evidence, Waterfall
 
 Speaker = tuple[str, str | None]
 """A source, and a pseudonym of the author where a document is signed."""
@@ -25,6 +25,8 @@ class Exhibit:
     """How many documents that repeat no other each of its speakers wrote."""
     waterfall: Waterfall | None = None
     """Of the newest document of the evidence."""
+    about: Callable[[], About] = About
+    """Reads what the window is about: it costs, and is asked of what fires alone."""
 
     @property
     def sources(self) -> int:

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 
 from monitor.detect.base import Reading, Recent
 from monitor.detect.calendar import Calendar
-from monitor.detect.correction import UNCORRECTED, Correction, Estimate
+from monitor.detect.correction import UNCORRECTED, Correction, Estimate, rate_bounds
 from monitor.detect.gates import Exhibit, Gate, Gates, gate_for, lacks
 from monitor.detect.hierarchy import arrange
 from monitor.detect.hierarchy import context as explain
-from monitor.events import BUCKET_SECONDS, Alert, AlertStatus, Setting, Severity
+from monitor.events import BUCKET_SECONDS, About, Alert, AlertStatus, Setting, Severity
 from monitor.keys import display_name, is_company, is_pair
 
 _NAMESPACE = uuid.UUID("6f0c8a52-1f0e-5d0b-9f55-6b3f5c0a4c11")
@@ -43,7 +43,11 @@ class LifecycleSettings:
     accept_pending: int = 3 * 86_400
     """So long after its rise began, an alarm whose evidence still does not suffice is accepted."""
     critical_excess: float = 100.0
-    """evalue / threshold from which an alert is critical."""
+    """evalue / threshold from which an alert is critical …"""
+    critical_points: float = 0.1
+    """… if the lower bound of the corrected share lies so far above its baseline …"""
+    critical_factor: float = 3.0
+    """… or there are so many times the usual voices."""
     evidence: int = 10
     """Documents kept as evidence."""
     cool_down: int = 86_400
@@ -272,14 +276,15 @@ class Lifecycle:
             if current.setting.insufficient == setting.insufficient:
                 return current
             return replace(current, setting=setting, updated_at=context.now)
-        critical = reading.evalue >= s.critical_excess * reading.threshold
+        about = exhibit.about() if passed else About()
+        names = {subject.key: subject.name for subject in about.named}
         return Alert(
             id=current.id if current else self._alert_id(reading),
             key=reading.key,
             detector=self._detector,
             detector_version=self._version,
             status=AlertStatus.FIRING if passed else AlertStatus.PENDING,
-            severity=Severity.CRITICAL if critical else Severity.WARNING,
+            severity=severity(self._detector, reading, setting, s),
             started_at=_time(reading.since),
             fired_at=_time(end) if passed else None,
             resolved_at=None,
@@ -291,7 +296,7 @@ class Lifecycle:
             negative=reading.negative,
             window_start=_time(reading.since),
             window_end=_time(end),
-            summary=summarise(self._detector, reading, exhibit.stories),
+            summary=summarise(self._detector, reading, exhibit.stories, setting, names),
             model_version=context.model_version,
             appended_at=context.appended_at,
             updated_at=context.now,
@@ -301,6 +306,7 @@ class Lifecycle:
             largest_story=max(exhibit.stories.values(), default=0),
             setting=setting,
             waterfall=exhibit.waterfall if passed else None,
+            about=about,
         )
 
     def _setting(
@@ -328,6 +334,7 @@ class Lifecycle:
             explained=() if lacking else explain(reading.key, self._recent_of(start), share=share),
             corrected=corrected and (corrected.value, corrected.low, corrected.high),
             corrected_baseline=baseline,
+            rate=None if share else rate_bounds(reading.documents, reading.value),
         )
 
     def _unmute(self, start: int, context: Context) -> list[Alert]:
@@ -414,17 +421,49 @@ class Lifecycle:
         return str(uuid.uuid5(_NAMESPACE, f"{reading.key}|{reading.since}|{self._version}"))
 
 
-def summarise(detector: str, reading: Reading, stories: Mapping[str, int]) -> str:
-    """What moved, from what to what, in one sentence; and how many told it in how many words."""
-    name = display_name(reading.key)
+def severity(
+    detector: str, reading: Reading, setting: Setting, settings: LifecycleSettings
+) -> Severity:
+    """Critical is what is beyond doubt and large: of a busy key a small shift is soon beyond doubt,
+    and of a small one a large shift may be chance."""
+    if reading.evalue < settings.critical_excess * reading.threshold:
+        return Severity.WARNING
+    if detector == "volume":
+        large = reading.value >= settings.critical_factor * reading.baseline
+    else:
+        baseline, corrected = setting.corrected_baseline, setting.corrected
+        large = (
+            corrected is not None
+            and baseline is not None
+            and corrected[1] - baseline >= settings.critical_points
+        )
+    return Severity.CRITICAL if large else Severity.WARNING
+
+
+def summarise(
+    detector: str,
+    reading: Reading,
+    stories: Mapping[str, int],
+    setting: Setting | None = None,
+    names: Mapping[str, str] | None = None,
+) -> str:
+    """What moved, from what to what and within which bounds, in one sentence; and how many told it
+    in how many words."""
+    setting = setting or Setting()
+    name = display_name(reading.key, names or {})
     voices = counted(reading.documents, stories)
     if detector == "volume":
+        bounds = "" if setting.rate is None else " ({:.1f} to {:.1f})".format(*setting.rate)
         return (
-            f"{name}: {reading.value:.1f} voices an hour where {reading.baseline:.1f} are usual "
-            f"({voices} since it rose, {reading.negative} negative)"
+            f"{name}: {reading.value:.1f} voices an hour{bounds} where {reading.baseline:.1f} are "
+            f"usual ({voices} since it rose, {reading.negative} negative)"
         )
+    bounds = ""
+    if setting.corrected is not None and setting.corrected_baseline is not None:
+        _, low, high = setting.corrected
+        bounds = f"; corrected {low:.0%} to {high:.0%}, usual {setting.corrected_baseline:.0%}"
     return (
-        f"{name}: {reading.value:.0%} negative where {reading.baseline:.0%} is usual "
+        f"{name}: {reading.value:.0%} negative where {reading.baseline:.0%} is usual{bounds} "
         f"({reading.negative} negative; {voices} since it rose)"
     )
 

@@ -202,6 +202,31 @@ class Journey(NamedTuple):
     scored_at: datetime
 
 
+class Named(NamedTuple):
+    """Whom a text names."""
+
+    key: str
+    name: str
+    """As a person would say it."""
+    surface: str
+    """As the text says it, the first time."""
+
+
+class Voice(NamedTuple):
+    """A document that repeats no other, as far as it tells what a window is about."""
+
+    id: str
+    published_at: datetime
+    story: str
+    source: str
+    author: str | None
+    """A hash; None: nobody signed."""
+    topic: str
+    text: str
+    """Its title and the beginning of its text, a line feed between them."""
+    named: tuple[Named, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class DrillProgress:
     """How far the documents of one drill have come."""
@@ -259,6 +284,22 @@ class Store(Protocol):
     def listed(self, key: str, since: datetime, until: datetime, limit: int) -> list[Listed]:
         """The newest ``limit`` counted documents of a key with ``since`` <= published_at <
         ``until``, by time and id."""
+        ...
+
+    def voices(self, key: str, since: datetime, until: datetime, limit: int) -> list[Voice]:
+        """The newest ``limit`` documents of a key and time that repeat no other, the newest
+        first."""
+        ...
+
+    def sample(
+        self, key: str, since: datetime, until: datetime, slices: int, each: int, look: int
+    ) -> list[str]:
+        """Texts of a key that repeat no other, as in ``Voice``: at most ``each`` of every one of so
+        many equal slices of a time, the oldest first.
+
+        At most ``look`` documents of a slice are looked at for them, however many there are: in a
+        long slice that are its first. Those of ``other:…`` are all that name anybody.
+        """
         ...
 
     def journey(self, document: str) -> Journey | None:

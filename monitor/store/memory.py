@@ -33,6 +33,7 @@ from monitor.store.base import (
     KeptReceipt,
     KeyState,
     Listed,
+    Named,
     Notification,
     NotificationStatus,
     OutboxChange,
@@ -41,12 +42,13 @@ from monitor.store.base import (
     RhythmRow,
     Snapshot,
     SourceRow,
+    Voice,
 )
 from monitor.store.drills.base import Drill, DrillOutcome, progressed
 from monitor.store.receipts.rows import listed_of
 from monitor.store.rows import milliseconds
 from monitor.story.base import ToldRow
-from monitor.story.shown import evidence_of
+from monitor.story.shown import HEAD, evidence_of
 from monitor.story.shown import stories as first_of_each
 
 Operation = Literal[
@@ -56,6 +58,8 @@ Operation = Literal[
     "stories",
     "speakers",
     "listed",
+    "voices",
+    "sample",
     "journey",
     "drill",
     "latest",
@@ -202,6 +206,46 @@ class MemoryStore:
         sort_of(key)
         with self.database.transaction("listed"):
             return listed(self.database, key, since, until, limit)
+
+    def voices(self, key: str, since: datetime, until: datetime, limit: int) -> list[Voice]:
+        """See ``Store.voices``."""
+        sort_of(key)
+        with self.database.transaction("voices"):
+            own = [s for s in self._of_key(key, since, until) if s.copy_of is None]
+            own.sort(key=lambda s: s.document.id)
+            own.sort(key=lambda s: s.document.published_at, reverse=True)
+            return [
+                Voice(
+                    s.document.id,
+                    s.document.published_at,
+                    s.story or s.document.id,
+                    s.document.source,
+                    s.document.author,
+                    s.topic_name,
+                    _beginning(s),
+                    tuple(sorted(Named(m.key, m.name, m.surface) for m in s.mentions)),
+                )
+                for s in own[:limit]
+            ]
+
+    def sample(
+        self, key: str, since: datetime, until: datetime, slices: int, each: int, look: int
+    ) -> list[str]:
+        """See ``Store.sample``; the bound on what is looked at is kept by what there is of a
+        key."""
+        sort_of(key)
+        with self.database.transaction("sample"):
+            inside: list[list[Scored]] = [[] for _ in range(slices)]
+            for s in sorted(
+                self._of_key(key, since, until),
+                key=lambda s: (s.document.published_at, s.document.id),
+            ):
+                inside[(s.document.published_at - since) * slices // (until - since)].append(s)
+            return [
+                _beginning(s)
+                for part in inside
+                for s in [s for s in part[:look] if s.copy_of is None][:each]
+            ]
 
     def journey(self, document: str) -> Journey | None:
         """See ``Store.journey``."""
@@ -395,6 +439,10 @@ def _of_key(database: MemoryDatabase, key: str, since: datetime, until: datetime
         if since <= scored.document.published_at < until
         and (is_of(scored, key) or key == source_key(scored.document.source))
     ]
+
+
+def _beginning(scored: Scored) -> str:
+    return f"{scored.document.title}\n{scored.document.text[:HEAD]}"
 
 
 def added(stored: Bucket, more: Bucket) -> Bucket:

@@ -18,6 +18,7 @@ from sqlalchemy import BigInteger, Engine, Select, cast, func, select
 
 from monitor.events import SCORE_SCALE, Alert, AlertStatus
 from monitor.store import rows, schema
+from monitor.store.alerted import Alerted
 from monitor.store.base import NotificationStatus, SourceRow
 from monitor.store.faults import connected
 from monitor.store.listened import VISIBLE, source_of
@@ -92,6 +93,7 @@ class Reads:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._alerted = Alerted(engine)
 
     def close(self) -> None:
         """Close the idle connections. Idempotent."""
@@ -138,22 +140,12 @@ class Reads:
         return _shares(frame, ["key"], ["last"])
 
     def alerts(self, limit: int, status: AlertStatus | None = None) -> list[Alert]:
-        """The latest alerts with their evidence, the last to fire (else to start) first."""
-        table = schema.alerts.c
-        query = select(schema.alerts)
-        if status is not None:
-            query = query.where(table.status == status.value)
-        fired = func.coalesce(table.fired_ms, table.started_ms)
-        query = query.order_by(fired.desc(), table.updated_ms.desc(), table.id).limit(limit)
-        with connected(self._engine, "reading the alerts") as connection:
-            return [rows.alert_of(row) for row in connection.execute(query)]
+        """See ``Alerted.latest``."""
+        return self._alerted.latest(limit, status)
 
     def alert(self, identifier: str) -> Alert | None:
-        """One alert by its id; None: there is none."""
-        query = select(schema.alerts).where(schema.alerts.c.id == identifier)
-        with connected(self._engine, "reading an alert") as connection:
-            row = connection.execute(query).first()
-        return None if row is None else rows.alert_of(row)
+        """See ``Alerted.one``."""
+        return self._alerted.one(identifier)
 
     def span(self) -> tuple[datetime, datetime] | None:
         """Event times of the oldest and of the newest document; None without documents."""

@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, FromClause, Row, true
+from sqlalchemy import Column, ColumnElement, FromClause, Row, Select, select, true
 
 from monitor.events import (
     TOPICS,
+    About,
     Alert,
     AlertStatus,
     Bucket,
@@ -26,6 +27,8 @@ from monitor.events import (
     Scored,
     Setting,
     Severity,
+    Subject,
+    Term,
     View,
     Waterfall,
     most_probable,
@@ -272,6 +275,7 @@ def alert_values(alert: Alert) -> Values:
         "setting": json.dumps(asdict(alert.setting)),
         "waterfall": alert.waterfall and json.dumps(_waterfall_values(alert.waterfall)),
         "receipt": alert.receipt,
+        "about": None if alert.about == About() else json.dumps(asdict(alert.about)),
     }
 
 
@@ -305,6 +309,7 @@ def alert_of(row: Row[Any]) -> Alert:
         setting=_setting_of(json.loads(row.setting)),
         waterfall=None if row.waterfall is None else _waterfall_of(json.loads(row.waterfall)),
         receipt=row.receipt,
+        about=About() if row.about is None else _about_of(json.loads(row.about)),
     )
 
 
@@ -380,13 +385,23 @@ def _evidence_of(values: Values) -> Evidence:
 
 
 def _setting_of(values: Values) -> Setting:
-    corrected = values.get("corrected")
+    corrected, rate = values.get("corrected"), values.get("rate")
     return Setting(
         **{
             **values,
             "explained": tuple(Explained(*pair) for pair in values.get("explained", ())),
             "corrected": None if corrected is None else tuple(corrected),
+            "rate": None if rate is None else tuple(rate),
         }
+    )
+
+
+def _about_of(values: Values) -> About:
+    return About(
+        values["voices"],
+        tuple(Term(*term) for term in values["terms"]),
+        tuple(Subject(*subject) for subject in values["named"]),
+        tuple(Subject(*subject) for subject in values["topics"]),
     )
 
 
@@ -470,6 +485,41 @@ def among(key: str) -> FromClause:
 def published(key: str) -> Column[int]:
     """The column of event times that goes with the index of a key."""
     return (schema.mentions if is_named(key) else schema.documents).c.published_ms
+
+
+def first_of_slice(key: str, begin: int, end: int, look: int) -> Select[tuple[str]]:
+    """Ids of the first ``look`` documents between two times (milliseconds) that an index finds for
+    a key; `beside_the_index` says which of them are the key's."""
+    documents, mentions = schema.documents.c, schema.mentions.c
+    sort, name = sort_of(key), key.partition(":")[2]
+    narrowed: list[ColumnElement[bool]] = []
+    if is_named(key):
+        identifier, at = mentions.document_id, mentions.published_ms
+        if sort != "other":
+            narrowed.append(mentions.key == (pair_of(key)[1] if sort == "pair" else key))
+    else:
+        identifier, at = documents.id, documents.published_ms
+        if sort == "topic":
+            narrowed.append(documents.topic == name)
+    return (
+        select(identifier)
+        .where(at >= begin, at < end, *narrowed)
+        .order_by(at, identifier)
+        .limit(look)
+    )
+
+
+def beside_the_index(key: str) -> ColumnElement[bool]:
+    """Whether a document of `first_of_slice` is the key's."""
+    documents, name = schema.documents.c, key.partition(":")[2]
+    match sort_of(key):
+        case "kind":
+            return documents.kind == name
+        case "source":
+            return documents.source == name
+        case "pair":
+            return documents.topic == pair_of(key)[0].partition(":")[2]
+    return true()
 
 
 def negativity(key: str) -> Column[float]:

@@ -200,6 +200,7 @@ alerts = Table(
     Column("setting", Text, nullable=False),  # JSON of Setting
     Column("waterfall", Text),  # JSON object
     Column("receipt", String(64), nullable=False),  # SHA-256; empty: none
+    Column("about", Text),  # JSON of About; null: nothing is known
     Index("alerts_by_status", "status", "fired_ms"),
 )
 

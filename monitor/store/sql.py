@@ -21,7 +21,16 @@ from sqlalchemy import (
 from monitor.errors import FencedError, LeaseError
 from monitor.events import AlertStatus, Evidence, Heard, View
 from monitor.store import rows, schema
-from monitor.store.base import Commit, DrillProgress, Journey, Listed, Move, Snapshot
+from monitor.store.base import (
+    Commit,
+    DrillProgress,
+    Journey,
+    Listed,
+    Move,
+    Named,
+    Snapshot,
+    Voice,
+)
 from monitor.store.drills.rows import PROGRESS, progress_of, progress_values
 from monitor.store.engine import writing
 from monitor.store.faults import connected, place
@@ -187,6 +196,97 @@ class SqlStore:
         query = listing(key, since, until, limit)
         with connected(self._engine, "listing documents") as connection:
             return [listed_row(row) for row in connection.execute(query)][::-1]
+
+    def voices(self, key: str, since: datetime, until: datetime, limit: int) -> list[Voice]:
+        """See ``Store.voices``."""
+        published, table = rows.published(key), schema.documents.c
+        query = (
+            select(
+                table.id,
+                table.story,
+                table.source,
+                table.author_hash,
+                table.topic,
+                table.title,
+                func.substr(table.text, 1, HEAD).label("head"),
+                published.label("at"),
+            )
+            .select_from(rows.among(key))
+            .where(
+                rows.of_key(key),
+                published >= rows.milliseconds(since),
+                published < rows.milliseconds(until),
+                table.copy_of.is_(None),
+            )
+            .order_by(published.desc(), table.id)
+            .limit(limit)
+        )
+        if key.startswith("other:"):  # which joins a document once for each that it names
+            query = query.distinct()
+        mentions, known = schema.mentions, schema.names
+        with connected(self._engine, "reading what a window is about") as connection:
+            found = connection.execute(query).all()
+            of = (
+                select(
+                    mentions.c.document_id,
+                    mentions.c.key,
+                    mentions.c.surface,
+                    func.coalesce(known.c.name, mentions.c.surface).label("name"),
+                )
+                .select_from(mentions.outerjoin(known, known.c.key == mentions.c.key))
+                .where(mentions.c.document_id.in_([row.id for row in found]))
+                .order_by(mentions.c.document_id, mentions.c.key)
+            )
+            named: dict[str, list[Named]] = {}
+            for row in connection.execute(of):
+                named.setdefault(row.document_id, []).append(Named(row.key, row.name, row.surface))
+        return [
+            Voice(
+                row.id,
+                rows.moment(row.at),
+                row.story,
+                row.source,
+                row.author_hash,
+                row.topic,
+                f"{row.title}\n{row.head}",
+                tuple(named.get(row.id, ())),
+            )
+            for row in found
+        ]
+
+    def sample(
+        self, key: str, since: datetime, until: datetime, slices: int, each: int, look: int
+    ) -> list[str]:
+        """See ``Store.sample``."""
+        table = schema.documents.c
+        begin, end = rows.milliseconds(since), rows.milliseconds(until)
+        found: list[str] = []
+        with connected(self._engine, "reading what is usual") as connection:
+            for number in range(slices):
+                looked = rows.first_of_slice(
+                    key,
+                    begin + (end - begin) * number // slices,
+                    begin + (end - begin) * (number + 1) // slices,
+                    look,
+                )
+                # More conditions would tempt the planner to another index than that of the ids.
+                query = (
+                    select(
+                        table.title,
+                        func.substr(table.text, 1, HEAD).label("head"),
+                        table.copy_of,
+                        rows.beside_the_index(key).label("own"),
+                    )
+                    .where(table.id.in_(looked))
+                    .order_by(table.published_ms, table.id)
+                )
+                own = [
+                    f"{row.title}\n{row.head}"
+                    for row in connection.execute(query)
+                    if row.copy_of is None and row.own
+                ]
+                found += own[:each]
+        return found
 
     def journey(self, document: str) -> Journey | None:
         """See ``Store.journey``."""

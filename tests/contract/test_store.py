@@ -12,6 +12,7 @@ import pytest
 from monitor.errors import FencedError, LeaseError, StoreError
 from monitor.events import (
     TOPICS,
+    About,
     Alert,
     AlertStatus,
     Bucket,
@@ -29,6 +30,8 @@ from monitor.events import (
     Setting,
     Severity,
     SourceState,
+    Subject,
+    Term,
     Waterfall,
     heard_of,
 )
@@ -38,6 +41,7 @@ from monitor.store.base import (
     Journey,
     KeyState,
     Move,
+    Named,
     Outbox,
     Outgoing,
     Position,
@@ -126,6 +130,12 @@ def alert(identifier: str, status: AlertStatus, minutes: int = 0) -> Alert:
             ingested_at=None,
             scored_at=T0 + timedelta(seconds=2),
             fired_at=T0 + timedelta(minutes=32),
+        ),
+        about=About(
+            12,
+            (Term("rate rise", 9, 3.25),),
+            (Subject("company:US:ABC", "Alpha plc", 7),),
+            (Subject("topic:Macro", "Macro", 12),),
         ),
     )
 
@@ -618,6 +628,68 @@ def test_speakers_are_those_who_repeat_nobody(backend: Backend) -> None:
     assert named == store.speakers("company:US:ABC", T0, until)
     assert {**named, ("forum", "bob"): 1} == store.speakers("all", T0, until)
     assert {("wire", None): 1} == store.speakers("all", T0, T0 + timedelta(minutes=2))
+
+
+def test_voices_are_the_newest_that_repeat_nobody_with_whom_they_name(backend: Backend) -> None:
+    abc = Mention("company:US:ABC", "Alpha Beta plc", "Alpha", (0.9, 0.05, 0.05))
+    other = Mention("name:beta", "Beta", "Beta", (0.1, 0.8, 0.1))
+    documents = [
+        scored(1, text="x" * 1000)._replace(mentions=(abc, other)),
+        scored(2)._replace(mentions=(abc,), copy_of="d1", story="d1"),
+        scored(3)._replace(mentions=(abc,), story="d1"),
+        scored(4),
+    ]
+    store = backend.store()
+    store.load(0)
+    store.apply(Commit(documents=documents))
+    until = T0 + timedelta(hours=1)
+
+    def ids(key: str, limit: int = 9) -> list[str]:
+        return [v.id for v in store.voices(key, T0, until, limit)]
+
+    assert ids("all") == ["d4", "d3", "d1"]
+    assert ids("all", 2) == ["d4", "d3"]
+    assert ids("company:US:ABC") == ids("other:company") == ["d3", "d1"]
+    assert ids("pair:Macro|company:US:ABC") == ["d3", "d1"]
+    first = store.voices("company:US:ABC", T0, T0 + timedelta(minutes=2), 9)[0]
+    assert (first.story, first.source, first.author, first.topic) == ("d1", "wire", None, "Macro")
+    assert first.published_at == T0 + timedelta(minutes=1)
+    assert first.text.startswith("Title 1\nxxx") and 300 < len(first.text) < 1000
+    assert first.named == (
+        Named("company:US:ABC", "Alpha Beta plc", "Alpha"),
+        Named("name:beta", "Beta", "Beta"),
+    )
+    assert store.voices("all", until, until + timedelta(hours=1), 9) == []
+
+
+def test_a_sample_has_some_of_every_slice_of_a_time(backend: Backend) -> None:
+    abc = Mention("company:US:ABC", "Alpha", "Alpha", (0.9, 0.05, 0.05))
+    documents = [
+        scored(
+            n,
+            kind=Kind.COMMENT if n % 2 else Kind.NEWS,
+            topic="Earnings" if n % 3 else "Macro",
+        )._replace(mentions=(abc,) if n % 5 == 0 else (), copy_of="d0" if n == 1 else None)
+        for n in range(60)
+    ]
+    store = backend.store()
+    store.load(0)
+    store.apply(Commit(documents=documents))
+
+    def sampled(key: str, slices: int = 3, each: int = 2, look: int = 20) -> list[int]:
+        until = T0 + timedelta(hours=1)
+        found = store.sample(key, T0, until, slices, each, look)
+        assert all(text.endswith("\nA plain text.") for text in found)
+        return [int(text.split("\n")[0].removeprefix("Title ")) for text in found]
+
+    assert sampled("all") == [0, 2, 20, 21, 40, 41]
+    assert sampled("all", look=1) == [0, 20, 40]
+    assert sampled("kind:comment") == [3, 5, 21, 23, 41, 43]
+    assert sampled("topic:Macro") == [0, 3, 21, 24, 42, 45]
+    assert sampled("company:US:ABC", slices=2, each=3) == [0, 5, 10, 30, 35, 40]
+    assert sampled("pair:Macro|company:US:ABC", slices=1, each=9) == [0, 15, 30, 45]
+    assert sampled("other:company", slices=1, each=3) == [0, 5, 10]
+    assert sampled("source:nobody") == []
 
 
 def test_an_empty_state_deletes_the_one_that_was_there(backend: Backend) -> None:

@@ -73,6 +73,8 @@ class Flow:
     successor: Callable[[], Scorer | None] = lambda: None
     annotator: Callable[[], Annotator] = Annotator
     calendar: Calendar = field(default_factory=Calendar)
+    unpaged: bool = False
+    """Somebody has a digest."""
     sources: SourceSettings | None = None
     """None: nobody asks whether a source is quiet or blind."""
     heartbeat: MemoryHeartbeat = field(default_factory=MemoryHeartbeat)
@@ -112,7 +114,10 @@ class Flow:
             successor=lambda: self.successor(),
             provenances=self.provenances,
             settings=PipelineSettings(
-                poll_records=self.poll_records, poll_most=self.poll_records, poll_timeout=0.0
+                poll_records=self.poll_records,
+                poll_most=self.poll_records,
+                poll_timeout=0.0,
+                unpaged=self.unpaged,
             ),
             wall=lambda: START + timedelta(days=30),
         )

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,24 @@ import pytest
 from harness.page import ALERT, APP, END, Database, an_alert, html
 from streamlit.testing.v1 import AppTest
 
-from monitor.events import TOPICS, AlertStatus, Kind, SourceState, Waterfall
+from monitor.events import (
+    TOPICS,
+    About,
+    AlertStatus,
+    Explained,
+    Kind,
+    Setting,
+    SourceState,
+    Subject,
+    Term,
+    Waterfall,
+)
 from monitor.keys import drill_key
+from monitor.matchers import parse
 from monitor.store.base import SourceRow
 from monitor.store.engine import open_engine
+from monitor.store.muting.base import Acknowledgement, Silence
+from monitor.store.muting.sql import SqlMuting
 from monitor.store.verdicts.base import Judgement, Verdict
 from monitor.store.verdicts.sql import SqlVerdicts
 
@@ -201,6 +215,96 @@ def test_an_alert_shows_what_moved_its_evidence_and_its_delivery(
     assert 'rel="noopener noreferrer nofollow"' in shown
     assert "91 %" in shown
     assert "delivered to duty-desk at 2023-03-13 12:00:00" in shown
+
+
+def test_an_alert_shows_its_bounds_and_what_its_window_is_about(
+    database: Database, page: Callable[[], AppTest]
+) -> None:
+    alert = replace(
+        an_alert(),
+        key="company:XX:HLD",
+        setting=Setting(
+            explained=(Explained("all", 0.25),),
+            corrected=(0.6, 0.42, 0.71),
+            corrected_baseline=0.17,
+        ),
+        about=About(
+            41,
+            (Term("halts <b>withdrawals</b>", 31, 5.2),),
+            (Subject("company:XX:HLD", "Halden Bank", 33),),
+            (Subject("topic:Financials", "Financials", 38),),
+        ),
+    )
+    database.fill(alerts=[alert])
+
+    shown = html(page())
+
+    assert '<span class="m-name"><bdi>Halden Bank</bdi>' in shown
+    assert "(corrected 42 % to 71 %, usual 17 %)" in shown
+    assert "halts &lt;b&gt;withdrawals&lt;/b&gt;" in shown and "31 of 41 voices" in shown
+    assert "Halden Bank</bdi> 33 · <bdi>Financials</bdi> 38" in shown
+    assert "Of the excess explain: <bdi>Whole stream</bdi> 25 %" in shown
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "why"),
+    [
+        (
+            {
+                "status": AlertStatus.PENDING,
+                "fired_at": None,
+                "setting": Setting(insufficient="3 of 10 independent voices"),
+            },
+            "Insufficient evidence",
+            "Not sent: <bdi>insufficient evidence: 3 of 10 independent voices",
+        ),
+        ({"setting": Setting(expected="results")}, "Expected", "Not sent: <bdi>expected: results"),
+        (
+            {"setting": Setting(under="all")},
+            "Shown under another",
+            "Not sent: <bdi>shown under Whole stream",
+        ),
+    ],
+)
+def test_what_is_told_to_nobody_is_a_state_of_its_own_and_says_why(
+    changes: dict[str, Any],
+    state: str,
+    why: str,
+    database: Database,
+    page: Callable[[], AppTest],
+) -> None:
+    database.fill(alerts=[replace(an_alert(), **changes)])
+
+    shown = html(page())
+
+    assert f">{state}</span>" in shown
+    assert why in shown
+    assert "told to nobody" in shown
+    assert ">Firing</span>" not in shown
+
+
+def test_who_has_taken_an_alert_on_and_what_is_silenced_is_shown(
+    database: Database, page: Callable[[], AppTest]
+) -> None:
+    database.fill(alerts=[an_alert()])
+    assert "Silences" not in html(page())
+    now, hour = datetime.now(UTC), timedelta(hours=1)
+    muting = SqlMuting(open_engine(database.url))
+    muting.acknowledge(Acknowledgement(ALERT, "ben <i>", "calls the desk", now + hour, now))
+    mine, others = (parse("detector=share"),), (parse("topic=~Silly.*"),)
+    muting.silence(Silence("a", mine, now - hour, now + hour, "ann", "works <u>", now))
+    muting.silence(Silence("b", others, now + hour, now + 2 * hour, "eve", "", now))
+    muting.silence(Silence("c", mine, now - 2 * hour, now - hour, "zoe", "", now))
+
+    shown = html(page())
+
+    until = f"{now + hour:%Y-%m-%d %H:%M}"
+    assert f"Taken on by <b><bdi>ben &lt;i&gt;</bdi></b> until {until}" in shown
+    assert "calls the desk" in shown
+    assert f"Silenced by <b><bdi>ann</bdi></b> until {until}" in shown
+    assert "1 in force, 1 to come" in shown
+    assert "works &lt;u&gt;" in shown
+    assert "Silly" in shown and "eve" in shown and "zoe" not in shown
 
 
 def test_an_alert_shows_how_long_each_stop_took(

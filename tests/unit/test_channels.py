@@ -48,7 +48,17 @@ from monitor.alert.channels.teams import Teams
 from monitor.alert.channels.wecom import WeCom
 from monitor.alert.signing import Signer, new_secret
 from monitor.errors import DeliveryError
-from monitor.events import Alert, AlertStatus, Evidence, Severity
+from monitor.events import (
+    About,
+    Alert,
+    AlertStatus,
+    Evidence,
+    Setting,
+    Severity,
+    Subject,
+    Term,
+    Waterfall,
+)
 from monitor.store.base import Notification
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -88,6 +98,20 @@ def rich(**changes: Any) -> Alert:
         "stories": 9,
         "largest_story": 200,
         "evidence": tuple(evidence(n, f"Refinery {n} halts") for n in range(4)),
+        "setting": Setting(corrected=(0.57, 0.42, 0.71), corrected_baseline=0.18),
+        "about": About(
+            40,
+            (Term("halts production", 31, 5.2), Term("blast", 12, 3.1)),
+            (Subject("company:XX:HRB", "Harbour Oil", 33),),
+            (Subject("topic:Energy", "Energy", 38), Subject("topic:Macro", "Macro", 2)),
+        ),
+        "waterfall": Waterfall(
+            START,
+            NOW - timedelta(seconds=32),
+            NOW - timedelta(seconds=31.5),
+            NOW - timedelta(seconds=31),
+            NOW - timedelta(seconds=30),
+        ),
     }
     return an_alert(**(values | changes))
 
@@ -249,6 +273,73 @@ def test_a_chat_says_what_moved_since_when_who_says_so_and_where_to_look(chat: C
     assert "Critical" in said
 
 
+def test_a_chat_says_within_which_bounds_in_which_words_of_whom_and_how_fast(chat: Case) -> None:
+    said = shown(chat, rich())
+    for of, plain in (("&#37;", "%"), ("&#43;", "+"), ("&#39;", "'"), ("（", "("), ("）", ")")):
+        said = said.replace(of, plain)
+    said = said.replace("&#40;", "(").replace("&#41;", ")").replace("&#58;", ":")
+    said = said.replace("&#45;", "-")
+    for part in (
+        "42 % to 71 %, corrected for the model's errors; usual 18 %",
+        "halts production, blast",
+        "Harbour Oil (33), Energy (38), Macro (2)",
+        "published 2023-03-10 08:00 UTC; from Kafka: ingested +0.5 s, scored +0.5 s, fired +1.0 s, "
+        "this message +30.0 s",
+    ):
+        assert part in said, part
+
+
+def test_a_chat_says_why_nobody_was_paged_and_does_not_shout_it(chat: Case) -> None:
+    pending = rich(
+        status=AlertStatus.PENDING,
+        fired_at=None,
+        setting=Setting(insufficient="3 of 10 independent voices"),
+    )
+    said = shown(chat, pending).replace("&#58;", ":")
+    assert "Not paged: Energy" in said
+    assert "insufficient evidence: 3 of 10 independent voices" in said
+    assert "Critical:" not in said
+
+
+TITLES = [
+    (rich(), "Critical: Energy: negative share 20 % → 60 %"),
+    (rich(detector="volume", baseline=12.0, value=83.44), "Energy: 12 → 83.4 voices an hour"),
+    (
+        an_alert(key="source:wire", detector="blind", value=0.0, documents=0, negative=0),
+        "Warning: wire: blind, nothing heard since 2023-03-10 08:00 UTC",
+    ),
+    (ended(an_alert(key="source:wire", detector="blind")), "Resolved: wire: speaks again"),
+    (an_alert(key="all", detector="blind"), "Whole stream: silent, nothing heard since"),
+    (an_alert(key="drill:d1", detector="drill", summary="DRILL d1: nothing"), "DRILL d1: nothing"),
+    (rich(key="company:XX:HRB"), "Critical: Harbour Oil: negative share"),
+    (rich(key="pair:Energy|company:XX:HRB"), "Critical: Harbour Oil, Energy: negative share"),
+]
+
+
+@pytest.mark.parametrize(("alert", "title"), TITLES)
+def test_a_title_says_what_it_is_for_each_detector(alert: Alert, title: str) -> None:
+    said = message_of(a_notice(alert)).title
+    assert title in said
+    assert ("negative share" in said) is (alert.detector == "share")
+
+
+def test_a_blind_source_is_told_in_words_and_not_in_voices() -> None:
+    alert = an_alert(key="source:wire", detector="blind", summary="wire is blind: HTTP 503")
+    (entry,) = message_of(a_notice(alert)).entries
+    assert dict(entry.facts)["What"] == "wire is blind: HTTP 503"
+    assert "Voices" not in dict(entry.facts)
+
+
+def test_no_alert_has_more_facts_than_slack_shows() -> None:
+    everything = rich(
+        status=AlertStatus.RESOLVED,
+        resolved_at=START + timedelta(hours=1),
+        setting=Setting(expected="results", corrected=(0.5, 0.4, 0.6), corrected_baseline=0.2),
+    )
+    (entry,) = message_of(a_notice(everything)).entries
+    assert len(entry.facts) == 10
+
+
 def test_a_chat_says_when_it_ended_and_how_long_it_took(chat: Case) -> None:
     said = shown(chat, ended(rich()))
     assert "Resolved" in said
@@ -358,7 +449,10 @@ class Tags(HTMLParser):
         self.found.append((tag, dict(attrs)))
 
 
-OURS = {"html", "body", "h2", "h3", "div", "table", "tr", "td", "b", "ul", "li", "a", "p"}
+OURS = {
+    *("html", "head", "meta", "title", "body", "h2", "h3", "div"),
+    *("table", "tr", "td", "ul", "li", "a", "p", "span"),
+}
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -368,7 +462,9 @@ def test_mail_has_our_elements_alone_and_no_header_of_others(text: str) -> None:
     page = Tags()
     page.feed(body["html"])
     assert {tag for tag, _ in page.found} <= OURS
-    assert {name for _, attributes in page.found for name in attributes} <= {"style", "href"}
+    assert {name for _, attributes in page.found for name in attributes} <= {
+        *("style", "href", "lang", "charset")
+    }
     for _, attributes in page.found:
         assert (attributes.get("href") or "https://").startswith("https://")
     mail = email.mail_of(
@@ -378,6 +474,49 @@ def test_mail_has_our_elements_alone_and_no_header_of_others(text: str) -> None:
     )
     assert mail["Bcc"] is None
     assert "\n" not in mail["Subject"] and "\r" not in mail["Subject"]
+
+
+class Page(HTMLParser):
+    """A page as a mail program reads it: it must be well-formed, and this is what it says."""
+
+    EMPTY = frozenset({"meta"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.lines: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if data.strip() and "head" not in self.open:
+            assert {"html", "body"} <= set(self.open)
+            self.lines.append(" ".join(data.split()))
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, "Refinery halts"])
+def test_both_parts_of_a_mail_say_the_same_and_the_page_is_well_formed(text: str) -> None:
+    alerts = [
+        rich(name=f"a{n}", evidence=(evidence(n, text), evidence(9, text, None))) for n in (1, 2)
+    ]
+    body = json.loads(email.render(a_notice(*alerts, ended(rich(name="c")))))
+    page = Page(body["html"])
+    shown = " ".join(page.lines)
+    for line in body["text"].splitlines():
+        plain = " ".join(line.removeprefix("  - ").split())
+        if plain and not plain.startswith(("http", "Open monitor:")):
+            name, colon, value = plain.partition(": ")
+            assert plain in shown or (colon and f"{name} {value}" in shown), plain
+    assert body["html"].count("https://m.example.com?alert=") == 3
+    assert 'href="https://m.example.com"' in re.findall(r"<a [^>]*>", body["html"])[-1]
 
 
 @pytest.mark.parametrize("link", LINKS)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
-from monitor.detect.correction import UNCORRECTED, Correction, Corrections
+from monitor.detect.correction import UNCORRECTED, Correction, Corrections, rate_bounds
 
 CONFUSION = [[80, 15, 5], [10, 180, 10], [6, 14, 180]]
 """Rows are true: of 100 negative texts 80 are found; of 400 others 16 are taken for it."""
@@ -28,6 +29,17 @@ def test_scores_tell_what_a_confusion_matrix_tells() -> None:
     found = Correction.of_rates(precision=80 / 96, recall=0.8, negatives=100, texts=500)
     assert found is not None
     assert 0.04 == pytest.approx(found.fallout)
+
+
+@pytest.mark.parametrize("voices", [3, 10, 41, 5000])
+def test_the_bounds_of_a_rate_are_those_of_a_poisson_count(voices: int) -> None:
+    exact = chi2.ppf(0.05, 2 * voices) / 2, chi2.ppf(0.95, 2 * voices + 2) / 2
+    low, high = rate_bounds(voices, voices / 2.0)  # heard in two hours
+    assert (exact[0] / 2, exact[1] / 2) == pytest.approx((low, high), rel=0.06)
+
+
+def test_of_no_voices_there_is_no_rate() -> None:
+    assert (0.0, 0.0) == rate_bounds(0, 0.0) == rate_bounds(3, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -106,10 +106,18 @@ def test_the_first_notification_waits_for_company() -> None:
     assert [m.alert for m in group.members] == [first, second]
 
 
-def test_a_pending_alert_rings_nobody() -> None:
-    assert absorb(None, "ops", alert(status=AlertStatus.PENDING), NOW) is None
-    group = of(alert("a"))
-    assert absorb(group, "ops", alert("b", AlertStatus.PENDING), NOW) is group
+def test_of_the_alerts_that_page_nobody_a_group_keeps_the_last() -> None:
+    quiet = [alert(f"q{n}", AlertStatus.PENDING) for n in range(3)]
+    group = of(quiet[0], alert("a"), *quiet[1:])
+    assert grouping.bounded(group, 3) is group
+    assert ["a", "q1", "q2"] == [m.alert.id for m in grouping.bounded(group, 2).members]
+
+
+def test_a_dropped_alert_is_gone_whoever_heard_of_it() -> None:
+    group = grouping.offer(of(alert("a"), alert("b")), "n1", after(30))
+    left = grouping.drop(group, "a")
+    assert left is not None and ["b"] == [m.alert.id for m in left.members]
+    assert grouping.drop(left, "b") is None
 
 
 def test_while_a_notification_is_under_way_nothing_more_is_due() -> None:

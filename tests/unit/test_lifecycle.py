@@ -18,9 +18,20 @@ from monitor.detect.state import (
     counted,
     summarise,
 )
-from monitor.events import BUCKET_SECONDS, TOPICS, Alert, AlertStatus, Severity
+from monitor.events import (
+    BUCKET_SECONDS,
+    TOPICS,
+    About,
+    Alert,
+    AlertStatus,
+    Setting,
+    Severity,
+    Subject,
+    Term,
+)
 
 CONTEXT = Context(NOW, NOW, "memory-1")
+BANK = Subject("company:XX:HLD", "Halden Bank", 40)
 
 
 class Documents:
@@ -117,6 +128,51 @@ def test_overwhelming_evidence_is_critical(expected: Severity, excess: float) ->
     loud = reading(evalue=15_000.0 * excess)
     ((alert,), _) = life().advance(MONDAY, [loud], CONTEXT)
     assert expected is alert.severity
+
+
+@pytest.mark.parametrize(
+    ("detector", "changes"),
+    [
+        ("share", {"documents": 40_000, "negative": 10_400, "value": 0.26}),
+        ("share", {"documents": 12, "negative": 5, "value": 0.42}),
+        ("volume", {"value": 50.0, "baseline": 20.0}),
+    ],
+    ids=["a small shift of many", "a shift that may be small", "two and a half times as many"],
+)
+def test_beyond_doubt_and_not_large_is_a_warning(detector: str, changes: dict[str, float]) -> None:
+    loud = replace(reading(evalue=1e12), **changes)  # type: ignore[arg-type]
+    ((alert,), _) = life(detector=detector).advance(MONDAY, [loud], CONTEXT)
+    assert Severity.WARNING is alert.severity
+
+
+def test_three_times_the_usual_voices_beyond_doubt_are_critical() -> None:
+    loud = replace(reading(evalue=1e12), value=60.0, baseline=20.0)
+    ((alert,), _) = life(detector="volume").advance(MONDAY, [loud], CONTEXT)
+    assert Severity.CRITICAL is alert.severity
+
+
+def test_what_a_window_is_about_is_asked_when_it_fires_and_never_else() -> None:
+    asked = []
+
+    class Telling(Documents):
+        def __call__(self, key: str, since: int, until: int, limit: int) -> Exhibit:
+            def about() -> About:
+                asked.append(until)
+                return About(40, (Term("halts withdrawals", 30, 4.2),), (BANK,))
+
+            return replace(super().__call__(key, since, until, limit), about=about)
+
+    documents = Telling(sources=2)
+    lifecycle = life(documents)
+    ((pending,), _) = lifecycle.advance(MONDAY, [reading("company:XX:HLD")], CONTEXT)
+    lifecycle.advance(MONDAY + 300, [reading("company:XX:HLD")], CONTEXT)
+    assert ([], About()) == (asked, pending.about)
+    documents.sources = 5
+    ((alert,), _) = lifecycle.advance(MONDAY + 600, [reading("company:XX:HLD")], CONTEXT)
+    watch(lifecycle, [replace(quiet(), key="company:XX:HLD")] * 2, first=3)
+    assert [MONDAY + 900] == asked
+    assert "halts withdrawals" == alert.about.terms[0].text
+    assert alert.summary.startswith("Halden Bank: 60% negative")
 
 
 def test_a_firing_key_resolves_after_half_an_hour_that_was_normal() -> None:
@@ -303,6 +359,25 @@ def test_a_summary_says_what_moved_from_what_to_what(
     expected: str, detector: str, key: str
 ) -> None:
     assert expected == summarise(detector, reading(key), {"a": 30, "b": 12, "c": 18})
+
+
+@pytest.mark.parametrize(
+    ("detector", "setting", "expected"),
+    [
+        (
+            "share",
+            Setting(corrected=(0.55, 0.421, 0.684), corrected_baseline=0.18),
+            "Whole stream: 60% negative where 20% is usual; corrected 42% to 68%, usual 18% (24 ",
+        ),
+        (
+            "volume",
+            Setting(rate=(0.44, 0.79)),
+            "Whole stream: 0.6 voices an hour (0.4 to 0.8) where 0.2 are usual (40 voices ",
+        ),
+    ],
+)
+def test_a_summary_says_within_which_bounds(detector: str, setting: Setting, expected: str) -> None:
+    assert summarise(detector, reading("all"), {}, setting).startswith(expected)
 
 
 def test_without_copies_there_is_nothing_to_say_of_posts() -> None:

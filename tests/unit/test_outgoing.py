@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from harness.samples import MONDAY, alert, dead_letter, moment, scored
 
-from monitor.events import TOPICS, AlertStatus
+from monitor.events import TOPICS, AlertStatus, Setting
 from monitor.outgoing import ROW, OutTopics, outgoing
 from monitor.relay import messages_of
 from monitor.store.base import RECEIVERS, Outgoing
@@ -110,3 +110,13 @@ def test_every_change_of_an_alert_goes_to_people_and_to_kafka() -> None:
 def test_an_alert_that_never_fired_is_nobodys_business() -> None:
     faded = [alert(AlertStatus.PENDING, fired=False), alert(AlertStatus.RESOLVED, fired=False)]
     assert [] == list(outgoing(NAMES, [], [], faded))
+
+
+def test_what_pages_nobody_goes_to_those_who_have_a_digest_and_not_to_kafka() -> None:
+    pending = alert(AlertStatus.PENDING, fired=False)
+    (row,) = outgoing(NAMES, [], [], [pending], unpaged=True)
+    assert (RECEIVERS, "pending") == (row.destination, json.loads(row.payload)["status"])
+    expected = replace(alert(), setting=Setting(expected="results"))
+    assert ["out-alerts"] == [r.destination for r in outgoing(NAMES, [], [], [expected])]
+    both = list(outgoing(NAMES, [], [], [expected], unpaged=True))
+    assert [RECEIVERS, "out-alerts"] == [r.destination for r in both]

@@ -14,8 +14,19 @@ from hypothesis import strategies as st
 
 from monitor.alert.codec import alert_from_json, alert_to_json, compact_json
 from monitor.alert.payload import NOT_ENDED, fingerprint, webhook_body
-from monitor.alert.schema import webhook_schema
-from monitor.events import Alert, AlertStatus, Evidence, Explained, Setting, Severity, Waterfall
+from monitor.alert.schema import _OPTIONAL, webhook_schema
+from monitor.events import (
+    About,
+    Alert,
+    AlertStatus,
+    Evidence,
+    Explained,
+    Setting,
+    Severity,
+    Subject,
+    Term,
+    Waterfall,
+)
 
 DOCS = Path(__file__).parents[2] / "docs"
 START = datetime(2023, 3, 10, 8, tzinfo=UTC)
@@ -62,6 +73,12 @@ FIRING = Alert(
         fired_at=datetime(2026, 5, 4, 12, 0, 31, 200_000, tzinfo=UTC),
     ),
 )
+ABOUT = About(
+    40,
+    (Term("halts production", 31, 5.25), Term("blast", 12, 3.1)),
+    (Subject("company:XX:HRB", "Harbour Oil", 33),),
+    (Subject("topic:Energy | Oil", "Energy | Oil", 38), Subject("topic:Macro", "Macro", 2)),
+)
 RESOLVED = replace(
     FIRING, status=AlertStatus.RESOLVED, resolved_at=START + timedelta(hours=2), detector="volume"
 )
@@ -77,6 +94,7 @@ _texts = st.text(st.characters())  # lone surrogates as well
 _evidence = st.builds(
     Evidence, _texts, _moments, _texts, _texts, st.none() | _texts, _numbers, _texts, _texts
 )
+_subjects = st.lists(st.builds(Subject, _texts, _texts, st.integers()), max_size=2).map(tuple)
 _alerts = st.builds(
     Alert,
     id=_texts,
@@ -109,9 +127,17 @@ _alerts = st.builds(
         explained=st.lists(st.builds(Explained, _texts, _numbers), max_size=2).map(tuple),
         corrected=st.none() | st.tuples(_shares, _shares, _shares),
         corrected_baseline=st.none() | _shares,
+        rate=st.none() | st.tuples(_shares, _shares),
     ),
     waterfall=st.none()
     | st.builds(Waterfall, _moments, _moments, st.none() | _moments, _moments, _moments),
+    about=st.builds(
+        About,
+        st.integers(min_value=0),
+        st.lists(st.builds(Term, _texts, st.integers(), _numbers), max_size=2).map(tuple),
+        _subjects,
+        _subjects,
+    ),
 )
 
 
@@ -137,6 +163,8 @@ def test_the_json_of_an_alert_has_exactly_its_fields() -> None:
     written = json.loads(alert_to_json(FIRING))
     assert list(written) == [field.name for field in fields(Alert)]
     assert list(written["waterfall"]) == [field.name for field in fields(Waterfall)]
+    assert list(written["setting"]) == [field.name for field in fields(Setting)]
+    assert list(written["about"]) == [field.name for field in fields(About)]
     assert list(written["evidence"][0]) == [field.name for field in fields(Evidence)]
 
 
@@ -183,6 +211,10 @@ def test_evidence_of_an_older_version_gets_the_defaults() -> None:
 
 def test_an_alert_of_an_older_version_has_no_waterfall() -> None:
     assert alert_from_json(_changed(waterfall="absent")).waterfall is None
+
+
+def test_an_alert_of_an_older_version_is_about_nothing_that_is_known() -> None:
+    assert alert_from_json(_changed(about="absent")).about == About()
 
 
 def test_the_waterfall_says_which_time_is_the_documents_and_how_long_each_stop_took() -> None:
@@ -305,9 +337,68 @@ def test_the_exported_schema_is_the_one_in_the_code() -> None:
 
 def test_every_annotation_is_explained_in_the_documentation() -> None:
     text = (DOCS / "webhook.md").read_text()
-    (alert,) = json.loads(webhook_body("ops", RESOLVED.key, [RESOLVED]))["alerts"]
+    setting = Setting(
+        expected="results",
+        explained=(Explained("all", 0.2),),
+        corrected=(0.42, 0.31, 0.53),
+        corrected_baseline=0.12,
+    )
+    everything = replace(RESOLVED, setting=setting, about=ABOUT)
+    (alert,) = json.loads(webhook_body("ops", RESOLVED.key, [everything]))["alerts"]
+    optional = {name for name in _OPTIONAL if not name.startswith("verdict")}
+    assert optional <= set(alert["annotations"])
     for name in (*alert["annotations"], *alert["labels"]):
         assert f"`{name}`" in text, f"docs/webhook.md does not mention {name}"
+
+
+def test_an_alert_tells_what_its_window_is_about() -> None:
+    alert = replace(FIRING, about=ABOUT)
+    body = json.loads(webhook_body("ops", alert.key, [alert]))
+    jsonschema.validate(body, webhook_schema())
+    told = body["alerts"][0]["annotations"]
+    assert told["terms"] == "halts production, blast"
+    assert told["companies"] == "Harbour Oil (33)"
+    assert told["topics"] == "Energy | Oil (38), Macro (2)"
+    assert json.loads(told["about_json"])["terms"][0] == {
+        "text": "halts production",
+        "voices": 31,
+        "score": 5.25,
+    }
+    assert "Unusual are: halts production, blast." in told["description"]
+    assert "Of 40 voices looked at speak of: Harbour Oil (33)." in told["description"]
+
+
+def test_the_bounds_of_what_was_seen_are_in_its_unit() -> None:
+    corrected = Setting(corrected=(0.42, 0.31, 0.53), corrected_baseline=0.12)
+    share = replace(FIRING, setting=corrected)
+    volume = replace(RESOLVED, value=64.0, setting=Setting(rate=(50.25, 80.5)))
+    shown = json.loads(webhook_body("ops", "all", [share, volume]))["alerts"]
+    assert [a["annotations"]["interval"] for a in shown] == ["0.31/0.53", "50.25/80.5"]
+    assert "leaves 50.2 to 80.5 an hour" in shown[1]["annotations"]["description"]
+
+
+def test_the_last_stop_is_the_message_itself() -> None:
+    at = datetime(2026, 5, 4, 12, 1, 1, 200_000, tzinfo=UTC)
+    (alert,) = json.loads(webhook_body("ops", FIRING.key, [FIRING], at=at))["alerts"]
+    last = alert["annotations"]["waterfall"].split("\n")[-1]
+    assert last == "this message 2026-05-04T12:01:01.200000Z (+30.000 s)"
+    stops = json.loads(alert["annotations"]["waterfall_json"])
+    assert stops["message_at"] == "2026-05-04T12:01:01.200000Z"
+
+
+def test_a_digest_says_why_an_alert_paged_nobody_and_is_not_over_while_one_goes_on() -> None:
+    pending = replace(
+        FIRING,
+        status=AlertStatus.PENDING,
+        fired_at=None,
+        setting=Setting(insufficient="3 of 10 independent voices"),
+    )
+    body = json.loads(webhook_body("ops", "digest", [pending]))
+    jsonschema.validate(body, webhook_schema())
+    assert body["status"] == body["alerts"][0]["status"] == "firing"
+    reason = "insufficient evidence: 3 of 10 independent voices"
+    assert body["alerts"][0]["annotations"]["not_sent"] == reason
+    assert f"Not sent, {reason}." in body["alerts"][0]["annotations"]["description"]
 
 
 def test_an_alert_tells_what_the_errors_of_the_model_leave_and_what_explains_it() -> None:

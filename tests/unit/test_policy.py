@@ -20,7 +20,7 @@ from monitor.alert.policy import Route
 from monitor.clock import ManualClock
 from monitor.delivery import DeliveryLoop
 from monitor.errors import StoreError
-from monitor.events import Alert, AlertStatus, Severity
+from monitor.events import Alert, AlertStatus, Setting, Severity
 from monitor.matchers import parse
 from monitor.store.base import RECEIVERS
 from monitor.store.memory import MemoryDatabase, MemoryOutbox
@@ -289,6 +289,84 @@ def test_a_digest_without_news_is_not_sent() -> None:
     desk.run("21:01")
     desk.run("20:00")
     assert len(desk.heard()) == 1
+
+
+def a_quiet_one(name: str, key: str, **setting: str) -> Alert:
+    """An alert that pages nobody."""
+    made = an_alert(name, key, setting=Setting(**setting))  # type: ignore[arg-type]
+    if "insufficient" in setting:
+        made = replace(made, status=AlertStatus.PENDING, fired_at=None)
+    return made
+
+
+EVERYTHING = (Route((parse("topic!=Silly"),), ("ops", "pager")),)
+AT_EIGHT_AND_NINE = DigestHours((time(8), time(21)), BERLIN)
+
+
+def digesting() -> Desk:
+    """Both are told everything at once; who keeps alerts open has a digest as well."""
+    desk = Desk("ops", "pager", routes=EVERYTHING, digest=AT_EIGHT_AND_NINE)
+    desk.receivers["pager"] = replace(desk.receivers["pager"], stateful=True)
+    desk.restart()
+    return desk
+
+
+def test_what_pages_nobody_is_in_the_digest_of_those_who_would_have_been_paged() -> None:
+    desk = digesting()
+    desk.put(
+        a_quiet_one("p", "topic:P", insufficient="3 of 10 independent voices"),
+        a_quiet_one("e", "topic:E", expected="results"),
+        a_quiet_one("u", "topic:U", under="company:US:AAPL"),
+        a_quiet_one("s", "topic:Silly", insufficient="3 of 10 independent voices"),
+        an_alert("a", "topic:A"),
+    )
+    desk.run("20:59")
+    assert desk.heard() == [[("a", "firing")]]
+    desk.run("21:01")
+    assert desk.heard()[1:] == [[("p", "firing"), ("e", "firing"), ("u", "firing")]]
+    assert desk.heard("pager") == [[("a", "firing")]], "it would open an incident"
+    body = json.loads(desk.told["ops"].received[-1].body)
+    assert [alert["annotations"]["not_sent"] for alert in body["alerts"]] == [
+        "insufficient evidence: 3 of 10 independent voices",
+        "expected: results",
+        "shown under AAPL (US)",
+    ]
+
+
+def test_what_began_and_faded_between_two_digests_is_told_once() -> None:
+    desk = digesting()
+    pending = a_quiet_one("p", "topic:P", insufficient="2 of 3 sources")
+    desk.put(pending, ended(pending))
+    desk.run("21:01")
+    desk.run("08:01")
+    assert desk.heard() == [[("p", "resolved")]]
+
+
+def test_what_pages_after_all_leaves_the_digest_and_is_told_at_once() -> None:
+    desk = digesting()
+    desk.put(a_quiet_one("p", "topic:P", insufficient="2 of 3 sources"))
+    desk.put(a_quiet_one("q", "topic:Q", insufficient="2 of 3 sources"))
+    desk.run("20:35")
+    desk.put(an_alert("p", "topic:P"))
+    desk.restart()
+    desk.run("20:40")
+    assert desk.heard() == [[("p", "firing")]]
+    desk.run("21:01")
+    assert desk.heard()[1:] == [[("q", "firing")]]
+    desk.put(an_alert("q", "topic:Q"))
+    desk.run("21:05")
+    assert desk.heard()[2:] == [[("q", "firing")]]
+    desk.put(ended(an_alert("p", "topic:P")), ended(an_alert("q", "topic:Q")))
+    desk.run("08:05")
+    assert sorted(desk.heard()[3:]) == [[("p", "resolved")], [("q", "resolved")]]
+
+
+def test_a_digest_holds_the_last_hundred_of_them() -> None:
+    desk = digesting()
+    desk.put(*(a_quiet_one(f"p{n}", f"name:n{n}", insufficient="none") for n in range(120)))
+    desk.run("21:01")
+    (told,) = desk.heard()
+    assert [f"p{n}" for n in range(20, 120)] == [name for name, _ in told]
 
 
 # Silences

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from monitor.clock import ManualClock
 from monitor.errors import StoreError
+from monitor.push.admission import Admission
 from monitor.push.keys import ApiKey, Keyring
 from monitor.silencing import silencing_routes
 from monitor.store.memory import MemoryDatabase
@@ -37,7 +38,7 @@ class Desk:
         self.muting = MemoryMuting(database)
         ring = Keyring([ApiKey("desk", "right"), ApiKey("feed", "other")] if keys else [])
         may = frozenset({"desk"} if keys else ())
-        routes = silencing_routes(self.muting, ring, may, self.clock.now)
+        routes = silencing_routes(self.muting, Admission(ring, may, "silences"), self.clock.now)
         self.http = TestClient(Starlette(routes=routes), client=(client, 5000))
 
     def post(self, path: str, value: object, **more: Any) -> tuple[int, Any]:

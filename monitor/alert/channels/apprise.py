@@ -29,6 +29,7 @@ _TYPES = {
     State.CRITICAL: "failure",
     State.WARNING: "warning",
     State.RESOLVED: "success",
+    State.QUIET: "info",
     State.TEST: "info",
 }
 

@@ -26,9 +26,14 @@ class CloudEvents(Webhook):
     def render(self, notice: Notice) -> bytes:
         """The event; its ``id`` is the notification's, so ``source`` and ``id`` name it once."""
         data = webhook_body(
-            notice.receiver, notice.key, notice.alerts, notice.external_url, notice.links
+            notice.receiver,
+            notice.key,
+            notice.alerts,
+            notice.external_url,
+            notice.links,
+            notice.at,
         )
-        firing = any(alert.status is AlertStatus.FIRING for alert in notice.alerts)
+        firing = any(alert.status is not AlertStatus.RESOLVED for alert in notice.alerts)
         return compact_json(
             {
                 "specversion": "1.0",

@@ -41,8 +41,19 @@ _COLOURS = {
     State.CRITICAL: "#c62828",
     State.WARNING: "#ef8f00",
     State.RESOLVED: "#2e7d32",
+    State.QUIET: "#757575",
     State.TEST: "#757575",
 }
+_BODY = (
+    "margin:0;padding:18px;background:#f4f5f7;color:#1c1e21;"
+    "font:14px/1.5 -apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif"
+)
+_BOX = "background:#ffffff;padding:14px 16px;margin:0 0 14px;border-radius:4px"
+_NAME = "padding:2px 14px 2px 0;vertical-align:top;white-space:nowrap;color:#666666"
+_BUTTON = (
+    "display:inline-block;padding:8px 16px;background:#1c1e21;color:#ffffff;"
+    "border-radius:4px;text-decoration:none"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,32 +261,41 @@ def _text(message: Message) -> str:
 
 
 def _html(message: Message) -> str:
-    parts = [f"<h2>{html.escape(message.title)}</h2>", *map(_block, message.entries)]
+    """One column of boxes. Mail programs drop style sheets, so every element has its own style."""
+    title = html.escape(message.title)
+    several = len(message.entries) + message.left_out > 1
+    parts = [f'<h2 style="font-size:20px;margin:0 0 14px">{title}</h2>']
+    parts += [_block(entry, several) for entry in message.entries]
     if message.rest:
         parts.append(f"<p>{html.escape(message.rest)}</p>")
     if message.link:
-        parts.append(f'<p><a href="{html.escape(message.link)}">{OPEN}</a></p>')
+        parts.append(f'<p><a style="{_BUTTON}" href="{html.escape(message.link)}">{OPEN}</a></p>')
     return (
-        '<!doctype html><html><body style="font-family:sans-serif">'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>'
+        f'<body style="{_BODY}"><div style="max-width:680px;margin:0 auto">'
         + "\n".join(parts)
-        + "</body></html>\n"
+        + "</div></body></html>\n"
     )
 
 
-def _block(entry: Entry) -> str:
+def _block(entry: Entry, several: bool) -> str:
     facts = "".join(
-        f'<tr><td style="padding-right:1em"><b>{html.escape(name)}</b></td>'
-        f"<td>{html.escape(value)}</td></tr>"
+        f'<tr><td style="{_NAME}">{html.escape(name)}</td>'
+        f'<td style="padding:2px 0;vertical-align:top">{html.escape(value)}</td></tr>'
         for name, value in entry.facts
     )
     documents = "".join(f"<li>{_item(document)}</li>" for document in entry.documents)
+    below = f'<ul style="margin:10px 0 0;padding-left:20px">{documents}</ul>' if documents else ""
+    if several and entry.link:
+        below += f'<p style="margin:10px 0 0"><a href="{html.escape(entry.link)}">{OPEN}</a></p>'
     return (
-        f'<div style="border-left:4px solid {_COLOURS[entry.state]};padding-left:1em">'
-        f"<h3>{html.escape(entry.headline)}</h3><table>{facts}</table><ul>{documents}</ul></div>"
+        f'<div style="{_BOX};border-left:4px solid {_COLOURS[entry.state]}">'
+        f'<h3 style="font-size:16px;margin:0 0 8px">{html.escape(entry.headline)}</h3>'
+        f'<table style="border-collapse:collapse">{facts}</table>{below}</div>'
     )
 
 
 def _item(document: Document) -> str:
     title = html.escape(document.title)
     shown = f'<a href="{html.escape(document.url)}">{title}</a>' if document.url else title
-    return f"{shown} ({html.escape(document.about)})"
+    return f'{shown} <span style="color:#666666">({html.escape(document.about)})</span>'

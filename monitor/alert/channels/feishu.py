@@ -30,6 +30,7 @@ _COLOURS = {
     State.CRITICAL: "red",
     State.WARNING: "orange",
     State.RESOLVED: "green",
+    State.QUIET: "grey",
     State.TEST: "grey",
 }
 _FREQUENCY = 11232

@@ -10,9 +10,10 @@ from enum import StrEnum
 from urllib.parse import quote, urlsplit
 
 from monitor.alert.base import Notice
-from monitor.alert.payload import link_to
-from monitor.events import Alert, AlertStatus, Evidence, Severity
-from monitor.keys import display_name
+from monitor.alert.payload import link_to, subjects_text
+from monitor.alert.standing import not_sent
+from monitor.events import Alert, AlertStatus, Evidence, Severity, Waterfall
+from monitor.keys import ALL, name_of
 
 DOCUMENTS = 3
 """Documents shown of an alert."""
@@ -36,6 +37,8 @@ class State(StrEnum):
     CRITICAL = "critical"
     WARNING = "warning"
     RESOLVED = "resolved"
+    QUIET = "quiet"
+    """It is news of a digest: nobody was paged."""
     TEST = "test"
 
 
@@ -89,6 +92,7 @@ def message_of(notice: Notice, entries: int = ENTRIES) -> Message:
         State.CRITICAL: "Critical",
         State.WARNING: "Warning",
         State.RESOLVED: "Resolved",
+        State.QUIET: "Not paged",
         State.TEST: "TEST, nothing has happened",
     }[first.state]
     others = f" (and {len(ranked) - 1} more)" if len(ranked) > 1 else ""
@@ -110,10 +114,16 @@ def fitting(notice: Notice, limit: int, build: Callable[[Message], bytes]) -> by
 
 
 def headline(alert: Alert) -> str:
-    """What moved, from what to what: "Energy: negative share 20 % → 60 %"."""
-    name = cut(one_line(display_name(alert.key)), _NAME)
+    """What moved, from what to what: "Energy: negative share 20 % → 60 %"; of a source what became
+    of it."""
+    name = cut(one_line(name_of(alert)), _NAME)
     if alert.detector == "drill":
         return cut(one_line(alert.summary), _TITLE)
+    if alert.detector == "blind":
+        if alert.status is AlertStatus.RESOLVED:
+            return f"{name}: speaks again"
+        word = "silent" if alert.key == ALL else "blind"
+        return f"{name}: {word}, nothing heard since {when(alert.started_at)}"
     if alert.detector == "volume":
         return f"{name}: {alert.baseline:.3g} → {alert.value:.3g} voices an hour"
     return f"{name}: negative share {_percent(alert.baseline)} → {_percent(alert.value)}"
@@ -184,10 +194,11 @@ def lasted(duration: timedelta) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
-def _rank(alert: Alert) -> tuple[bool, bool, float]:
+def _rank(alert: Alert) -> tuple[bool, bool, bool, float]:
     begun = alert.fired_at or alert.started_at
     return (
         alert.status is AlertStatus.RESOLVED,
+        not alert.sent,
         alert.severity is not Severity.CRITICAL,
         -begun.timestamp(),
     )
@@ -197,29 +208,72 @@ def _entry(alert: Alert, notice: Notice) -> Entry:
     state = State(alert.severity.value)
     if alert.status is AlertStatus.RESOLVED:
         state = State.RESOLVED
+    if not alert.sent:
+        state = State.QUIET
     return Entry(
         state=State.TEST if notice.test else state,
         headline=headline(alert),
-        facts=tuple(_facts(alert)),
+        facts=tuple(_facts(alert, notice.at)),
         documents=tuple(_document(item) for item in alert.evidence[:DOCUMENTS]),
         link=safe_url(link_to(alert, notice.external_url)),
     )
 
 
-def _facts(alert: Alert) -> list[tuple[str, str]]:
+def _facts(alert: Alert, at: datetime) -> list[tuple[str, str]]:
+    """Ten at most: Slack shows no more."""
     begun = alert.fired_at or alert.started_at
     facts = [("Since", when(begun))]
     if alert.status is AlertStatus.RESOLVED and alert.resolved_at is not None:
         ended = f"{when(alert.resolved_at)}, after {lasted(alert.resolved_at - begun)}"
         facts.append(("Resolved", ended))
+    if reason := not_sent(alert):
+        facts.append(("Not paged", cut(one_line(reason), _TITLE)))
     facts.append(("Severity", alert.severity.value))
+    if alert.detector == "blind":
+        return [*facts, ("What", cut(one_line(alert.summary), 2 * _TITLE))]
+    if bounds := _bounds(alert):
+        facts.append(("Bounds", bounds))
     facts.append(("Voices", f"{alert.documents}, {alert.negative} of them negative"))
     if alert.posts:
         posts = f"{alert.posts} in {alert.stories} stories"
         if alert.largest_story > 1:
             posts += f"; the most told one {alert.largest_story} times"
         facts.append(("Posts", posts))
+    if terms := ", ".join(term.text for term in alert.about.terms):
+        facts.append(("Terms", cut(one_line(terms), _TITLE)))
+    of = (*alert.about.named, *alert.about.topics)
+    if subjects := subjects_text(of):
+        facts.append(("About", cut(one_line(subjects), 2 * _TITLE)))
+    if alert.waterfall is not None:
+        facts.append(("Latency", _latency(alert.waterfall, at)))
     return facts
+
+
+def _bounds(alert: Alert) -> str:
+    """Of what was seen, and what of the same was to be expected."""
+    if alert.interval is None:
+        return ""
+    low, high = alert.interval
+    if alert.detector == "volume":
+        return f"{low:.3g} to {high:.3g} voices an hour"
+    said = f"{_percent(low)} to {_percent(high)}, corrected for the model's errors"
+    usual = alert.setting.corrected_baseline
+    return said if usual is None else f"{said}; usual {_percent(usual)}"
+
+
+def _latency(stops: Waterfall, at: datetime) -> str:
+    """From stop to stop; its publication, which is event time, to the minute alone."""
+    parts, before = [], stops.appended_at
+    for name, then in (
+        ("ingested", stops.ingested_at),
+        ("scored", stops.scored_at),
+        ("fired", stops.fired_at),
+        ("this message", at),
+    ):
+        if then is not None:
+            parts.append(f"{name} +{max((then - before).total_seconds(), 0.0):.1f} s")
+            before = then
+    return f"published {when(stops.published_at)}; from Kafka: {', '.join(parts)}"
 
 
 def _document(item: Evidence) -> Document:

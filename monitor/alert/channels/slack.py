@@ -36,6 +36,7 @@ _COLOURS = {
     State.CRITICAL: "#c62828",
     State.WARNING: "#ef8f00",
     State.RESOLVED: "#2e7d32",
+    State.QUIET: "#757575",
     State.TEST: "#757575",
 }
 

@@ -24,6 +24,7 @@ _STYLES = {
     State.CRITICAL: "attention",
     State.WARNING: "warning",
     State.RESOLVED: "good",
+    State.QUIET: "default",
     State.TEST: "accent",
 }
 

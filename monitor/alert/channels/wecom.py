@@ -23,6 +23,7 @@ _COLOURS = {
     State.CRITICAL: "warning",
     State.WARNING: "warning",
     State.RESOLVED: "info",
+    State.QUIET: "comment",
     State.TEST: "comment",
 }
 
