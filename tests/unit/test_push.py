@@ -268,7 +268,12 @@ def test_a_rate_holds_in_the_long_run() -> None:
         (b"{}", {"content_type": "application/json; charset=latin-1"}, 415, "UTF-8"),
         (b"{}", {"Content_Encoding": "br"}, 415, "send gzip"),
         (b"not gzip", {"Content_Encoding": "gzip"}, 400, "not gzip"),
-        (gzip.compress(b"[]" * 99, mtime=0)[:-9], {"Content_Encoding": "gzip"}, 400, "ends in the middle"),
+        (
+            gzip.compress(b"[]" * 99, mtime=0)[:-9],
+            {"Content_Encoding": "gzip"},
+            400,
+            "ends in the middle",
+        ),
         (b"[{", {}, 400, "not a JSON array"),
         (b"[NaN]", {}, 400, "not a JSON array"),
         (b"[" * 20_000, {}, 400, "not a JSON array"),
