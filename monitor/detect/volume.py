@@ -303,12 +303,13 @@ class VolumeDetector:
         rows["exposure"] = np.where(learning, rows["exposure"] * passed + more, rows["exposure"])
         bucket = slots(at)
         leaving = (rows["lag"] > 0) & (bucket <= now - LAG)
-        for slot in np.flatnonzero(leaving.any(axis=0)):
-            due = np.flatnonzero(leaving[:, slot])
-            learned = due[learning[due]]
-            weight = self._decay ** (now - LAG - bucket[learned, slot])
-            factor = course.at(group[learned], bucket[learned, slot])
-            rows["documents"][learned] += rows["lag"][learned, slot] / factor * weight
+        slot, due = np.nonzero(leaving.T)  # by slot: sums of floats have an order
+        if len(due):
+            kept_in = learning[due]
+            learned, of = due[kept_in], slot[kept_in]
+            weight = self._decay ** (now - LAG - bucket[learned, of])
+            factor = course.at(group[learned], bucket[learned, of])
+            np.add.at(rows["documents"], learned, rows["lag"][learned, of] / factor * weight)
             rows["lag"][due, slot] = 0
         rows["at"] = np.maximum(at, now)
 

@@ -11,26 +11,27 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prometheus_client import CollectorRegistry
 
+from monitor import config
 from monitor.aggregate.sources import SourceSettings
 from monitor.aggregate.watermark import Watermarks
 from monitor.aggregate.window import Window
 from monitor.annotate import Annotator
 from monitor.clock import ManualClock
 from monitor.detect.calendar import Calendar
-from monitor.detect.share import ShareDetector
 from monitor.detect.state import LifecycleSettings
-from monitor.detect.volume import VolumeDetector
 from monitor.detect.watch import Watch
 from monitor.events import Kind
 from monitor.heartbeat import MemoryHeartbeat
 from monitor.listening import Listening
 from monitor.metrics import Metrics
 from monitor.pipeline import Pipeline, PipelineSettings
+from monitor.ruling import make_detectors
 from monitor.score.base import Scorer
 from monitor.score.memory import MemoryScorer
 from monitor.source.contract import Limits
 from monitor.source.decode import Decoder, pseudonymiser
 from monitor.source.memory import MemoryLog, MemorySource, Step
+from monitor.store.base import Store
 from monitor.store.memory import MemoryDatabase, MemoryStore
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -74,6 +75,10 @@ class Flow:
     sources: SourceSettings | None = None
     """None: nobody asks whether a source is quiet or blind."""
     heartbeat: MemoryHeartbeat = field(default_factory=MemoryHeartbeat)
+    detect: config.Detect = field(default_factory=config.Detect)
+    """Of this the detectors' budget alone; gates and times are `lifecycle`'s."""
+    store_on: Callable[[MemoryDatabase], Store] = MemoryStore
+    wall: Callable[[], datetime] = lambda: START + timedelta(days=30)
 
     def __post_init__(self) -> None:
         self.stop = threading.Event()
@@ -82,9 +87,9 @@ class Flow:
     def restart(self, script: Sequence[Step] = ()) -> None:
         """A new process over the same log and database."""
         self.source = MemorySource(self.log, ["news", "comments"], [*self.script, *script])
-        self.store = MemoryStore(self.database)
+        self.store = self.store_on(self.database)
         self.metrics = Metrics(CollectorRegistry())
-        self.detectors = detectors = (ShareDetector(), VolumeDetector())
+        self.detectors = detectors = make_detectors(self.detect)
 
         kinds = {"news": Kind.NEWS, "comments": Kind.COMMENT}
         decoder = Decoder(Limits(), kinds, pseudonymiser(b"test"))
@@ -108,7 +113,7 @@ class Flow:
             settings=PipelineSettings(
                 poll_records=self.poll_records, poll_most=self.poll_records, poll_timeout=0.0
             ),
-            wall=lambda: START + timedelta(days=30),
+            wall=self.wall,
         )
         self.pipeline.load()
 
