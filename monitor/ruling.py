@@ -11,7 +11,6 @@ from models.manifest import Manifest
 from monitor import config
 from monitor.aggregate.watermark import Watermarks
 from monitor.aggregate.window import Window
-from monitor.detect.base import Detector
 from monitor.detect.calendar import Calendar, read_calendar
 from monitor.detect.correction import Correction
 from monitor.detect.gates import Gate, Gates
@@ -32,7 +31,7 @@ def make_window(aggregate: config.Aggregate) -> Window:
     return Window(aggregate.allowed_lateness)
 
 
-def make_detectors(detect: config.Detect) -> tuple[Detector, ...]:
+def make_detectors(detect: config.Detect) -> tuple[ShareDetector, VolumeDetector]:
     """All of them, in the order in which they are stepped."""
     return (
         ShareDetector(ShareSettings(budget=detect.budget * (1 - detect.volume_share))),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -144,7 +145,7 @@ class Archive:
         return number
 
 
-def _column(values: array[int]) -> npt.NDArray[np.generic]:
+def _column(values: array[int]) -> npt.NDArray[Any]:
     """A view, valid until the next document comes."""
     return np.frombuffer(values, values.typecode)
 

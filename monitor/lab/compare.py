@@ -82,7 +82,9 @@ class Comparison:
     @property
     def median_lead(self) -> timedelta | None:
         """Of the alerts that both send; None: there are none."""
-        return median(m.lead for m in self.both) if self.both else None
+        if not self.both:
+            return None
+        return timedelta(seconds=median(m.lead.total_seconds() for m in self.both))
 
 
 def compare(

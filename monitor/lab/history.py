@@ -167,8 +167,9 @@ class History:
         held: tuple[Any, ...] = ()  # of the last document: Heard without views, then Known without
 
         def made() -> Known:
-            heard = Heard(*held[:8], tuple(views))
-            return Known(heard, *held[8:], content and content._replace(mentions=tuple(mentions)))
+            heard = Heard._make((*held[:8], tuple(views)))
+            matched = content and content._replace(mentions=tuple(mentions))
+            return Known._make((heard, *held[8:], matched))
 
         for row in self._joined(texts):
             (identifier, kind, source, published, author, topic, negative, neutral, positive, by,
@@ -207,7 +208,7 @@ class History:
                 )
                 if texts:
                     mentions = []
-                    content = Content(*title_and_text, sentiment, ())
+                    content = Content._make((*title_and_text, sentiment, ()))
             if key is not None:
                 towards = toward_negative, toward_neutral, toward_positive
                 key = names.setdefault(key, key)

@@ -7,6 +7,7 @@ import heapq
 import itertools
 import json
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from math import ceil
@@ -133,10 +134,10 @@ class Watched(Names):
 
     def mentions(
         self,
-        scored: list[Scored],  # type: ignore[override]
-        texts: list[str],  # type: ignore[override]
+        scored: Sequence[Scored],
+        texts: Sequence[str],
         verdicts: Verdicts,
-        rows: list[int],  # type: ignore[override]
+        rows: Sequence[int],
     ) -> list[tuple[Mention, ...]]:
         found = super().mentions(scored, texts, verdicts, rows)
         return [
@@ -206,25 +207,22 @@ def test_another_budget_gives_the_alerts_of_a_pipeline_with_that_budget(
     assert {a.fired_at for a in today.values()} != {a.fired_at for a in other.values()}
 
 
-def test_rules_of_event_time_and_gates_are_those_of_a_pipeline_too(folder: Path) -> None:
-    today, other = rerun(folder, "detect.min_documents=1000", "detect.busy_documents=1000")
-    assert any(a.fired_at for a in today.values())
-    assert not any(a.fired_at for a in other.values())
-    assert any("of 1000 independent voices" in a.setting.insufficient for a in other.values())
-    _, later = rerun(folder, "aggregate.out_of_orderness=7200")
-    fired = [sorted(a.fired_at for a in each.values() if a.fired_at) for each in (today, later)]
+def test_a_watermark_that_waits_longer_fires_later(folder: Path) -> None:
+    today, later = rerun(folder, "aggregate.out_of_orderness=7200", "detect.min_sources=1")
+    assert stored(folder) == today
+    fired = [[a.fired_at for a in each.values() if a.fired_at] for each in (today, later)]
     assert fired[0]
-    assert fired[0] != fired[1]
+    assert sorted(fired[0]) != sorted(fired[1])
 
 
 def test_a_source_that_was_blind_is_so_in_the_lab(tmp_path: Path) -> None:
     """One that gives the company most of its documents dies before the crisis."""
-    silent = range(int(31 * HOUR), int(40 * HOUR))
+    silent = range(int(30 * HOUR), int(40 * HOUR))
     lone = [
         (poll(at + 1.0), "news", post(100_000 + at, at, text + " Northgate", None, 77))
-        for at in range(0, int(42 * HOUR), 400)
+        for at in range(0, int(42 * HOUR), 600)
         if at not in silent
-        for text in (own_words(2_000_000 + at, "-+"[at % 3 == 0]),)
+        for text in (own_words(2_000_000 + at, "0"),)
     ]
     arrivals = sorted([*traffic(2), *lone], key=lambda a: a[0])
     played(tmp_path, arrivals, sources=SourceSettings(minimum_history=DAY, budget=0.1))
