@@ -66,7 +66,7 @@ def poll(at: float) -> float:
 
 def traffic(seed: int) -> list[Arrival]:
     """A day and a half, then a crisis of a company: authors who repeat themselves, copies that
-    come before what they repeat, documents that are minutes or hours late."""
+    come before what they repeat, documents that are minutes or hours late, and history."""
     rng = random.Random(seed)
     number = itertools.count()
     found: list[Arrival] = []
@@ -85,6 +85,11 @@ def traffic(seed: int) -> list[Arrival]:
             copy = post(next(number), again, text, None, rng.randrange(9))
             found.append((poll(came), "news", copy))
 
+    for i in range(60):  # known to be old: they fill the baselines
+        old = post(
+            next(number), -(i + 1) * HOUR / 4, own_words(3_000_000 + i, "-0"[i % 2]), None, i % 9
+        )
+        found.append((poll(2 * HOUR), "news", {**old, "history": True}))
     for i in range(480):
         say(i * 270.0, rng.choices("-0+", (1, 2, 1))[0], rng.choice(("", "", " Northgate")))
     for _ in range(90):
