@@ -31,21 +31,12 @@ from models.registry.folder import Registry, Release
 from models.registry.trial import judge
 from monitor import config
 from monitor.aggregate.sources import SourceSettings
-from monitor.aggregate.watermark import Watermarks
-from monitor.aggregate.window import Window
 from monitor.alert.payload import no_links
 from monitor.alert.policy import routed_to
 from monitor.annotate import Annotator
 from monitor.clock import Clock, ScaledClock, SystemClock
 from monitor.delivery import DeliveryLoop
-from monitor.detect.calendar import Calendar, read_calendar
-from monitor.detect.correction import Correction, Corrections
-from monitor.detect.gates import Gate, Gates
-from monitor.detect.roster import Roster
-from monitor.detect.share import ShareDetector, ShareSettings
-from monitor.detect.state import LifecycleSettings
-from monitor.detect.volume import VolumeDetector, VolumeSettings
-from monitor.detect.watch import Watch
+from monitor.detect.correction import Corrections
 from monitor.drill.keeper import Keeper
 from monitor.drill.rule import alert_labels
 from monitor.drill.start import Schedule
@@ -74,6 +65,7 @@ from monitor.push.keys import ApiKey, Keyring
 from monitor.receipt.provenance import Provenances
 from monitor.receipting import receipt_routes
 from monitor.reception import Reception
+from monitor.ruling import errors_of, make_watch, make_watermarks, make_window
 from monitor.score.base import Scorer
 from monitor.score.engine import BatchScorer
 from monitor.score.reload import Reloader
@@ -269,7 +261,7 @@ def build(settings: config.Settings, stack: ExitStack, scorer: Scorer | None = N
     corrections, provenances = Corrections(), Provenances(configuration_of(settings))
 
     def note(manifest: Manifest) -> None:
-        corrections.note(manifest.version, *_errors(manifest))
+        corrections.note(manifest.version, *errors_of(manifest))
         provenances.note(manifest.version, manifest.files)
 
     if scorer is None:
@@ -530,19 +522,6 @@ def load_scorer(
     return scorer
 
 
-def _errors(manifest: Manifest) -> tuple[Correction | None, Correction | None]:
-    """What is known of a model's verdicts on texts, and of those towards what they name."""
-    texts = Correction.of(manifest.heads["sentiment"].best_report.confusion)
-    targets = None
-    reports = manifest.spans.targets.values() if manifest.spans else ()
-    for report in sorted(reports, key=lambda r: r.targets):  # the largest set has the last word
-        if (negative := report.classes.get("negative")) is not None:
-            targets = Correction.of_rates(
-                negative.precision, negative.recall, negative.support, report.targets
-            )
-    return texts, targets
-
-
 def _reloader(
     model: config.Model,
     running: Release,
@@ -578,7 +557,7 @@ def _pipeline(
     corrections: Corrections,
     provenances: Provenances,
 ) -> Pipeline:
-    d, s = settings.detect, settings.sources
+    s = settings.sources
     listening = Listening(
         SourceSettings(
             limit=s.limit,
@@ -593,22 +572,6 @@ def _pipeline(
         metrics,
         heartbeat,
     )
-    detectors = (
-        ShareDetector(ShareSettings(budget=d.budget * (1 - d.volume_share))),
-        VolumeDetector(VolumeSettings(budget=d.budget * d.volume_share)),
-    )
-    lifecycle = LifecycleSettings(
-        gates=Gates(
-            busy=Gate(d.busy_documents, d.busy_authors, d.busy_sources),
-            sparse=Gate(d.min_documents, d.min_authors, d.min_sources),
-            busy_rate=d.busy_rate,
-            negative=d.min_negative,
-            negative_share=d.min_negative_share,
-        ),
-        recovery=int(d.recovery),
-        accept_after=int(d.accept_after),
-    )
-
     entities = open_entities(**dict(settings.entities))
     stories = Stories(
         StoriesSettings(
@@ -621,17 +584,9 @@ def _pipeline(
         decode=decoder.decode_batch,
         scorer=scorer,
         annotate=Annotator(stories, EntityNaming(entities)),
-        watermarks=Watermarks(settings.aggregate.out_of_orderness, settings.aggregate.idle_after),
-        window=Window(settings.aggregate.allowed_lateness),
-        watch=lambda evidence, seal: Watch(
-            detectors,
-            evidence,
-            lifecycle,
-            seal,
-            roster=Roster(d.keys),
-            calendar=read_calendar(d.calendar) if d.calendar else Calendar(),
-            correction=corrections.of,
-        ),
+        watermarks=make_watermarks(settings.aggregate),
+        window=make_window(settings.aggregate),
+        watch=lambda exhibit, seal: make_watch(settings.detect, exhibit, corrections.of, seal),
         store=store,
         metrics=metrics,
         clock=clock,

@@ -185,6 +185,42 @@ def receipt(
     raise typer.Exit(run_receipt(ReceiptOptions(alert_id, config, json, rescore)))
 
 
+@app.command(
+    epilog="Examples: monitor lab -c monitor.toml --set detect.budget=2 | "
+    "monitor lab -c monitor.toml --set detect.min_documents=5 --set detect.min_sources=2 "
+    "--from 2026-03-09 --until 2026-04-01 | "
+    "monitor lab -c monitor.toml --with tried.toml --json lab.json",
+)
+def lab(
+    config: Config = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="section.name=value of [detect], [aggregate], or entities.watch_file; repeatable.",
+        ),
+    ] = None,
+    other: Annotated[
+        Path | None,
+        typer.Option("--with", help="Take [detect], [aggregate] and the watch lists from this."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--from", help="Report from here on; what is before fills the baselines."),
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Report up to here; event time, UTC.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write everything to this file as well.")
+    ] = None,
+) -> None:
+    """Try other rules on the stored documents: which alerts would have fired, how many a day, how
+    much earlier, how often right, beside today's rules. Writes nothing to the database."""
+    from monitor.lab.command import LabOptions, parse_moment, run_lab
+
+    begin, end = parse_moment("--from", since), parse_moment("--until", until)
+    raise typer.Exit(run_lab(LabOptions(config, tuple(changes or ()), other, begin, end, json)))
+
+
 @app.command(epilog="Example: monitor check --config monitor.toml")
 def check(config: Config = None) -> None:
     """Check configuration, model, database, brokers and receivers; say what is wrong with each."""

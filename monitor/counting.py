@@ -9,7 +9,7 @@ from datetime import datetime
 from monitor.aggregate.rollup import bucket_start, deltas
 from monitor.aggregate.voices import HOUR, Voices
 from monitor.aggregate.window import Closed, Window
-from monitor.events import Bucket, Scored, Sums, heard_of
+from monitor.events import Bucket, Heard, Scored, Sums, heard_of
 from monitor.store.base import Snapshot
 from monitor.story.base import Flip
 
@@ -53,26 +53,38 @@ class Counting:
         """Add a batch to the open buckets; ``now`` in event time. ``flips`` are documents of
         earlier batches that have turned out to be copies."""
         marked: list[Scored] = []
-        live: list[Scored] = []
-        old: list[Scored] = []
+        live: list[Heard] = []
+        old: list[Heard] = []
         late = 0
-        horizon = self._window.closed_until
-        # Before the first bucket is closed, what an hour ago was published can open no window.
-        since = now.timestamp() - HOUR if horizon is None else horizon - self._window.lookback
+        since = self.since(now)
         for scored in batch:
             document = scored.document
             start = bucket_start(document.published_at.timestamp())
             if document.history and start < since:
-                old.append(scored)
+                old.append(heard_of(scored))
                 marked.append(scored._replace(counted=False))
-            elif document.undated or self._window.is_late(start):
+            elif document.undated or self.is_late(start):
                 late += not document.undated
                 marked.append(scored._replace(counted=False))
             else:
-                live.append(scored)
+                live.append(heard_of(scored))
                 marked.append(scored)
-        self._window.add(self._voices.count([heard_of(s) for s in live], flips))
-        return Counted(marked, late, _history(old))
+        self.add(live, flips)
+        return Counted(marked, late, history_of(old))
+
+    def since(self, now: datetime) -> float:
+        """History that was published before this (seconds since the epoch) opens no bucket: before
+        the first one is closed, an hour before ``now`` in event time."""
+        horizon = self._window.closed_until
+        return now.timestamp() - HOUR if horizon is None else horizon - self._window.lookback
+
+    def is_late(self, start: int) -> bool:
+        """Whether a document of the bucket that starts here comes too late for any aggregate."""
+        return self._window.is_late(start)
+
+    def add(self, heard: Sequence[Heard], flips: Iterable[Flip]) -> None:
+        """Add documents to the open buckets, none of which may be late."""
+        self._window.add(self._voices.count(heard, flips))
 
     def close(self, watermark: float | None) -> Iterator[Closed]:
         """Close, oldest first, every bucket whose end the watermark has passed."""
@@ -86,13 +98,21 @@ class Counting:
     def drain(self) -> list[Bucket]:
         """The buckets that changed since the last drain."""
         changed = self._window.drain()
-        if self._window.closed_until is not None:
-            self._voices.prune(self._window.closed_until - self._window.lookback)
+        self._forget()
         return changed
 
+    def prune(self) -> None:
+        """Forget what nothing depends on any more, where nobody wants to know what changed."""
+        self._window.prune()
+        self._forget()
 
-def _history(old: Sequence[Scored]) -> list[Bucket]:
-    heard = [heard_of(s) for s in old]
+    def _forget(self) -> None:
+        if self._window.closed_until is not None:
+            self._voices.prune(self._window.closed_until - self._window.lookback)
+
+
+def history_of(heard: Sequence[Heard]) -> list[Bucket]:
+    """Documents that were known to be old, to be added to the buckets of the past."""
     found = deltas(heard, (h for h in heard if not h.copy))
     return [
         Bucket(key, start, s.n, s.negative, s.positive, s.score_sum, posts=s.posts)

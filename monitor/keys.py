@@ -20,6 +20,9 @@ NAMED = ("company", "name", "pair", "watch")
 """Sorts of keys that documents count for because they name somebody."""
 CAPPED = ("company", "name", "pair")
 """Sorts of which there may be any number: beyond a cap they are counted as ``other:<sort>``."""
+WHOLE = 3
+"""Keys that a document counts for whatever it names: the stream, its kind, its topic. They come
+first."""
 _SORTS = frozenset({"topic", "company", "name", "watch", "source"})
 
 

@@ -72,7 +72,7 @@ class EntityNaming:
 
         def towards(keys: Sequence[str]) -> Sentiment:
             known = [sentiments[i] for key in keys for i in places[key]]
-            return _mean([s for s in known if s is not None]) or scored.sentiment
+            return mean([s for s in known if s is not None]) or scored.sentiment
 
         found = []
         for key, at in places.items():
@@ -101,7 +101,8 @@ def _said(
     return [tuple(v) if k else None for v, k in zip(values.tolist(), known.tolist(), strict=True)]
 
 
-def _mean(sentiments: Sequence[Sentiment]) -> Sentiment | None:
+def mean(sentiments: Sequence[Sentiment]) -> Sentiment | None:
+    """Of what is said at several places; None: at none."""
     if len(sentiments) < 2:
         return sentiments[0] if sentiments else None
     negative, neutral, positive = zip(*sentiments, strict=True)

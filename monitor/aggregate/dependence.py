@@ -17,10 +17,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from monitor.aggregate.rhythm import HOUR
 from monitor.events import Kind, Scored
-from monitor.keys import is_capped, keys_for, keys_of
+from monitor.keys import WHOLE, is_capped, keys_for, keys_of
 from monitor.store.base import KeyState
 
 COUNTERS = 32
@@ -31,6 +32,17 @@ NAME = "sources"
 _VERSION = "shares-1"
 _CLOCK = "@hour"  # not a key of the aggregates
 _FEWEST = 10.0  # decayed documents below which nothing depends on anybody
+
+
+class Said(NamedTuple):
+    """What a document counts for, and whose it is."""
+
+    kind: Kind
+    topic: int
+    """Index into ``TOPICS``."""
+    source: str
+    keys: tuple[str, ...]
+    """Those that it names, and its companies on its topic."""
 
 
 class Dependence:
@@ -48,17 +60,26 @@ class Dependence:
 
     def count(self, batch: Iterable[Scored]) -> None:
         """Add the documents that are counted and repeat no other."""
+        self.add(
+            Said(
+                s.document.kind,
+                s.topic,
+                s.document.source,
+                keys_of(s)[WHOLE:] if s.mentions else (),
+            )
+            for s in batch
+            if s.counted and s.copy_of is None and not s.document.history
+        )
+
+    def add(self, said: Iterable[Said]) -> None:
+        """Add what so many documents said."""
         # First by all that the keys are made of: there are fewer of these than of documents.
         cells: Counter[tuple[Kind, int, str]] = Counter()
         added: Counter[tuple[str, str]] = Counter()
-        for scored in batch:
-            document = scored.document
-            if scored.counted and scored.copy_of is None and not document.history:
-                cells[document.kind, scored.topic, document.source] += 1
-                if scored.mentions:
-                    whole = keys_for(document.kind, scored.topic)
-                    for key in keys_of(scored)[len(whole) :]:
-                        added[key, document.source] += 1
+        for kind, topic, source, keys in said:
+            cells[kind, topic, source] += 1
+            for key in keys:
+                added[key, source] += 1
         for (kind, topic, source), n in cells.items():
             for key in keys_for(kind, topic):
                 added[key, source] += n

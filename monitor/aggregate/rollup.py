@@ -55,7 +55,10 @@ def deltas(posts: Sequence[Heard], voices: Iterable[Heard]) -> dict[Place, Sums]
     """What these documents change, by (key, bucket start), where each of ``voices`` is one."""
     sums = spoken(voices)
     for place, more in posted(posts).items():
-        sums.setdefault(place, Sums()).posts += more.posts
+        if (of := sums.get(place)) is None:
+            sums[place] = more
+        else:
+            of.posts += more.posts
     return sums
 
 
@@ -67,8 +70,10 @@ def posted(batch: Iterable[Heard]) -> dict[Place, Sums]:
         start = bucket_start(heard.at)
         cell = (start, heard.kind, heard.topic)
         cells[cell] = cells.get(cell, 0) + 1
-        for view in named(heard):
-            result.setdefault((view.key, start), Sums()).posts += 1
+        for view in named(heard) if heard.views else ():
+            if (of := result.get((view.key, start))) is None:
+                of = result[view.key, start] = Sums()
+            of.posts += 1
     for (start, kind, topic), posts in cells.items():
         for key in keys_for(kind, topic):
             result.setdefault((key, start), Sums()).posts += posts
@@ -90,7 +95,7 @@ def spoken(batch: Iterable[Heard]) -> dict[Place, Sums]:
         sums.negative += heard.sentiment == NEGATIVE
         sums.positive += heard.sentiment == POSITIVE
         sums.score_sum += heard.score
-        for view in named(heard):
+        for view in named(heard) if heard.views else ():
             add(result, view, start, 1)
     for (start, kind, topic), sums in cells.items():
         for key in keys_for(kind, topic):

@@ -11,8 +11,9 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from monitor.aggregate.rollup import Place, add, bucket_start, deltas, views_of
-from monitor.events import Heard, Sums, View
+from monitor.aggregate.rollup import Place, add, bucket_start, deltas, named, views_of
+from monitor.events import Heard, Kind, Sums, View
+from monitor.keys import is_named, keys_for
 from monitor.story.base import Flip
 
 HOUR = 3600
@@ -60,15 +61,24 @@ class Voices:
         """What the voices of the bucket at ``start`` that spoke before ``until`` (seconds since the
         epoch) say for these keys."""
         wanted = frozenset(keys)
+        whole: dict[tuple[Kind, int], list[str]] = {}  # those of a kind and a topic
+        by_name = any(is_named(key) for key in wanted)
         sums: dict[Place, Sums] = {}
         for identifier in self._by_bucket.get(start, ()):
             heard = self._heard[identifier]
             if heard.copy or heard.at >= until:
                 continue
-            for view in views_of(heard):
-                if view.key in wanted and self._speaks(heard, view.key):
-                    add(sums, view, start, 1)
-        return {key: of for (key, _), of in sums.items()}
+            of = heard.kind, heard.topic
+            if (mine := whole.get(of)) is None:
+                mine = whole[of] = [key for key in keys_for(*of) if key in wanted]
+            for key in mine:
+                if self._speaks(heard, key):
+                    add(sums, View(key, heard.sentiment, heard.score), start, 1)
+            if by_name and heard.views:
+                for view in named(heard):
+                    if view.key in wanted and self._speaks(heard, view.key):
+                        add(sums, view, start, 1)
+        return {key: of_key for (key, _), of_key in sums.items()}
 
     def prune(self, horizon: int) -> None:
         """Forget what no bucket from ``horizon`` (seconds since the epoch) on can depend on."""
@@ -104,10 +114,16 @@ class Voices:
         return hour.setdefault((heard.author or "", key), [])
 
     def _speak(self, heard: Heard, sums: dict[Place, Sums]) -> None:
+        start, author = bucket_start(heard.at), heard.author or ""
+        hour = self._turns.setdefault(hour_of(heard.at), {})
         for view in views_of(heard):
-            turns = self._turns_of(heard, view.key)
-            first = turns[0] if turns else None
-            insort(turns, (heard.at, heard.id, view))
+            turn = heard.at, heard.id, view
+            if not (turns := hour.get((author, view.key))):
+                hour[author, view.key] = [turn]
+                add(sums, view, start, 1)
+                continue
+            first = turns[0]
+            insort(turns, turn)
             self._replace(first, turns[0], sums)
 
     def _silence(self, identifier: str, sums: dict[Place, Sums]) -> None:

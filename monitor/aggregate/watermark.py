@@ -72,6 +72,12 @@ class Watermarks:
         progress = self._partitions.get(partition)
         return progress.max_event_time if progress else None
 
+    def next_idle(self, after: float) -> float | None:
+        """The first moment later than ``after`` (monotonic) at which another partition falls idle
+        if nothing more is read; None: none will."""
+        falls = (p.last_record + self._idle_after for p in self._partitions.values() if p.at_end)
+        return min((moment for moment in falls if moment > after), default=None)
+
     def current(self, monotonic: float) -> float | None:
         """The stream's watermark (seconds since the epoch); None while one partition is unknown."""
         if not self._partitions:

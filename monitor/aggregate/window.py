@@ -66,7 +66,11 @@ class Window:
     def add(self, deltas: Mapping[tuple[str, int], Sums]) -> None:
         """Add the sums of a batch; the late ones must have been left out by the caller."""
         for (key, start), sums in deltas.items():
-            self._sums.setdefault(start, {}).setdefault(key, Sums()).add(sums)
+            if (bucket := self._sums.get(start)) is None:
+                bucket = self._sums[start] = {}
+            if (of := bucket.get(key)) is None:
+                of = bucket[key] = Sums()
+            of.add(sums)
             if (key, start) not in self._touched:
                 self._touched.add((key, start))
                 if self._is_closed(start):
@@ -113,13 +117,17 @@ class Window:
             for key, start in sorted(self._touched)
             for s in (self._sums[start][key],)
         ]
+        self.prune()
+        return changed
+
+    def prune(self) -> None:
+        """Forget which buckets have changed, and those that take no correction any more."""
         self._touched.clear()
         if self.closed_until is not None:
             horizon = self.closed_until - self._lateness
             for start in [s for s in self._sums if s < horizon]:
                 for key in self._sums.pop(start):
                     self._revisions.pop((key, start), None)
-        return changed
 
     def _revision(self, key: str, start: int) -> int:
         return self._revisions.get((key, start), 0)

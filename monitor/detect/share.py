@@ -338,13 +338,14 @@ class ShareDetector:
         rows["seen"] += (1.0 - passed) / (1.0 - self._decay)
         bucket = slots(at)
         leaving = (rows["lag_n"] > 0) & (bucket <= now - LAG)
-        for slot in np.flatnonzero(leaving.any(axis=0)):
-            due = np.flatnonzero(leaving[:, slot])
-            learned = due[learning[due]]
-            age = now - LAG - bucket[learned, slot]
+        slot, due = np.nonzero(leaving.T)  # by slot: sums of floats have an order
+        if len(due):
+            kept_in = learning[due]
+            learned, of = due[kept_in], slot[kept_in]
+            age = now - LAG - bucket[learned, of]
             weight = self._decay ** (memory[learned] * age)
-            rows["documents"][learned] += rows["lag_n"][learned, slot] * weight
-            rows["negative"][learned] += rows["lag_negative"][learned, slot] * weight
+            np.add.at(rows["documents"], learned, rows["lag_n"][learned, of] * weight)
+            np.add.at(rows["negative"], learned, rows["lag_negative"][learned, of] * weight)
             rows["lag_n"][due, slot] = 0
             rows["lag_negative"][due, slot] = 0
         rows["at"] = np.maximum(at, now)

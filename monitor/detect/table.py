@@ -66,7 +66,8 @@ class KeyTable:
         try:
             return np.array([index[key] for key in keys], dtype=np.int64)
         except KeyError:
-            return np.array([self._add(key) for key in keys], dtype=np.int64)
+            found = [self._add(key) if (at := index.get(key)) is None else at for key in keys]
+            return np.array(found, dtype=np.int64)
 
     def take(self, places: Ints) -> NDArray[Any]:
         """A copy of the rows at these places."""
@@ -117,9 +118,6 @@ class KeyTable:
         return drained
 
     def _add(self, key: str) -> int:
-        place = self.index.get(key)
-        if place is not None:
-            return place
         if not self._free:
             size = len(self._rows)
             self._rows = np.concatenate((self._rows, np.zeros(size, dtype=self._dtype)))

@@ -375,11 +375,12 @@ class VolumeDetector:
         rows["young_exposure"] += np.where(heard, exposed, 0)
         bucket = slots(at)
         leaving = (rows["lag"] > 0) & (bucket <= now - LAG)
-        for slot in np.flatnonzero(leaving.any(axis=0)):
-            due = np.flatnonzero(leaving[:, slot])
-            kept = due[heard[due]]
-            factor = course.at(group[kept], bucket[kept, slot])
-            rows["young"][kept] += rows["lag"][kept, slot] / factor
+        slot, due = np.nonzero(leaving.T)  # by slot: sums of floats have an order
+        if len(due):
+            kept_in = heard[due]
+            kept, of = due[kept_in], slot[kept_in]
+            factor = course.at(group[kept], bucket[kept, of])
+            np.add.at(rows["young"], kept, rows["lag"][kept, of] / factor)
             rows["lag"][due, slot] = 0
         passed = np.where(learning, self._decay**gap, 1.0)
         delay = max(min(DELAY * DAY_BUCKETS, YOUTH * self._pool.buckets), 1.0)

@@ -74,6 +74,11 @@ class Watch:
         """How many alerts fire now."""
         return sum(len(lifecycle.firing) for _, lifecycle in self._pairs)
 
+    @property
+    def looking(self) -> bool:
+        """Whether a look into the open bucket could find anything, until the next step."""
+        return any(set(d.hot).difference(lifecycle.firing) for d, lifecycle in self._pairs)
+
     def step(
         self,
         start: int,

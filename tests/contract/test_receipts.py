@@ -118,7 +118,7 @@ def in_memory() -> Flow:
 def test_every_alert_that_fires_is_reproduced_and_its_receipt_is_the_same_in_every_database(
     backend: Backend, in_memory: Flow
 ) -> None:
-    flow = flow_of(1, open_store=backend.store)
+    flow = flow_of(1, store_on=lambda _database: backend.store())
     receipts = backend.receipts()
     alerts = [a for a in in_memory.database.alerts.values() if a.fired_at is not None]
     assert {"share", "volume"} == {a.detector for a in alerts}

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, select, update
 from monitor import cli
 from monitor.receipt.base import Receipt, read_receipt, sha256_of
 from monitor.store import schema
-from monitor.store.base import Commit, Store
+from monitor.store.base import Commit
 from monitor.store.engine import open_engine
 from monitor.store.migrations import migrate
 from monitor.store.receipts.sql import SqlReceipts
@@ -32,10 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     migrate(url)
     engine = open_engine(url)
 
-    def store() -> Store:
-        return SqlStore(engine)
-
-    flow = flow_of(1, open_store=store)
+    flow = flow_of(1, store_on=lambda _database: SqlStore(engine))
     flow.store.apply(Commit(alerts=[an_alert("blind-one", detector="blind")]))
     engine.dispose()
     (folder / "monitor.toml").write_text(

@@ -11,15 +11,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prometheus_client import CollectorRegistry
 
+from monitor import config
 from monitor.aggregate.sources import SourceSettings
 from monitor.aggregate.watermark import Watermarks
 from monitor.aggregate.window import Window
 from monitor.annotate import Annotator
 from monitor.clock import ManualClock
 from monitor.detect.calendar import Calendar
-from monitor.detect.share import ShareDetector
 from monitor.detect.state import LifecycleSettings
-from monitor.detect.volume import VolumeDetector
 from monitor.detect.watch import Watch
 from monitor.events import Kind
 from monitor.heartbeat import MemoryHeartbeat
@@ -27,6 +26,7 @@ from monitor.listening import Listening
 from monitor.metrics import Metrics
 from monitor.pipeline import Pipeline, PipelineSettings
 from monitor.receipt.provenance import Provenances
+from monitor.ruling import make_detectors
 from monitor.score.base import Scorer
 from monitor.score.memory import MemoryScorer
 from monitor.source.contract import Limits
@@ -79,8 +79,10 @@ class Flow:
     """None: nobody asks whether a source is quiet or blind."""
     heartbeat: MemoryHeartbeat = field(default_factory=MemoryHeartbeat)
     provenances: Provenances = field(default_factory=Provenances)
-    open_store: Callable[[], Store] | None = None
-    """None: ``database``."""
+    detect: config.Detect = field(default_factory=config.Detect)
+    """Of this the detectors' budget alone; gates and times are `lifecycle`'s."""
+    store_on: Callable[[MemoryDatabase], Store] = MemoryStore
+    wall: Callable[[], datetime] = lambda: START + timedelta(days=30)
 
     def __post_init__(self) -> None:
         self.stop = threading.Event()
@@ -89,9 +91,9 @@ class Flow:
     def restart(self, script: Sequence[Step] = ()) -> None:
         """A new process over the same log and database."""
         self.source = MemorySource(self.log, ["news", "comments"], [*self.script, *script])
-        self.store: Store = self.open_store() if self.open_store else MemoryStore(self.database)
+        self.store = self.store_on(self.database)
         self.metrics = Metrics(CollectorRegistry())
-        self.detectors = detectors = (ShareDetector(), VolumeDetector())
+        self.detectors = detectors = make_detectors(self.detect)
 
         kinds = {"news": Kind.NEWS, "comments": Kind.COMMENT}
         decoder = Decoder(Limits(), kinds, pseudonymiser(b"test"))
@@ -119,7 +121,7 @@ class Flow:
                 poll_timeout=0.0,
                 unpaged=self.unpaged,
             ),
-            wall=lambda: START + timedelta(days=30),
+            wall=self.wall,
         )
         self.pipeline.load()
 

@@ -13,6 +13,7 @@ from monitor.detect.gates import Gate, Gates
 from monitor.detect.state import LifecycleSettings
 from monitor.receipt.provenance import Provenances
 from monitor.store.base import Store
+from monitor.store.memory import MemoryDatabase, MemoryStore
 from monitor.story.stories import Stories
 
 DAYS = 1.5
@@ -41,7 +42,7 @@ def stream(seed: int) -> list[Message]:
 
 
 def flow_of(
-    seed: int, poll_records: int = 256, open_store: Callable[[], Store] | None = None
+    seed: int, poll_records: int = 256, store_on: Callable[[MemoryDatabase], Store] = MemoryStore
 ) -> Flow:
     """A pipeline that has read all of it, over the database in memory or another."""
     flow = make_flow(poll_records=poll_records)
@@ -49,7 +50,7 @@ def flow_of(
     loose = Gate(5, 2, 2)
     flow.lifecycle = LifecycleSettings(gates=Gates(loose, loose))
     flow.provenances = Provenances(CONFIGURATION)
-    flow.open_store = open_store
+    flow.store_on = store_on
     flow.restart()
     flow.put(stream(seed))
     flow.drain()

@@ -173,3 +173,11 @@ def test_a_batch_is_observed_as_its_documents_one_by_one() -> None:
     for partition in (A, B):
         assert one_by_one.max_event_time(partition) == at_once.max_event_time(partition)
     assert one_by_one.current(monotonic=71) == at_once.current(monotonic=71) == 1500 - 60
+
+
+def test_the_next_to_fall_idle_is_the_one_that_was_read_longest_ago() -> None:
+    w = watermarks(1000, 5000)
+    assert w.next_idle(after=0) is None  # nobody is at the end
+    w.reached_end({A, B})
+    w.observe(A, 1000, monotonic=20)
+    assert [60, 80, None] == [w.next_idle(after=at) for at in (0, 60, 80)]

@@ -1,0 +1,111 @@
+"""Two sets of rules over one reading of the stored documents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from monitor.entity.gazetteer import Gazetteer
+from monitor.lab.archive import Archive
+from monitor.lab.blindness import Blindness
+from monitor.lab.history import History, Known
+from monitor.lab.ledger import Outcome
+from monitor.lab.rerun import CorrectionOf, Lane
+from monitor.lab.rewatch import Rewatch
+from monitor.lab.rules import Rules
+
+_TOLD_EVERY = 2_048  # polls
+_FOREVER = 1 << 53  # milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What the rules do not say."""
+
+    correction: CorrectionOf
+    depend_share: float
+    """`config.Sources.depend_share`."""
+    event_clock: Callable[[datetime], datetime] = lambda wall: wall
+    """From wall time to the daemon's clock of event times."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What came of it."""
+
+    documents: int
+    """That were gone through."""
+    today: list[Outcome]
+    """Every alert of today's rules, pending ones among them, in order of time …"""
+    other: list[Outcome]
+    """… and of the other ones."""
+
+
+def run(
+    history: History,
+    today: Rules,
+    other: Rules,
+    setup: Setup,
+    gazetteer: Callable[[], Gazetteer],
+    until: int | None = None,
+    progress: Callable[[int], None] = lambda _documents: None,
+) -> Outcomes:
+    """Everything that is stored, up to an event time (seconds since the epoch) that has become
+    complete; ``progress`` is told how many documents were gone through.
+
+    Raises ``StoreError``; ``ConfigError`` where a calendar or a watched item is at fault.
+    """
+    archive = Archive()
+    partitions, closed, spells = history.partitions(), history.closed_until(), history.spells()
+
+    def lane(rules: list[Rules], **more: Any) -> Lane:
+        if spells:
+            more["blindness"] = Blindness(spells, setup.depend_share)
+        return Lane(
+            rules,
+            archive,
+            setup.correction,
+            partitions,
+            history.taught,
+            setup.event_clock,
+            **more,
+        )
+
+    alike = today.aggregate == other.aggregate and today.watch == other.watch
+    texts = today.watch != other.watch
+    first = lane([today, other] if alike and today != other else [today])
+    lanes = [first]
+    if not alike:
+        rewatch = Rewatch(today.watch, other.watch, gazetteer()) if texts else None
+        lanes.append(lane([other], rewatch=rewatch, undated=first.undated.__contains__))
+
+    for number, poll in enumerate(history.polls(texts)):
+        if until is not None and all(each.closed_until >= until for each in lanes):
+            break
+        for each in lanes:
+            each.idle(poll.at)
+        documents: list[tuple[int, Known]] = []
+        flips = []
+        for known in poll.documents:
+            copy, found = archive.arrive(known)
+            flips += found
+            if copy != known.heard.copy:
+                known = known._replace(heard=known.heard._replace(copy=copy))
+            documents.append((len(archive) - 1, known))
+        for each in lanes:
+            each.take(poll, documents, flips)
+        if number % _TOLD_EVERY == 0:
+            progress(len(archive))
+    else:
+        for each in lanes:
+            each.idle(_FOREVER, closed)
+    progress(len(archive))
+    trials = [trial for each in lanes for trial in each.trials]
+    return Outcomes(len(archive), trials[0].ledger.outcomes(), trials[-1].ledger.outcomes())
+
+
+def moment(seconds: float) -> datetime:
+    """An event time."""
+    return datetime.fromtimestamp(seconds, UTC)
