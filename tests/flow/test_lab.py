@@ -26,7 +26,7 @@ from monitor.cli import app
 from monitor.clock import ManualClock
 from monitor.config import Settings, load_settings
 from monitor.errors import MonitorError
-from monitor.events import Alert, Mention, Scored
+from monitor.events import About, Alert, Mention, Scored
 from monitor.lab.command import experiment
 from monitor.lab.ledger import Outcome
 from monitor.lab.rules import Rules, changed
@@ -169,9 +169,19 @@ def stored(folder: Path) -> dict[str, Alert]:
 
 
 def bare(alert: Alert) -> Alert:
-    """Without evidence, which the lab does not gather, and wall times, which are those of polls."""
+    """Without what the lab does not gather (evidence, what it is about and so the names in the
+    summary, receipts) and wall times, which are those of polls."""
     wall = START
-    return replace(alert, evidence=(), waterfall=None, updated_at=wall, appended_at=wall)
+    return replace(
+        alert,
+        evidence=(),
+        waterfall=None,
+        about=About(),
+        summary="",
+        receipt="",
+        updated_at=wall,
+        appended_at=wall,
+    )
 
 
 def alerts(outcomes: list[Outcome]) -> dict[str, Alert]:
@@ -256,7 +266,7 @@ def test_the_command_shows_what_is_gained_and_lost_and_writes_nothing(
     asked = ["lab", "-c", str(configuration), *sets, "--json", str(told), "--from", "2026-03-03"]
     shown = CliRunner().invoke(app, asked)
     assert 0 == shown.exit_code, shown.output
-    assert "detect.min_documents: 10 → 1000" in shown.output
+    assert "detect.min_documents: 5 → 1000" in shown.output
     found = json.loads(told.read_text())
     assert 0 == found["other"]["sent"]
     assert found["today"]["sent"] == len(found["lost"]) == found["reproduced"] > 0
