@@ -343,7 +343,7 @@ def test_every_annotation_is_explained_in_the_documentation() -> None:
         corrected=(0.42, 0.31, 0.53),
         corrected_baseline=0.12,
     )
-    everything = replace(RESOLVED, setting=setting, about=ABOUT)
+    everything = replace(RESOLVED, setting=setting, about=ABOUT, receipt="0" * 64)
     (alert,) = json.loads(webhook_body("ops", RESOLVED.key, [everything]))["alerts"]
     optional = {name for name in _OPTIONAL if not name.startswith("verdict")}
     assert optional <= set(alert["annotations"])
