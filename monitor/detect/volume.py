@@ -6,7 +6,10 @@ the budget of this detector is calibrated by experience, not proven.
 
 Voices of a name come in clumps: several in one bucket are hardly more than one. So for names
 1/κ = 1/2 + (φ − 1)/μ, where φ is the variance of a bucket over its mean, pooled over all names that
-seldom speak: clumps of logarithmic size, and what the alternatives have more of is clumps.
+seldom speak: clumps of logarithmic size, and what the alternatives have more of is clumps. And they
+follow one another: each voice adds η/12 to what is expected in each of the next twelve buckets,
+under the alternatives as well (a self-exciting null, as Hawkes's of 1971). η is the part of all
+voices that follow another within the hour, of the same names.
 
 A name that was never heard before has a null: what new names go on to say on the day after they
 were first heard, a gamma prior that its own voices then move. Its own voices move it late, and not
@@ -56,6 +59,9 @@ ONSET = 1
 """Index of the alternative that dates the beginning of a rise."""
 SELDOM = 0.5
 """Voices a bucket up to which a name tells how voices clump."""
+ECHO = 0.25
+"""Of η, what the null has: of the followers the other part are what is to be found. Calibrated by
+simulation (`bursts` of tests/benchmarks/detect.py)."""
 MOST_IN_CLUMP = 30
 MOST_IN_BURST = 10
 """Voices of a burst that tell what is usual of new names."""
@@ -125,6 +131,8 @@ class VolumeSettings:
     """φ before it has been measured …"""
     clumping_weight: float = 200.0
     """… and how many voices this weighs."""
+    following: float = 0.2
+    """η before it has been measured."""
 
 
 @dataclass(slots=True)
@@ -136,6 +144,7 @@ class _Pool:
     first_day: float = 0.0  # voices after the first
     spread: float = 0.0  # Σ n·(n − μ) over names that seldom speak, and Σ n
     voices: float = 0.0
+    followers: float = 0.0  # of these voices, those within an hour of another
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +191,7 @@ class VolumeDetector:
 
     @property
     def version(self) -> str:
-        return f"volume-3/{digest(self._settings)}"
+        return f"volume-4/{digest(self._settings)}"
 
     @property
     def hot(self) -> Collection[str]:
@@ -269,9 +278,9 @@ class VolumeDetector:
         self._seasons = [Seasonality() for _ in _SEASONS]
         if (groups := by_key.pop(GROUPS, None)) is not None:
             values = np.frombuffer(groups, dtype=np.float64)
-            self._pool = _Pool(*values[:5].tolist())
+            self._pool = _Pool(*values[:6].tolist())
             shape = (len(_SEASONS), 2, WEEK_HOURS)
-            self._seasons = [Seasonality(s.copy()) for s in values[5:].reshape(shape)]
+            self._seasons = [Seasonality(s.copy()) for s in values[6:].reshape(shape)]
         self._table = KeyTable(_ROW)
         self._table.restore(by_key.items())
         self._stepped = False
@@ -299,7 +308,7 @@ class VolumeDetector:
     def _groups(self) -> bytes:
         """The rhythms and priors of the groups as they are stored."""
         p = self._pool
-        pool = np.array([p.buckets, p.births, p.first_day, p.spread, p.voices])
+        pool = np.array([p.buckets, p.births, p.first_day, p.spread, p.voices, p.followers])
         parts = [season.state.ravel() for season in self._seasons]
         return np.concatenate([pool, *parts]).tobytes()
 
@@ -336,6 +345,8 @@ class VolumeDetector:
         factor = course.at(group, now)
         level = self._level(rows, codes)
         expected = level * factor
+        recent = rows["lag"].sum(axis=1)
+        echo = np.where(named, self._following * recent / LAG, 0.0)
         mu = s.slack * expected
 
         age = now - rows["born"]
@@ -346,7 +357,8 @@ class VolumeDetector:
         shares = classes(codes >= NAMED, activity)
         members = census(shares, counted) if part.shared is None else part.shared
         granted = grants(s.budget, shares, counted, members)
-        self._update_statistic(now, part, mu, excess, granted, np.flatnonzero(warm & ~part.fires))
+        where = np.flatnonzero(warm & ~part.fires)
+        self._update_statistic(now, part, mu, echo, excess, granted, where)
         self._update_window(part, n, expected)
         rows["lag"][:, now % LAG] = np.where(blind, 0, n)
         evidence = _evidence(rows, named)
@@ -409,7 +421,14 @@ class VolumeDetector:
         rows["window_expected"][where] += expected[where]
 
     def _update_statistic(
-        self, now: int, part: _Part, mu: Floats, excess: Floats, granted: Floats, where: Ints
+        self,
+        now: int,
+        part: _Part,
+        mu: Floats,
+        echo: Floats,
+        excess: Floats,
+        granted: Floats,
+        where: Ints,
     ) -> None:
         """u_j ← (g_j + γ·u_j)·L_j.
 
@@ -417,9 +436,11 @@ class VolumeDetector:
         it may cost is P(speaks | alternative j) / P(speaks | null) of the grant, so g_j is less.
         """
         rows = part.rows
-        log_ratio = volume_log_ratio(part.n, mu, excess, self._spread, RATIOS)
-        silence = silence_probability(mu, excess, self._spread)[:, np.newaxis]
-        empty = silence * np.exp(silence_log_ratio(mu, excess, self._spread, RATIOS))
+        null = mu + echo
+        ratios = (mu[:, np.newaxis] * RATIOS + echo[:, np.newaxis]) / null[:, np.newaxis]
+        log_ratio = volume_log_ratio(part.n, null, excess, self._spread, ratios)
+        silence = silence_probability(null, excess, self._spread)[:, np.newaxis]
+        empty = silence * np.exp(silence_log_ratio(null, excess, self._spread, ratios))
         paid = granted[:, np.newaxis] * (1.0 - silence) / (1.0 - empty)
         u = (paid + self._settings.discount * rows["u"]) * np.exp(log_ratio)
         kept = np.zeros(len(part.keys), dtype=bool)
@@ -518,6 +539,13 @@ class VolumeDetector:
         return mean
 
     @property
+    def _following(self) -> float:
+        """η of the names that seldom speak."""
+        s, p = self._settings, self._pool
+        seen = (p.followers + s.following * s.clumping_weight) / (p.voices + s.clumping_weight)
+        return ECHO * seen
+
+    @property
     def _spread(self) -> float:
         return 1.0 / self._settings.dispersion
 
@@ -533,7 +561,7 @@ class VolumeDetector:
     ) -> None:
         """The rate of new names in their first day, and how voices clump."""
         p, rows, named = self._pool, part.rows, part.codes >= NAMED
-        for field in ("births", "first_day", "spread", "voices"):
+        for field in ("births", "first_day", "spread", "voices", "followers"):
             setattr(p, field, getattr(p, field) * self._decay)
         held = _evidence(rows, part.codes >= _CORE) >= HOLD
         calm = named & ~part.frozen & (~held | (rows["window_n"] <= MOST_IN_BURST))
@@ -545,6 +573,8 @@ class VolumeDetector:
         seldom = calm & (expected < SELDOM)
         p.spread += float((clump[seldom] * (clump[seldom] - expected[seldom])).sum())
         p.voices += int(clump[seldom].sum())
+        before = rows["lag"].sum(axis=1) - part.n  # its own bucket lies in the lag already
+        p.followers += int(clump[seldom & (before > 0)].sum())
 
     def _learn_groups(self, now: int, spoken: Spoken, named: int, still: Collection[str]) -> None:
         """The rhythm is not learned while the whole stream bursts, or is not heard."""
