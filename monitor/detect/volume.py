@@ -7,7 +7,7 @@ the budget of this detector is calibrated by experience, not proven.
 Voices of a name come in clumps: several in one bucket are hardly more than one. So for names
 1/κ = 1/2 + (φ − 1)/μ, where φ is the variance of a bucket over its mean, pooled over all names that
 seldom speak: clumps of logarithmic size, and what the alternatives have more of is clumps. And they
-follow one another: each voice adds η/12 to what is expected in each of the next twelve buckets,
+follow one another: each clump adds η/12 to what is expected in each of the next twelve buckets,
 under the alternatives as well (a self-exciting null, as Hawkes's of 1971). η is the part of all
 voices that follow another within the hour, of the same names.
 
@@ -345,8 +345,8 @@ class VolumeDetector:
         factor = course.at(group, now)
         level = self._level(rows, codes)
         expected = level * factor
-        recent = rows["lag"].sum(axis=1)
-        echo = np.where(named, self._following * recent / LAG, 0.0)
+        clumps = (rows["lag"] > 0).sum(axis=1)
+        echo = np.where(named, self._following * clumps / LAG, 0.0)
         mu = s.slack * expected
 
         age = now - rows["born"]
