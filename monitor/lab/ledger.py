@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from monitor.events import Alert
+from monitor.keys import display_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +68,4 @@ def reason(alert: Alert) -> str:
         return f"insufficient: {setting.insufficient}" if setting.insufficient else ""
     if setting.expected:
         return f"expected: {setting.expected}"
-    return f"under {setting.under}" if setting.under else ""
+    return f"under {display_name(setting.under)}" if setting.under else ""

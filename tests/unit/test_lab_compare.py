@@ -100,7 +100,7 @@ def test_an_alert_shown_under_another_is_sent_when_that_has_ended() -> None:
     shown = replace(alert("a", "topic:Oil", 1.0), resolved_at=None, setting=Setting(under="all"))
     ledger.note([shown], START + timedelta(hours=1))
     (outcome,) = ledger.outcomes()
-    assert (None, "under all") == (outcome.sent_at, outcome.note)
+    assert (None, "under Whole stream") == (outcome.sent_at, outcome.note)
     ledger.note([replace(shown, setting=Setting())], START + timedelta(hours=3))
     (outcome,) = ledger.outcomes()
     assert START + timedelta(hours=3) == outcome.sent_at
