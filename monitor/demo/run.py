@@ -308,6 +308,8 @@ idle_after = 2
 
 [store]
 url = "{self._database}"
+keep_texts_days = 36500
+keep_buckets_days = 36500
 
 [delivery]
 group_wait = 0.5

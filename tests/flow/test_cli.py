@@ -40,6 +40,7 @@ COMMANDS = (
     "drill",
     "verdicts",
     "receipt",
+    "lab",
 )
 
 

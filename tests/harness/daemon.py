@@ -109,6 +109,8 @@ session_timeout = {kafka.session_timeout}
 fetch_max_wait = {kafka.fetch_max_wait}
 [store]
 url = "sqlite:///{self.database}"
+keep_texts_days = 36500  # the documents have fixed dates, and retention runs once an hour
+keep_buckets_days = 36500
 [http]
 port = 0
 {"" if "[model]" in self.extra else f'[model]{chr(10)}registry = "{self.registry}"'}
