@@ -247,9 +247,11 @@ def _movement(alert: Alert) -> str:
     if alert.detector == "drill":
         return f"<b>DRILL</b>: nothing has happened · {counted}"
     if alert.detector == "volume":
-        moved = f"Voices an hour <b>{alert.baseline:,.1f} → {alert.value:,.1f}</b>"
+        times, span = (1, "an hour") if alert.baseline >= 1 else (24, "a day")
+        moved = f"Voices {span} <b>{times * alert.baseline:,.1f} → {times * alert.value:,.1f}</b>"
         if alert.interval is not None:
-            moved += " ({:,.1f} to {:,.1f})".format(*alert.interval)
+            least, most = (times * bound for bound in alert.interval)
+            moved += f" ({least:,.1f} to {most:,.1f})"
     else:
         moved = f"Negative share <b>{percent(alert.baseline)} → {percent(alert.value)}</b>"
         if alert.interval is not None:

@@ -453,9 +453,13 @@ def summarise(
     name = display_name(reading.key, names or {})
     voices = counted(reading.documents, stories)
     if detector == "volume":
-        bounds = "" if setting.rate is None else " ({:.1f} to {:.1f})".format(*setting.rate)
+        # Of who is spoken of twice a day nobody would say 0.1 an hour.
+        times, span = (1, "an hour") if reading.baseline >= 1 else (24, "a day")
+        value, usual = times * reading.value, times * reading.baseline
+        low, high = (times * bound for bound in setting.rate or (0.0, 0.0))
+        bounds = "" if setting.rate is None else f" ({low:.1f} to {high:.1f})"
         return (
-            f"{name}: {reading.value:.1f} voices an hour{bounds} where {reading.baseline:.1f} are "
+            f"{name}: {value:.1f} voices {span}{bounds} where {usual:.1f} are "
             f"usual ({voices} since it rose, {reading.negative} negative)"
         )
     bounds = ""

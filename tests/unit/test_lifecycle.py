@@ -348,7 +348,7 @@ def test_what_an_ended_alert_saw_is_not_held_against_the_next() -> None:
             f"topic:{TOPICS[5]}",
         ),
         (
-            "Whole stream: 0.6 voices an hour where 0.2 are usual "
+            "Whole stream: 14.4 voices a day where 4.8 are usual "
             "(60 posts = 40 voices, 50% one text since it rose, 24 negative)",
             "volume",
             "all",
@@ -372,7 +372,7 @@ def test_a_summary_says_what_moved_from_what_to_what(
         (
             "volume",
             Setting(rate=(0.44, 0.79)),
-            "Whole stream: 0.6 voices an hour (0.4 to 0.8) where 0.2 are usual (40 voices ",
+            "Whole stream: 14.4 voices a day (10.6 to 19.0) where 4.8 are usual (40 voices ",
         ),
     ],
 )
