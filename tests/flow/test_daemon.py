@@ -14,12 +14,12 @@ from harness.daemon import DaemonProcess, Installation, original, places, read_t
 from jsonschema import Draft202012Validator
 
 from monitor.alert.signing import Signer, new_secret
-from monitor.demo.broker import EmbeddedBroker
 from monitor.demo.receiver import WebhookReceiver
 from monitor.demo.stream import SampleMessage, sample_stream
 from monitor.events import Reason
 from monitor.source.client import ensure_topics
 from monitor.source.publish import KafkaPublisher
+from monitor.source.settings import KafkaSettings
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 END = START + timedelta(days=2)
@@ -118,25 +118,20 @@ class World:
         }
 
 
-@pytest.fixture(scope="module", params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
+@pytest.fixture(scope="module")
 def world(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    either_broker: KafkaSettings, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
-    if request.param == "embedded":
-        broker: EmbeddedBroker = request.getfixturevalue("embedded_broker")
-        kafka = broker.settings(session_timeout=3.5)
-    else:
-        kafka = replace(request.getfixturevalue("real_broker"), session_timeout=4.0)
     secret = new_secret()
     with WebhookReceiver(Signer([secret])) as receiver:
         site = Installation(
             tmp_path_factory.mktemp("daemon"),
-            kafka,
+            either_broker,
             receiver=receiver.url,
             secret=secret,
             extra=REPLAY.format(at=END.isoformat(), now=datetime.now(UTC).isoformat()),
         )
-        ensure_topics(kafka, dict.fromkeys((site.topics.news, site.topics.comments), 3))
+        ensure_topics(either_broker, dict.fromkeys((site.topics.news, site.topics.comments), 3))
         with DaemonProcess(site.write()) as daemon:
             made = World(site, daemon, receiver)
             daemon.ready()

@@ -5,17 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from harness.daemon import ROOT, DaemonProcess, Installation, until
 
 from monitor.alert.signing import Signer, new_secret
-from monitor.demo.broker import EmbeddedBroker
 from monitor.demo.receiver import WebhookReceiver
 from monitor.drill.texts import DOCUMENTS
 from monitor.source.client import ensure_topics
+from monitor.source.settings import KafkaSettings
 
 
 @dataclass
@@ -35,20 +35,15 @@ class World:
         )
 
 
-@pytest.fixture(scope="module", params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
+@pytest.fixture(scope="module")
 def world(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    either_broker: KafkaSettings, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
-    if request.param == "embedded":
-        broker: EmbeddedBroker = request.getfixturevalue("embedded_broker")
-        kafka = broker.settings(session_timeout=3.5)
-    else:
-        kafka = replace(request.getfixturevalue("real_broker"), session_timeout=4.0)
     secret = new_secret()
     with WebhookReceiver(Signer([secret])) as receiver:
         folder = tmp_path_factory.mktemp("drill")
-        site = Installation(folder, kafka, receiver=receiver.url, secret=secret)
-        ensure_topics(kafka, dict.fromkeys((site.topics.news, site.topics.comments), 3))
+        site = Installation(folder, either_broker, receiver=receiver.url, secret=secret)
+        ensure_topics(either_broker, dict.fromkeys((site.topics.news, site.topics.comments), 3))
         config = site.write()
         with DaemonProcess(config) as daemon:
             yield World(site, daemon.ready(), receiver, config)
