@@ -6,12 +6,12 @@ import logging
 
 import anyio
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from monitor.errors import StoreError
 from monitor.push.keys import Keyring
-from monitor.push.refusal import PROBLEM, RefusedError, later
+from monitor.push.refusal import RefusedError, answer_to, later
 from monitor.receipt.base import sha256_of
 from monitor.store.base import KeptReceipt
 from monitor.store.receipts.base import Receipts
@@ -30,10 +30,10 @@ def receipt_routes(receipts: Receipts, keyring: Keyring) -> list[Route]:
             _admit(keyring, request)
             kept = await anyio.to_thread.run_sync(_found, receipts, request.path_params["alert"])
         except RefusedError as refused:
-            return _problem(refused)
+            return answer_to(refused)
         except StoreError as error:
             log.warning("a receipt could not be read: %s", error)
-            return _problem(later(_RETRY, "the database does not answer; try again", 503))
+            return answer_to(later(_RETRY, "the database does not answer; try again", 503))
         headers = {"ETag": f'"{sha256_of(kept.body)}"', "Cache-Control": "no-store"}
         return Response(kept.body, headers=headers, media_type="application/json")
 
@@ -54,7 +54,3 @@ def _found(receipts: Receipts, alert: str) -> KeptReceipt:
     if (kept := receipts.find(alert)) is None:
         raise RefusedError(404, "there is no such alert, or it has no receipt")
     return kept
-
-
-def _problem(refused: RefusedError) -> Response:
-    return JSONResponse(refused.body, refused.status, refused.headers, media_type=PROBLEM)

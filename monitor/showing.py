@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from monitor.alert.codec import alert_to_object, compact_json, timestamp
@@ -18,7 +18,7 @@ from monitor.alert.standing import not_sent, standing
 from monitor.errors import StoreError
 from monitor.events import Alert, AlertStatus
 from monitor.push.admission import Admission
-from monitor.push.refusal import PROBLEM, RefusedError, later
+from monitor.push.refusal import RefusedError, answer_to, later
 from monitor.store.muting.base import Muted, Muting
 
 log = logging.getLogger(__name__)
@@ -61,11 +61,11 @@ def showing_routes(
             admission.check(request)
             return Response(compact_json(answer()), media_type="application/json")
         except RefusedError as refused:
-            return _refusal(refused)
+            return answer_to(refused)
         except StoreError as error:
             log.warning("the alerts can't be read: %s", error)
             why = "the database does not answer as it should; try again"
-            return _refusal(later(_RETRY, why, 503))
+            return answer_to(later(_RETRY, why, 503))
 
     return [Route("/v1/alerts", listed), Route("/v1/alerts/{id}", single)]
 
@@ -101,7 +101,3 @@ def _shown(alert: Alert, muted: Muted, now: datetime) -> dict[str, Any]:
         and {"owner": taken.owner, "note": taken.note, "until": timestamp(taken.until)},
         **alert_to_object(alert),
     }
-
-
-def _refusal(refused: RefusedError) -> JSONResponse:
-    return JSONResponse(refused.body, refused.status, headers=refused.headers, media_type=PROBLEM)

@@ -18,7 +18,7 @@ from monitor.alert.codec import moment, timestamp
 from monitor.errors import ConfigError, StoreError
 from monitor.matchers import Matcher
 from monitor.push.admission import Admission
-from monitor.push.refusal import PROBLEM, RefusedError
+from monitor.push.refusal import RefusedError, answer_to
 from monitor.store.muting.base import Acknowledgement, Muting, Silence, newest_first
 
 log = logging.getLogger(__name__)
@@ -80,13 +80,11 @@ class _Desk:
             status, said = await anyio.to_thread.run_sync(work, request, body)
             return JSONResponse(said, status)
         except RefusedError as refused:
-            return JSONResponse(
-                refused.body, refused.status, headers=refused.headers, media_type=PROBLEM
-            )
+            return answer_to(refused)
         except StoreError as error:
             log.warning("silences can't be read or written: %s", error)
-            later = RefusedError(503, "the database does not answer as it should; try again")
-            return JSONResponse(later.body, 503, media_type=PROBLEM)
+            why = "the database does not answer as it should; try again"
+            return answer_to(RefusedError(503, why))
 
     def _list_silences(self, _request: Request, _body: bytes) -> tuple[int, object]:
         now = self._now()

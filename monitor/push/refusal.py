@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 
+from starlette.responses import JSONResponse
+
 PROBLEM = "application/problem+json"
 
 
@@ -24,6 +26,11 @@ def problem(status: int, detail: str, **more: object) -> dict[str, object]:
     """The members of a problem; ``more`` are extensions. Its type is ``about:blank``, so the title
     is the status in words."""
     return {"title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
+
+
+def answer_to(refused: RefusedError) -> JSONResponse:
+    """What the caller is told."""
+    return JSONResponse(refused.body, refused.status, headers=refused.headers, media_type=PROBLEM)
 
 
 def later(seconds: float, detail: str, status: int = 429) -> RefusedError:

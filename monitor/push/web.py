@@ -11,14 +11,14 @@ from typing import Protocol
 
 import anyio
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from monitor.errors import StoreError
 from monitor.events import Kind
 from monitor.push.body import documents_of, too_large, unpacked
 from monitor.push.keys import ApiKey, Keyring, Meter
-from monitor.push.refusal import PROBLEM, RefusedError, later
+from monitor.push.refusal import PROBLEM, RefusedError, answer_to, later
 from monitor.push.service import Push
 from monitor.store.receiving.base import Answer
 
@@ -83,9 +83,7 @@ class _Endpoint:
             kind = "application/json" if answer.status == 202 else PROBLEM
             response = Response(answer.body, answer.status, media_type=kind)
         except RefusedError as refused:
-            response = JSONResponse(
-                refused.body, refused.status, headers=refused.headers, media_type=PROBLEM
-            )
+            response = answer_to(refused)
         except ClientDisconnect:
             response = Response(status_code=400)
         self._metrics.answered(response.status_code)

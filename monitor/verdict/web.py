@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from monitor.errors import StoreError
 from monitor.push.keys import Keyring
-from monitor.push.refusal import PROBLEM, RefusedError, later
+from monitor.push.refusal import RefusedError, answer_to, later
 from monitor.store.verdicts.base import NOTE, WHO, Judgement, Verdict, Verdicts
 from monitor.verdict.links import LinkError, Links
 
@@ -75,9 +75,7 @@ class VerdictWeb:
                 await self._give(Verdict(alert, judgement, who, note, self._wall()))
             return JSONResponse(await self._history(alert))
         except RefusedError as refused:
-            return JSONResponse(
-                refused.body, refused.status, headers=refused.headers, media_type=PROBLEM
-            )
+            return answer_to(refused)
         except ClientDisconnect:
             return Response(status_code=400)
 
