@@ -146,6 +146,11 @@ def is_pair(key: str) -> bool:
     return key.startswith("pair:")
 
 
+def named_by(key: str) -> str:
+    """The key that documents name where they count for this one: of a pair its company."""
+    return pair_of(key)[1] if is_pair(key) else key
+
+
 def is_capped(key: str) -> bool:
     """Whether there may be any number of its sort."""
     return key.partition(":")[0] in CAPPED

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from monitor.errors import ConfigError
-from monitor.keys import ALL, pair_of, sort_of
+from monitor.keys import ALL, is_pair, pair_of, sort_of
 
 _FIELDS = ("key", "from", "until", "label")
 
@@ -53,7 +53,7 @@ class Calendar:
     def expected(self, key: str, since: int, until: int) -> Event | None:
         """The first event of a key, of the company of a pair, or of everybody, that overlaps with
         the time from ``since`` to ``until`` (seconds since the epoch)."""
-        keys = [key, *(pair_of(key) if key.startswith("pair:") else ()), ALL]
+        keys = [key, *(pair_of(key) if is_pair(key) else ()), ALL]
         for of in keys:
             for event in self._events.get(of, ()):
                 if event.begin < until and since < event.end:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from monitor.detect.gates import Exhibit, Speaker
 from monitor.events import BUCKET_SECONDS, TOPICS, Kind
-from monitor.keys import is_named, pair_of
+from monitor.keys import is_named, is_pair, pair_of
 from monitor.lab.history import Known
 from monitor.story.base import Flip, Told
 
@@ -121,7 +121,7 @@ class Archive:
             found = np.concatenate(inside or [_none()])
         published = _column(self._published)[found]
         keep = (published >= since * 1000) & (published < until * 1000)
-        sort, _, name = pair_of(key)[0].partition(":") if key.startswith("pair:") else (
+        sort, _, name = pair_of(key)[0].partition(":") if is_pair(key) else (
             key.partition(":")
         )  # fmt: skip
         if sort == "topic":

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy import Engine
 
 from models import manifest as manifests
 from models.errors import ModelError
+from models.progress import progress_bar
 from models.registry.folder import Registry
 from monitor import config
 from monitor.clock import ScaledClock
@@ -24,12 +24,13 @@ from monitor.detect.correction import Corrections
 from monitor.entity.gazetteer import load
 from monitor.errors import ConfigError, MonitorError
 from monitor.lab.compare import Comparison, compare
-from monitor.lab.experiment import Outcomes, Setup, moment, run
+from monitor.lab.experiment import Outcomes, Setup, run
 from monitor.lab.history import History
 from monitor.lab.rules import Rules, changed, differences
 from monitor.lab.show import as_json, show
 from monitor.ruling import errors_of
 from monitor.store.engine import open_reader
+from monitor.store.rows import moment
 from monitor.store.verdicts.sql import SqlVerdicts
 
 
@@ -104,12 +105,12 @@ def experiment(
     if span is None:
         raise MonitorError("the database holds no document yet: there is nothing to try rules on")
     documents, first, last = span
-    since, until = since or moment(first / 1000), until or moment(last / 1000 + 1)
+    since, until = since or moment(first), until or moment(last + 1000)
     if not since < until:
         raise ConfigError(
             f"--from {since:%Y-%m-%d %H:%M} is not before --until {until:%Y-%m-%d %H:%M}; stored "
-            f"are documents of {moment(first / 1000):%Y-%m-%d %H:%M} to "
-            f"{moment(last / 1000):%Y-%m-%d %H:%M} UTC"
+            f"are documents of {moment(first):%Y-%m-%d %H:%M} to "
+            f"{moment(last):%Y-%m-%d %H:%M} UTC"
         )
     entities = settings.entities
     gc.freeze()  # what is there by now is no garbage, and need not be looked through again
@@ -133,10 +134,7 @@ def experiment(
 
 @contextmanager
 def _bar() -> Iterator[Callable[[int, int], None]]:
-    columns = (
-        TextColumn("documents"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with progress_bar(Console(stderr=True)) as bar:
         task = bar.add_task("documents", total=None)
         yield lambda done, of: bar.update(task, completed=done, total=of)
 

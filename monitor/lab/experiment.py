@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from monitor.entity.gazetteer import Gazetteer
@@ -104,8 +104,3 @@ def run(
     progress(len(archive))
     trials = [trial for each in lanes for trial in each.trials]
     return Outcomes(len(archive), trials[0].ledger.outcomes(), trials[-1].ledger.outcomes())
-
-
-def moment(seconds: float) -> datetime:
-    """An event time."""
-    return datetime.fromtimestamp(seconds, UTC)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from monitor.aggregate.voices import Voices
 from monitor.events import Heard, View, most_probable, scaled
-from monitor.keys import is_named, pair_of
+from monitor.keys import is_named, named_by
 from monitor.store.base import Listed
 
 
@@ -35,7 +35,6 @@ def recount(key: str, documents: Iterable[Listed]) -> Recount:
 
 def _heard(document: Listed, key: str) -> Heard:
     sentiment, score = most_probable(document.sentiment), scaled(document.sentiment)
-    named = pair_of(key)[1] if key.startswith("pair:") else key
     return Heard(
         document.id,
         document.published_at.timestamp(),
@@ -45,5 +44,5 @@ def _heard(document: Listed, key: str) -> Heard:
         sentiment,
         score,
         document.copy_of is not None,
-        (View(named, sentiment, score),) if is_named(key) else (),
+        (View(named_by(key), sentiment, score),) if is_named(key) else (),
     )

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from monitor.events import Evidence, Scored
-from monitor.keys import pair_of
+from monitor.keys import named_by
 
 EXCERPT = 280
 """Characters of a document's text that travel with an alert."""
@@ -52,18 +52,22 @@ def stories(candidates: Iterable[tuple[str, str, str, str]], limit: int) -> list
     return chosen
 
 
+def sentiment_towards(scored: Scored, key: str) -> tuple[float, float, float]:
+    """Of a document towards whom ``key`` names; of the whole text where it names nobody of them."""
+    named = named_by(key)
+    return next((m.sentiment for m in scored.mentions if m.key == named), scored.sentiment)
+
+
 def evidence_of(scored: Scored, key: str = "") -> Evidence:
     """What an alert shows of a document; its negativity is that towards ``key``, if it names it."""
     document = scored.document
-    named = pair_of(key)[1] if key.startswith("pair:") else key
-    towards = next((m.sentiment for m in scored.mentions if m.key == named), scored.sentiment)
     return Evidence(
         document_id=document.id,
         published_at=document.published_at,
         source=document.source,
         title=document.title,
         url=document.url,
-        negative=towards[0],
+        negative=sentiment_towards(scored, key)[0],
         topic=scored.topic_name,
         excerpt=excerpt(document.text),
         story=scored.story or document.id,

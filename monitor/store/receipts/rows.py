@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import Row, Select, select
 
 from monitor.events import TOPICS, Kind, Origin, Scored, content_of
-from monitor.keys import is_named, pair_of
+from monitor.keys import is_named
 from monitor.store import rows, schema
 from monitor.store.base import KeptReceipt, Listed
+from monitor.story.shown import sentiment_towards
 
 
 def digest_of(title: str, text: str) -> str:
@@ -23,9 +24,7 @@ def digest_of(title: str, text: str) -> str:
 def listed_of(scored: Scored, key: str) -> Listed:
     """A document as the receipt of an alert of this key lists it."""
     document = scored.document
-    named = pair_of(key)[1] if key.startswith("pair:") else key
-    towards = next((m.sentiment for m in scored.mentions if m.key == named), scored.sentiment)
-    negative, neutral, positive = map(float, towards)
+    negative, neutral, positive = map(float, sentiment_towards(scored, key))
     return Listed(
         document.id,
         document.origin,
