@@ -11,7 +11,7 @@ from dashboards.health import Level, State
 from dashboards.palette import Palette
 from dashboards.words import duration, escaped, link, moment, percent, signed
 from monitor.alert.standing import Standing, not_sent, standing
-from monitor.events import Alert, Evidence, Reason, Waterfall
+from monitor.events import Alert, Evidence, Reason, Waterfall, rate_unit
 from monitor.keys import DRILL_SCHEDULE, display_name, name_of
 from monitor.store.reads import Receipt
 from monitor.store.verdicts.base import Judgement
@@ -247,7 +247,7 @@ def _movement(alert: Alert) -> str:
     if alert.detector == "drill":
         return f"<b>DRILL</b>: nothing has happened · {counted}"
     if alert.detector == "volume":
-        times, span = (1, "an hour") if alert.baseline >= 1 else (24, "a day")
+        times, span = rate_unit(alert.baseline)
         moved = f"Voices {span} <b>{times * alert.baseline:,.1f} → {times * alert.value:,.1f}</b>"
         if alert.interval is not None:
             least, most = (times * bound for bound in alert.interval)

@@ -355,6 +355,12 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
+def rate_unit(usual: float) -> tuple[int, str]:
+    """How a rate an hour, and those that are held against it, is told: times what, and of what
+    time. Of who is usually spoken of twice a day nobody would say 0.1 an hour."""
+    return (1, "an hour") if usual >= 1 else (24, "a day")
+
+
 class Explained(NamedTuple):
     """What a more general key explains of an alert's excess."""
 

@@ -113,8 +113,8 @@ def arrange(
                 _place(under, child, parent, candidates)
     told = {pair_of(key)[1]: key for key in sorted(shown) if is_pair(key)}
     for pair in candidates:
-        if is_pair(pair) and (first := told.get(pair_of(pair)[1])) is not None:
-            _place(under, pair, first, candidates)  # it is the same company's day
+        if is_pair(pair) and (other := told.get(pair_of(pair)[1])) is not None:
+            _place(under, pair, other, candidates)  # it is the same company's day
     if ALL in under:  # news or comments: who explains the stream explains what it is made of
         for kind in candidates:
             if kind.startswith("kind:") and contributed(recent(kind), recent(ALL)) >= MOST:

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from monitor.detect.base import Reading, Recent
 from monitor.detect.calendar import Calendar
@@ -14,7 +15,7 @@ from monitor.detect.correction import UNCORRECTED, Correction, Estimate, rate_bo
 from monitor.detect.gates import Exhibit, Gate, Gates, gate_for, lacks
 from monitor.detect.hierarchy import arrange
 from monitor.detect.hierarchy import context as explain
-from monitor.events import BUCKET_SECONDS, About, Alert, AlertStatus, Setting, Severity
+from monitor.events import BUCKET_SECONDS, About, Alert, AlertStatus, Setting, Severity, rate_unit
 from monitor.keys import display_name, is_company, is_pair
 
 _NAMESPACE = uuid.UUID("6f0c8a52-1f0e-5d0b-9f55-6b3f5c0a4c11")
@@ -139,9 +140,7 @@ class Lifecycle:
         self._settings = settings or LifecycleSettings()
         self._active: dict[str, Alert] = {}
         self._observations: dict[str, list[_Observation]] = {}
-        self.cooling: Mapping[str, int] = {}
-        """Companies and pairs whose alerts were sent and have ended, and until when (seconds since
-        the epoch) they cool down."""
+        self._cooling: dict[str, int] = {}
 
     @property
     def firing(self) -> Collection[str]:
@@ -153,8 +152,20 @@ class Lifecycle:
         """Pending and firing alerts by key."""
         return self._active
 
-    def restore(self, alerts: Iterable[Alert], observations: Iterable[tuple[str, bytes]]) -> None:
-        """Go on from the store; ``cooling`` is set by itself."""
+    @property
+    def cooling(self) -> Mapping[str, int]:
+        """Companies and pairs whose alerts were sent and have ended, and until when (seconds since
+        the epoch) they cool down."""
+        return self._cooling
+
+    def restore(
+        self,
+        alerts: Iterable[Alert],
+        observations: Iterable[tuple[str, bytes]],
+        cooling: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """Go on from the store."""
+        self._cooling = dict(cooling)
         self._active = {a.key: a for a in alerts if a.detector == self._detector}
         self._observations = {
             key: [tuple(o) for o in json.loads(state)]
@@ -178,7 +189,7 @@ class Lifecycle:
         What fires goes on firing while its key is blind: not to hear is not to have recovered.
         """
         inhibited = inhibited or Inhibited()
-        self.cooling = {key: until for key, until in self.cooling.items() if until > start}
+        self._cooling = {key: until for key, until in self._cooling.items() if until > start}
         by_key = {r.key: r for r in readings}
         changed: list[Alert] = []
         accepted: list[str] = []
@@ -240,7 +251,7 @@ class Lifecycle:
         under: Mapping[str, str] = {}
         if fire:
             shown = [key for key, alert in self._active.items() if alert.sent]
-            shown += self.cooling
+            shown += self._cooling
             under = arrange(fire, shown, self._recent_of(start), share=self._detector == "share")
         changed = []
         for key, draft in drafts.items():
@@ -346,7 +357,7 @@ class Lifecycle:
             setting = alert.setting
             above = self._active.get(setting.under)
             over = above is None or above.status is not AlertStatus.FIRING
-            if setting.under and over and setting.under not in self.cooling:
+            if setting.under and over and setting.under not in self._cooling:
                 setting = replace(setting, under="")
             if setting.expected:
                 event = self._around.calendar.expected(key, start, start + BUCKET_SECONDS)
@@ -407,8 +418,7 @@ class Lifecycle:
     def _end(self, alert: Alert, start: int, context: Context) -> Alert:
         del self._active[alert.key]
         if alert.sent and (is_company(alert.key) or is_pair(alert.key)):
-            until = start + BUCKET_SECONDS + self._settings.cool_down
-            self.cooling = {**self.cooling, alert.key: until}
+            self._cooling[alert.key] = start + BUCKET_SECONDS + self._settings.cool_down
         self._observations.pop(alert.key, None)
         return replace(
             alert,
@@ -453,8 +463,7 @@ def summarise(
     name = display_name(reading.key, names or {})
     voices = counted(reading.documents, stories)
     if detector == "volume":
-        # Of who is spoken of twice a day nobody would say 0.1 an hour.
-        times, span = (1, "an hour") if reading.baseline >= 1 else (24, "a day")
+        times, span = rate_unit(reading.baseline)
         value, usual = times * reading.value, times * reading.baseline
         low, high = (times * bound for bound in setting.rate or (0.0, 0.0))
         bounds = "" if setting.rate is None else f" ({low:.1f} to {high:.1f})"

@@ -250,8 +250,7 @@ class VolumeDetector:
         n = int(row["lag"][0][inside].sum())
         code = self._table.codes(self._table.places([key]))
         group = _SEASON_OF_CODE[code]
-        course = Course(np.array([season.factors() for season in self._seasons]))
-        factor = float(course.between(group, np.array([first]), now + 1)[0])
+        factor = float(self._course().between(group, np.array([first]), now + 1)[0])
         return Recent(n, float(n), float(self._mean(row, code)[0]) * factor)
 
     def learn(self, past: Iterable[Bucket], now: int) -> None:
@@ -290,16 +289,15 @@ class VolumeDetector:
         if row is None:
             return
         (code,) = self._table.codes(self._table.places([key]))
-        group = _SEASON_OF_CODE[code]
-        factors = self._seasons[int(group)].factors()
         at = int(row["at"][0])
         if code >= _CORE:  # the last hour says little of who is spoken of ten times a day
             first, n = int(row["since"][0]), int(row["window_n"][0])
         else:
             first, n = at - LAG + 1, int(row["lag"].sum())
         if n > 0:  # when nothing was heard that is no new level
-            usual = np.mean([factors[hour_of_week(i)] for i in range(first, at + 1)])
-            row["documents"], row["exposure"] = n / usual, at - first + 1
+            group, begin = _SEASON_OF_CODE[[code]], np.array([first])
+            row["exposure"] = at - first + 1
+            row["documents"] = n * row["exposure"] / self._course().between(group, begin, at + 1)
             row["young"] = row["young_exposure"] = 0.0
             row["lag"] = 0
         row["u"] = row["cusum"] = 0.0
@@ -329,14 +327,13 @@ class VolumeDetector:
     def _update(self, now: int, part: _Part, blind: NDArray[np.bool_]) -> _Judged:
         s, rows, n, codes = self._settings, part.rows, part.n, part.codes
         group = _SEASON_OF_CODE[codes]
-        course = Course(np.array([season.factors() for season in self._seasons]))
+        course, named = self._course(), codes >= _CORE
         fresh = rows["at"] == 0
         rows["at"][fresh] = now - 1
         rows["born"][fresh] = now
-        rows["exposure"][fresh & (codes >= _CORE)] = self._unheard
+        rows["exposure"][fresh & named] = self._unheard
         silent = now - 1 - rows["at"].astype(np.int64)  # buckets passed over
         passed_factor = course.between(group, rows["at"].astype(np.int64) + 1, now)
-        named = codes >= _CORE
         excess = self._excess(named)
         rows["u"][part.fires] = 0.0  # what follows a page is a new rise
         rows["cusum"][part.fires] = 0.0
@@ -515,6 +512,9 @@ class VolumeDetector:
         named = codes >= _CORE
         return np.where(named, first, 0.0), np.where(named, float(DAY_BUCKETS), 0.0)
 
+    def _course(self) -> Course:
+        return Course(np.array([season.factors() for season in self._seasons]))
+
     @property
     def _unheard(self) -> float:
         """Decayed buckets in which somebody who is new was not heard."""
@@ -541,9 +541,7 @@ class VolumeDetector:
     @property
     def _following(self) -> float:
         """η of the names that seldom speak."""
-        s, p = self._settings, self._pool
-        seen = (p.followers + s.following * s.clumping_weight) / (p.voices + s.clumping_weight)
-        return ECHO * seen
+        return ECHO * self._of_voices(self._pool.followers, self._settings.following)
 
     @property
     def _spread(self) -> float:
@@ -551,10 +549,14 @@ class VolumeDetector:
 
     def _excess(self, named: NDArray[np.bool_]) -> Floats:
         """φ − 1 of each key: nothing for those that everything counts for."""
-        s, p = self._settings, self._pool
-        seen = (p.spread + s.clumping * s.clumping_weight) / (p.voices + s.clumping_weight)
+        seen = self._of_voices(self._pool.spread, self._settings.clumping)
         excess: Floats = np.where(named, np.clip(1.5 * (seen - 1.0), 0.3, 5.0), 0.0)
         return excess
+
+    def _of_voices(self, sum_: float, before: float) -> float:
+        """A sum over the voices of names that seldom speak, to one of them; ``before`` any."""
+        weight = self._settings.clumping_weight
+        return (sum_ + before * weight) / (self._pool.voices + weight)
 
     def _learn_names(
         self, now: int, part: _Part, fresh: NDArray[np.bool_], expected: Floats

@@ -164,7 +164,7 @@ class Watch:
         self._roster.restore(
             (s.key, s.state) for s in by_name.get(ROSTER, ()) if s.version == ROSTER_VERSION
         )
-        self._restore_progress(by_name.get(_PROGRESS, ()))
+        cooling = self._restore_progress(by_name.get(_PROGRESS, ()))
         for detector, lifecycle in self._pairs:
             version = _version(detector, model_version)
             mine = by_name.get(detector.name, [])
@@ -175,16 +175,18 @@ class Watch:
                 or (s.version.startswith(f"{detector.version}/") and detector.outlives_model(s.key))
             )
             observed = by_name.get(_lifecycle_name(detector), [])
-            lifecycle.restore(alerts, ((s.key, s.state) for s in observed))
+            lifecycle.restore(
+                alerts, ((s.key, s.state) for s in observed), cooling.get(detector.name, {})
+            )
+        self._stored = self._progress()
 
-    def _restore_progress(self, states: Sequence[KeyState]) -> None:
+    def _restore_progress(self, states: Sequence[KeyState]) -> Mapping[str, Mapping[str, int]]:
+        """What is stored beside the detectors; the cool-downs by detector."""
         self._model, self._changed_at, self._looked, cooling = "", None, 0, {}
         for state in states:
             if state.version == _PROGRESS_VERSION:
                 self._model, self._changed_at, self._looked, cooling = json.loads(state.state)
-        for detector, lifecycle in self._pairs:
-            lifecycle.cooling = cooling.get(detector.name, {})
-        self._stored = self._progress()
+        return cooling
 
     def _progress(self) -> bytes:
         cooling = {of.name: dict(lifecycle.cooling) for of, lifecycle in self._pairs}

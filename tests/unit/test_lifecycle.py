@@ -231,7 +231,7 @@ def test_a_company_on_a_topic_is_shown_under_the_company_for_a_day_after_its_ale
             break
     assert AlertStatus.RESOLVED is changed[0].status
     other = life()
-    other.cooling = dict(lifecycle.cooling)
+    other.restore([], [], lifecycle.cooling)
     ((soon,), _) = lifecycle.advance(end + 3600, [reading(pair)], CONTEXT)
     assert (company, False) == (soon.setting.under, soon.sent)
     ((late,), _) = other.advance(end + 90_000, [reading(pair)], CONTEXT)
