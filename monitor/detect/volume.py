@@ -15,12 +15,17 @@ A name that was never heard before has a null: what new names go on to say on th
 were first heard, a gamma prior that its own voices then move. Its own voices move it late, and not
 at all while they come sooner than they should: of who is spoken of ten times a day and never was
 before, a baseline that follows by an hour would soon say that this is usual.
+
+What is looked for in a name is bad news: more voices that are more negative. So its ratio is that
+of a marked process: the count's, times that of the beta-binomial negative voices among them, whose
+expectation under the null is 1 whatever the count. The null is the name's own share, shrunk to that
+of all names that seldom speak.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -29,8 +34,11 @@ from numpy.typing import NDArray
 from monitor.detect.base import Reading, Recent
 from monitor.detect.budget import census, classes, grants
 from monitor.detect.null import (
+    MOST_LOG,
     Floats,
     Ints,
+    scale_odds,
+    share_log_ratio,
     silence_log_ratio,
     silence_probability,
     volume_log_ratio,
@@ -62,6 +70,12 @@ SELDOM = 0.5
 ECHO = 0.25
 """Of η, what the null has: of the followers the other part are what is to be found. Calibrated by
 simulation (`bursts` of tests/benchmarks/detect.py)."""
+MARGIN = 1.5
+"""Odds of the upper null's negative share against those of what is usual of a name …"""
+WORSE = np.array([[3.0]])
+"""… and of the alternatives' against the upper null's."""
+ALIKE = np.array([0.3])
+"""ρ: voices of one bucket about a name mostly say the same."""
 MOST_IN_CLUMP = 30
 MOST_IN_BURST = 10
 """Voices of a burst that tell what is usual of new names."""
@@ -90,10 +104,12 @@ _CORE = len([s for s in SORTS if s in (ALL, "topic") or s.startswith("kind")])
 
 _ROW = np.dtype(
     [
-        ("documents", "f8"),  # decayed sum of documents / factor, and of buckets
-        ("exposure", "f8"),
+        ("documents", "f4"),  # decayed sum of documents / factor, and of buckets
+        ("exposure", "f4"),
         ("young", "f4"),  # the same of late, which a name's level has not followed yet
         ("young_exposure", "f4"),
+        ("negative", "f4"),  # negative ones among the documents, and among the young
+        ("young_negative", "f4"),
         ("born", "i4"),  # first bucket, and the one to which the row has been advanced
         ("at", "i4"),
         ("u", "f4", (len(RATIOS),)),  # M / c
@@ -133,6 +149,10 @@ class VolumeSettings:
     """… and how many voices this weighs."""
     following: float = 0.2
     """η before it has been measured."""
+    share: float = 0.25
+    """Negative share of names before it has been measured …"""
+    share_weight: float = 10.0
+    """… and how many voices the share of all names weighs in that of one."""
 
 
 @dataclass(slots=True)
@@ -145,6 +165,10 @@ class _Pool:
     spread: float = 0.0  # Σ n·(n − μ) over names that seldom speak, and Σ n
     voices: float = 0.0
     followers: float = 0.0  # of these voices, those within an hour of another
+    negative: float = 0.0  # and those that are negative
+
+
+_POOLED = len(fields(_Pool))
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +215,7 @@ class VolumeDetector:
 
     @property
     def version(self) -> str:
-        return f"volume-4/{digest(self._settings)}"
+        return f"volume-5/{digest(self._settings)}"
 
     @property
     def hot(self) -> Collection[str]:
@@ -277,9 +301,9 @@ class VolumeDetector:
         self._seasons = [Seasonality() for _ in _SEASONS]
         if (groups := by_key.pop(GROUPS, None)) is not None:
             values = np.frombuffer(groups, dtype=np.float64)
-            self._pool = _Pool(*values[:6].tolist())
+            self._pool = _Pool(*values[:_POOLED].tolist())
             shape = (len(_SEASONS), 2, WEEK_HOURS)
-            self._seasons = [Seasonality(s.copy()) for s in values[6:].reshape(shape)]
+            self._seasons = [Seasonality(s.copy()) for s in values[_POOLED:].reshape(shape)]
         self._table = KeyTable(_ROW)
         self._table.restore(by_key.items())
         self._stepped = False
@@ -298,15 +322,15 @@ class VolumeDetector:
             group, begin = _SEASON_OF_CODE[[code]], np.array([first])
             row["exposure"] = at - first + 1
             row["documents"] = n * row["exposure"] / self._course().between(group, begin, at + 1)
-            row["young"] = row["young_exposure"] = 0.0
+            row["negative"] = row["documents"] * row["window_negative"] / row["window_n"]
+            row["young"] = row["young_exposure"] = row["young_negative"] = 0.0
             row["lag"] = 0
         row["u"] = row["cusum"] = 0.0
         self._table.put([key], self._table.places([key]), row)
 
     def _groups(self) -> bytes:
         """The rhythms and priors of the groups as they are stored."""
-        p = self._pool
-        pool = np.array([p.buckets, p.births, p.first_day, p.spread, p.voices, p.followers])
+        pool = np.array(astuple(self._pool))
         parts = [season.state.ravel() for season in self._seasons]
         return np.concatenate([pool, *parts]).tobytes()
 
@@ -358,6 +382,7 @@ class VolumeDetector:
         self._update_statistic(now, part, mu, echo, excess, granted, where)
         self._update_window(part, n, expected)
         rows["lag"][:, now % LAG] = np.where(blind, 0, n)
+        rows["young_negative"] += np.where(named & ~part.frozen, part.x / factor, 0.0)
         evidence = _evidence(rows, named)
         alarm = (evidence >= 1.0) & counted
         usual = self._mean(rows, codes) * HOUR_BUCKETS
@@ -394,7 +419,11 @@ class VolumeDetector:
         passed = np.where(learning, self._decay**gap, 1.0)
         delay = max(min(DELAY * DAY_BUCKETS, YOUTH * self._pool.buckets), 1.0)
         part = np.where(named, -np.expm1(-gap / delay), 1.0) * learning
-        for total, fresh in (("documents", "young"), ("exposure", "young_exposure")):
+        for total, fresh in (
+            ("documents", "young"),
+            ("exposure", "young_exposure"),
+            ("negative", "young_negative"),
+        ):
             rows[total] = rows[total] * passed + rows[fresh] * part
             rows[fresh] *= 1.0 - part
         rows["at"] = np.maximum(at, now)
@@ -405,7 +434,8 @@ class VolumeDetector:
         The log-ratio of an empty bucket is convex in μ, so that as many times that of the mean μ is
         the most that such a silence can weigh: the statistic falls at least as far as it should.
         There is no discount of γ: who is spoken of three times an hour, and was not spoken of for
-        weeks, must be able to add that up.
+        weeks, must be able to add that up. But it fades as levels do: what adds up over two months
+        is no event.
         """
         where = np.flatnonzero(silent > 0)
         if not len(where):
@@ -413,7 +443,8 @@ class VolumeDetector:
         rows, k = part.rows, silent[where].astype(np.float64)
         mu = self._settings.slack * expected[where] / k
         log_ratio = silence_log_ratio(mu, excess[where], self._spread, RATIOS) * k[:, np.newaxis]
-        rows["u"][where] = rows["u"][where] * np.exp(log_ratio)
+        fading = (self._decay**k)[:, np.newaxis]
+        rows["u"][where] = rows["u"][where] * np.exp(log_ratio) * fading
         rows["cusum"][where] = np.maximum(rows["cusum"][where] + log_ratio[:, ONSET], 0.0)
         rows["window_expected"][where] += expected[where]
 
@@ -439,7 +470,8 @@ class VolumeDetector:
         silence = silence_probability(null, excess, self._spread)[:, np.newaxis]
         empty = silence * np.exp(silence_log_ratio(null, excess, self._spread, ratios))
         paid = granted[:, np.newaxis] * (1.0 - silence) / (1.0 - empty)
-        u = (paid + self._settings.discount * rows["u"]) * np.exp(log_ratio)
+        both = np.minimum(log_ratio + self._mark_log_ratio(part), MOST_LOG)
+        u = (paid + self._settings.discount * rows["u"]) * np.exp(both)
         kept = np.zeros(len(part.keys), dtype=bool)
         kept[where] = True
         rows["u"] = np.where(kept[:, np.newaxis], np.minimum(u, _MOST), 0.0)
@@ -448,6 +480,21 @@ class VolumeDetector:
         rows["since"][begin] = now
         for field in ("window_n", "window_negative", "window_expected"):
             rows[field][begin] = 0
+
+    def _mark_log_ratio(self, part: _Part) -> Floats:
+        """ln of what the negative ones among the voices of each name weigh, [keys, 1]; nothing for
+        those that everything counts for, whose share has a detector of its own."""
+        found = np.zeros((len(part.keys), 1))
+        where = np.flatnonzero((part.codes >= _CORE) & (part.n > 0))
+        rows, weight = part.rows[where], self._settings.share_weight
+        usual = self._of_voices(self._pool.negative, self._settings.share)
+        share = (rows["negative"] + weight * usual) / (rows["documents"] + weight)
+        null = scale_odds(np.minimum(share, 0.9), MARGIN)
+        worse = scale_odds(null[:, np.newaxis], WORSE)
+        found[where] = share_log_ratio(
+            part.x[where], part.n[where], null, worse, ALIKE.repeat(len(where))
+        )
+        return found
 
     def _update_window(self, part: _Part, n: Ints, expected: Floats) -> None:
         rows = part.rows
@@ -563,7 +610,7 @@ class VolumeDetector:
     ) -> None:
         """The rate of new names in their first day, and how voices clump."""
         p, rows, named = self._pool, part.rows, part.codes >= NAMED
-        for field in ("births", "first_day", "spread", "voices", "followers"):
+        for field in ("births", "first_day", "spread", "voices", "followers", "negative"):
             setattr(p, field, getattr(p, field) * self._decay)
         held = _evidence(rows, part.codes >= _CORE) >= HOLD
         calm = named & ~part.frozen & (~held | (rows["window_n"] <= MOST_IN_BURST))
@@ -575,6 +622,7 @@ class VolumeDetector:
         seldom = calm & (expected < SELDOM)
         p.spread += float((clump[seldom] * (clump[seldom] - expected[seldom])).sum())
         p.voices += int(clump[seldom].sum())
+        p.negative += int(np.minimum(part.x, clump)[seldom].sum())
         before = rows["lag"].sum(axis=1) - part.n  # its own bucket lies in the lag already
         p.followers += int(clump[seldom & (before > 0)].sum())
 
