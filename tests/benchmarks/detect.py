@@ -163,26 +163,30 @@ def power(scale: float) -> None:
 
 def bursts(scale: float) -> None:
     """The volume detector's alarms where nothing happens but the usual: names come in clumps that
-    last for an hour, topics are bursty."""
+    last for an hour and mostly say the same, topics are bursty."""
     days, names = max(int(60 * scale), 4), 3_000
     rng = np.random.default_rng(21)
     rate = rng.pareto(1.1, names) * 0.003  # stories a bucket, of each name
     detector = VolumeDetector()
     alarms: dict[str, int] = {"topics": 0, "names": 0}
     firing: list[str] = []
-    coming: list[list[int]] = [[] for _ in range(13)]
+    coming: list[list[tuple[int, bool]]] = [[] for _ in range(13)]
     for i in range(days * DAY_BUCKETS):
         wave = 1 + 0.7 * np.sin(2 * np.pi * i / DAY_BUCKETS)
         for name in np.flatnonzero(rng.random(names) < np.minimum(rate * wave, 0.8)):
+            mood = rng.beta(0.75, 2.25)  # of a story: a quarter of the voices are negative
             for later in np.append(0, rng.integers(0, 13, rng.geometric(0.6) - 1)):
-                coming[later].append(int(name))
-        spoken, voices = np.unique(coming.pop(0), return_counts=True)
+                coming[later].append((int(name), bool(rng.random() < mood)))
+        said = np.array(coming.pop(0), dtype=np.int64).reshape(-1, 2)
+        spoken, where, voices = np.unique(said[:, 0], return_inverse=True, return_counts=True)
+        negative = np.bincount(where, said[:, 1], len(spoken)).astype(np.int64)
         coming.append([])
         topics = rng.poisson(rng.gamma(4, 2.0, 20) * wave)
         keys = [f"name:{name:05d}" for name in spoken]
         seen = [(f"topic:{j:02d}", int(n)) for j, n in enumerate(topics) if n]
         n = np.array([topics.sum() + 1, *voices, *(k for _, k in seen)])
-        every = Spoken(["all", *keys, *(key for key, _ in seen)], n, n // 4)
+        x = np.concatenate((n[:1] // 4, negative, n[1 + len(keys) :] // 4))
+        every = Spoken(["all", *keys, *(key for key, _ in seen)], n, x)
         found = [r.key for r in detector.step(MONDAY + 300 * i, every, firing) if r.alarm]
         firing = found
         for key in found:
