@@ -19,7 +19,7 @@ from monitor.alert.codec import (
 )
 from monitor.alert.group import group_labels
 from monitor.alert.standing import not_sent
-from monitor.events import Alert, AlertStatus, Subject, Waterfall
+from monitor.events import Alert, AlertStatus, Subject, Waterfall, rate_unit
 from monitor.keys import DRILL_SCHEDULE, display_name
 
 VERSION = "4"
@@ -220,8 +220,13 @@ def _description(alert: Alert) -> str:
     if alert.detector == "blind":
         lines.append(f"Expected {_figure(alert.baseline)} documents an hour, and none came.")
     elif alert.detector != "drill":
+        times, unit = 1, ""
+        if alert.detector == "volume":
+            times, span = rate_unit(alert.baseline)
+            unit = f" {span}"
+        seen, usual = (_figure(times * rate) for rate in (alert.value, alert.baseline))
         lines.append(
-            f"Seen {_figure(alert.value)}, expected {_figure(alert.baseline)}; "
+            f"Seen {seen}, expected {usual}{unit}; "
             f"{alert.negative} of {alert.documents} independent voices negative, "
             f"in {alert.posts} posts that tell {alert.stories} stories."
         )
@@ -237,7 +242,9 @@ def _beyond(alert: Alert) -> list[str]:
     """What the model's errors leave of the figures, and what the more general keys explain."""
     setting, about, lines = alert.setting, alert.about, []
     if setting.rate is not None:
-        lines.append("Their number alone leaves {:.3g} to {:.3g} an hour.".format(*setting.rate))
+        times, span = rate_unit(alert.baseline)
+        low, high = (times * bound for bound in setting.rate)
+        lines.append(f"Their number alone leaves {low:.3g} to {high:.3g} {span}.")
     if setting.corrected is not None and setting.corrected_baseline is not None:
         value, low, high = setting.corrected
         lines.append(

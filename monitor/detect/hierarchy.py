@@ -84,42 +84,54 @@ def context(key: str, recent: RecentOf, *, share: bool) -> tuple[Explained, ...]
 
 def arrange(
     candidates: Sequence[str],
-    shown: Collection[str],
+    shown: Sequence[str],
     recent: RecentOf,
     *,
     share: bool,
 ) -> Mapping[str, str]:
     """Of ``candidates`` that are about to be shown: under which other key each is, if under any.
 
-    ``shown`` are keys that are shown already and stay so; a candidate may come under one of them.
+    ``shown`` are keys that are shown already and stay so, in the order in which they came; a
+    candidate may come under one of them.
     """
     there = {*candidates, *shown}
     under: dict[str, str] = {}
     for child in sorted(there, key=_depth, reverse=True):
         for parent in parents(child, recent):
-            if parent not in there:
-                continue
-            own, of_parent = recent(child), recent(parent)
-            if is_pair(child) and not is_company(parent) and pair_of(child)[1] in there:
-                continue  # its company speaks for it
-            if is_pair(child) and is_company(parent):
-                if child in shown:  # it came first
-                    _place(under, parent, child, candidates)
-                else:
-                    _place(under, child, parent, candidates)
-            elif contributed(own, of_parent) >= MOST:
-                _place(under, parent, child, candidates)
-            elif explained(own, of_parent, share=share) >= MOST:
-                _place(under, child, parent, candidates)
-    told = {pair_of(key)[1]: key for key in sorted(shown) if is_pair(key)}
-    for pair in candidates:
-        if is_pair(pair) and (other := told.get(pair_of(pair)[1])) is not None:
+            if parent in there and (two := _between(child, parent, there, shown, recent, share)):
+                _place(under, *two, candidates)
+    first: dict[str, str] = {}
+    for key in filter(is_pair, shown):
+        first.setdefault(pair_of(key)[1], key)
+    for pair in filter(is_pair, candidates):
+        if (other := first.get(pair_of(pair)[1])) is not None:
             _place(under, pair, other, candidates)  # it is the same company's day
     if ALL in under:  # news or comments: who explains the stream explains what it is made of
         for kind in candidates:
             if kind.startswith("kind:") and contributed(recent(kind), recent(ALL)) >= MOST:
                 _place(under, kind, under[ALL], candidates)
     return under
+
+
+def _between(
+    child: str,
+    parent: str,
+    there: Collection[str],
+    shown: Collection[str],
+    recent: RecentOf,
+    share: bool,
+) -> tuple[str, str] | None:
+    """Which of the two comes under the other, and that other; None: both stand."""
+    if is_pair(child):
+        company = pair_of(child)[1]
+        if parent == company:  # unless the pair came first
+            return (parent, child) if child in shown else (child, parent)
+        if company in there:
+            return None  # it speaks for the pair
+    own, of_parent = recent(child), recent(parent)
+    if contributed(own, of_parent) >= MOST:
+        return parent, child
+    return (child, parent) if explained(own, of_parent, share=share) >= MOST else None
 
 
 def _place(under: dict[str, str], key: str, other: str, candidates: Sequence[str]) -> None:

@@ -250,9 +250,9 @@ class Lifecycle:
         fire = [key for key, draft in drafts.items() if draft.status is AlertStatus.FIRING]
         under: Mapping[str, str] = {}
         if fire:
-            shown = [key for key, alert in self._active.items() if alert.sent]
-            shown += self._cooling
-            under = arrange(fire, shown, self._recent_of(start), share=self._detector == "share")
+            under = arrange(
+                fire, self._shown(), self._recent_of(start), share=self._detector == "share"
+            )
         changed = []
         for key, draft in drafts.items():
             if key in under:
@@ -265,6 +265,13 @@ class Lifecycle:
             self._observations[key] = []
             changed.append(draft)
         return changed
+
+    def _shown(self) -> list[str]:
+        """What people were told of and what cools down, each in the order in which it came."""
+        cooling = sorted((until, key) for key, until in self._cooling.items())
+        sent = (alert for alert in self._active.values() if alert.sent)
+        told = sorted((alert.fired_at or alert.started_at, alert.key) for alert in sent)
+        return [key for _, key in cooling] + [key for _, key in told]
 
     def _sealed(self, alert: Alert, reading: Reading, exhibit: Exhibit) -> str:
         gate = gate_for(reading, self._settings.gates)

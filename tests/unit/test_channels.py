@@ -304,6 +304,7 @@ def test_a_chat_says_why_nobody_was_paged_and_does_not_shout_it(chat: Case) -> N
 TITLES = [
     (rich(), "Critical: Energy: negative share 20 % → 60 %"),
     (rich(detector="volume", baseline=12.0, value=83.44), "Energy: 12 → 83.4 voices an hour"),
+    (rich(detector="volume", baseline=0.05, value=0.5), "Energy: 1.2 → 12 voices a day"),
     (
         an_alert(key="source:wire", detector="blind", value=0.0, documents=0, negative=0),
         "Warning: wire: blind, nothing heard since 2023-03-10 08:00 UTC",

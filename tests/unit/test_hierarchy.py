@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import pytest
 
@@ -36,7 +36,7 @@ def recent(world: World, key: str) -> Recent:
 
 
 def arranged(
-    world: World, candidates: Collection[str], shown: Collection[str] = ()
+    world: World, candidates: Collection[str], shown: Sequence[str] = ()
 ) -> Mapping[str, str]:
     return arrange(sorted(candidates), shown, lambda key: recent(world, key), share=True)
 
@@ -67,6 +67,12 @@ def test_a_fall_of_everything_is_shown_as_that() -> None:
 def test_what_is_shown_already_stays_and_takes_the_others_under_it() -> None:
     assert {TOPIC: BANK, "all": BANK} == arranged(ONE_BANK, [TOPIC, "all"], shown=[BANK])
     assert {} == arranged(ONE_BANK, [BANK], shown=["all"])
+
+
+def test_another_pair_of_a_company_comes_under_the_one_that_came_first() -> None:
+    first, second = pair_key(9, "company:US:BNK"), pair_key(3, "company:US:BNK")
+    assert {PAIR: first} == arranged(ONE_BANK, [PAIR], shown=[first, second])
+    assert {PAIR: second} == arranged(ONE_BANK, [PAIR], shown=[second, first])
 
 
 def test_who_explains_nobody_stands_alone() -> None:

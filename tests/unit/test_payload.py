@@ -371,7 +371,7 @@ def test_an_alert_tells_what_its_window_is_about() -> None:
 def test_the_bounds_of_what_was_seen_are_in_its_unit() -> None:
     corrected = Setting(corrected=(0.42, 0.31, 0.53), corrected_baseline=0.12)
     share = replace(FIRING, setting=corrected)
-    volume = replace(RESOLVED, value=64.0, setting=Setting(rate=(50.25, 80.5)))
+    volume = replace(RESOLVED, value=64.0, baseline=8.0, setting=Setting(rate=(50.25, 80.5)))
     shown = json.loads(webhook_body("ops", "all", [share, volume]))["alerts"]
     assert [a["annotations"]["interval"] for a in shown] == ["0.31/0.53", "50.25/80.5"]
     assert "leaves 50.2 to 80.5 an hour" in shown[1]["annotations"]["description"]
