@@ -113,7 +113,7 @@ class Counting:
 
 def history_of(heard: Sequence[Heard]) -> list[Bucket]:
     """Documents that were known to be old, to be added to the buckets of the past."""
-    found = deltas(heard, (h for h in heard if not h.copy))
+    found = deltas((h, not h.copy) for h in heard)
     return [
         Bucket(key, start, s.n, s.negative, s.positive, s.score_sum, posts=s.posts)
         for (key, start), s in sorted(found.items(), key=lambda item: (item[0][1], item[0][0]))

@@ -65,16 +65,17 @@ class Window:
 
     def add(self, deltas: Mapping[tuple[str, int], Sums]) -> None:
         """Add the sums of a batch; the late ones must have been left out by the caller."""
-        for (key, start), sums in deltas.items():
+        for place, sums in deltas.items():
+            key, start = place
             if (bucket := self._sums.get(start)) is None:
                 bucket = self._sums[start] = {}
             if (of := bucket.get(key)) is None:
                 of = bucket[key] = Sums()
             of.add(sums)
-            if (key, start) not in self._touched:
-                self._touched.add((key, start))
+            if place not in self._touched:
+                self._touched.add(place)
                 if self._is_closed(start):
-                    self._revisions[key, start] = self._revision(key, start) + 1
+                    self._revisions[place] = self._revision(key, start) + 1
                     self._last_spoken = max(self._last_spoken or start, start)
 
     def close(self, watermark: float | None) -> Iterator[Closed]:

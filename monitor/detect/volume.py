@@ -274,12 +274,13 @@ class VolumeDetector:
     def restore(self, states: Iterable[tuple[str, bytes]]) -> None:
         by_key = dict(states)
         self._pool = _Pool()
-        self._seasons = [Seasonality() for _ in _SEASONS]
+        self._seasons = Seasonality.unknown(len(_SEASONS))
+        self._known_course: Course | None = None
         if (groups := by_key.pop(GROUPS, None)) is not None:
             values = np.frombuffer(groups, dtype=np.float64)
             self._pool = _Pool(*values[:6].tolist())
             shape = (len(_SEASONS), 2, WEEK_HOURS)
-            self._seasons = [Seasonality(s.copy()) for s in values[6:].reshape(shape)]
+            self._seasons = Seasonality(values[6:].reshape(shape).copy())
         self._table = KeyTable(_ROW)
         self._table.restore(by_key.items())
         self._stepped = False
@@ -307,8 +308,7 @@ class VolumeDetector:
         """The rhythms and priors of the groups as they are stored."""
         p = self._pool
         pool = np.array([p.buckets, p.births, p.first_day, p.spread, p.voices, p.followers])
-        parts = [season.state.ravel() for season in self._seasons]
-        return np.concatenate([pool, *parts]).tobytes()
+        return pool.tobytes() + self._seasons.state.tobytes()
 
     # ------------------------------------------------------------------ one bucket
 
@@ -513,7 +513,10 @@ class VolumeDetector:
         return np.where(named, first, 0.0), np.where(named, float(DAY_BUCKETS), 0.0)
 
     def _course(self) -> Course:
-        return Course(np.array([season.factors() for season in self._seasons]))
+        """The rhythms up to the last bucket."""
+        if self._known_course is None:
+            self._known_course = Course(self._seasons.factors())
+        return self._known_course
 
     @property
     def _unheard(self) -> float:
@@ -586,8 +589,8 @@ class VolumeDetector:
             return
         hour = hour_of_week(now)
         voices = [*(spoken.voices(name) for name in _SEASONS[:_NAMED_SEASON]), named]
-        for season, n in zip(self._seasons, voices, strict=True):
-            season.learn(hour, n, self._decay)
+        self._seasons.learn(hour, voices, self._decay)
+        self._known_course = None
 
 
 def _evidence(rows: NDArray[Any], named: NDArray[np.bool_]) -> Floats:
