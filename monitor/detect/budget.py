@@ -29,7 +29,7 @@ CLASSES = np.array([1.0, 4.0, 16.0, 64.0])
 def classes(named: NDArray[np.bool_], activity: Floats) -> Ints:
     """The class of each key, [keys]: 0 are those that everything counts for (``named`` is false),
     the others are told apart by their ``activity`` (updates a day, from the past)."""
-    found: Ints = np.where(named, 1 + np.digitize(activity, CLASSES), 0)
+    found: Ints = np.where(named, 1 + CLASSES.searchsorted(activity, side="right"), 0)
     return found
 
 

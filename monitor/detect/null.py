@@ -98,10 +98,9 @@ def _silence(mean: Floats, shape: Floats) -> Floats:
 
 def _rising(count: Ints, top: Floats, bottom: Floats) -> Floats:
     """Π (top + i)/(bottom + i) over i < count, [keys, alternatives]."""
-    product = np.ones(top.shape)
-    for i in range(int(count.max(initial=0))):
-        where = np.flatnonzero(count > i)
-        product[where] *= (top[where] + i) / (bottom[where] + i)
+    i = np.arange(int(count.max(initial=0)))[:, np.newaxis, np.newaxis]
+    factors = np.where(count[:, np.newaxis] > i, (top + i) / (bottom + i), 1.0)
+    product: Floats = factors.prod(axis=0)
     return product
 
 
