@@ -78,8 +78,9 @@ class Course:
 
     def between(self, group: Ints, first: Ints, end: int) -> Floats:
         """Sum over the buckets from ``first`` to ``end`` − 1 of each group, [groups]."""
-        whole = np.full(len(group), end)
-        found: Floats = self._until(group, whole) - self._until(group, np.minimum(first, end))
+        groups = np.arange(len(self.factors))
+        whole = self._until(groups, np.full(len(groups), end))
+        found: Floats = whole[group] - self._until(group, np.minimum(first, end))
         return found
 
     def _until(self, group: Ints, bucket: Ints) -> Floats:

@@ -28,13 +28,7 @@ from numpy.typing import NDArray
 
 from monitor.detect.base import Reading, Recent
 from monitor.detect.budget import census, classes, grants
-from monitor.detect.null import (
-    Floats,
-    Ints,
-    silence_log_ratio,
-    silence_probability,
-    volume_log_ratio,
-)
+from monitor.detect.null import Floats, Ints, silence_log_ratio, volume_log_ratios
 from monitor.detect.season import WEEK_HOURS, Course, Seasonality, hour_of_week
 from monitor.detect.table import (
     DAY_BUCKETS,
@@ -45,7 +39,9 @@ from monitor.detect.table import (
     KeyTable,
     Spoken,
     digest,
+    left,
     mask,
+    mean_of,
     slots,
 )
 from monitor.detect.witness import Witness
@@ -223,7 +219,7 @@ class VolumeDetector:
                 )
                 for i in np.flatnonzero(judged.alarm | part.fires).tolist()
             ]
-            self._learn_names(now, part, fresh, judged.expected)
+            self._learn_names(now, part, fresh, judged)
             self._table.put(part.keys, part.places, part.rows)
             named = int(spoken.n[part.codes >= _CORE].sum())
         self._learn_groups(now, spoken, named, {*firing, *blind})
@@ -329,15 +325,18 @@ class VolumeDetector:
         group = _SEASON_OF_CODE[codes]
         course, named = self._course(), codes >= _CORE
         fresh = rows["at"] == 0
-        rows["at"][fresh] = now - 1
-        rows["born"][fresh] = now
-        rows["exposure"][fresh & named] = self._unheard
-        silent = now - 1 - rows["at"].astype(np.int64)  # buckets passed over
-        passed_factor = course.between(group, rows["at"].astype(np.int64) + 1, now)
+        if fresh.any():
+            rows["at"][fresh] = now - 1
+            rows["born"][fresh] = now
+            rows["exposure"][fresh & named] = self._unheard
+        at = rows["at"].astype(np.int64)
         excess = self._excess(named)
-        rows["u"][part.fires] = 0.0  # what follows a page is a new rise
-        rows["cusum"][part.fires] = 0.0
-        self._pass_over(part, silent, self._level(rows, codes) * passed_factor, excess)
+        if part.fires.any():  # what follows a page is a new rise
+            rows["u"][part.fires] = 0.0
+            rows["cusum"][part.fires] = 0.0
+        passed_factor = course.between(group, at + 1, now)
+        # Between them are ``now - 1 - at`` buckets that were passed over.
+        self._pass_over(part, now - 1 - at, self._level(rows, codes) * passed_factor, excess)
         self._advance(rows, now, part.frozen, codes, course)
         factor = course.at(group, now)
         level = self._level(rows, codes)
@@ -383,8 +382,7 @@ class VolumeDetector:
         heard = ~frozen & (named | learning)
         rows["young_exposure"] += np.where(heard, exposed, 0)
         bucket = slots(at)
-        leaving = (rows["lag"] > 0) & (bucket <= now - LAG)
-        slot, due = np.nonzero(leaving.T)  # by slot: sums of floats have an order
+        slot, due = left(rows["lag"], bucket, now)
         if len(due):
             kept_in = heard[due]
             kept, of = due[kept_in], slot[kept_in]
@@ -435,15 +433,16 @@ class VolumeDetector:
         rows = part.rows
         null = mu + echo
         ratios = (mu[:, np.newaxis] * RATIOS + echo[:, np.newaxis]) / null[:, np.newaxis]
-        log_ratio = volume_log_ratio(part.n, null, excess, self._spread, ratios)
-        silence = silence_probability(null, excess, self._spread)[:, np.newaxis]
-        empty = silence * np.exp(silence_log_ratio(null, excess, self._spread, ratios))
+        log_ratio, silence, silent = volume_log_ratios(
+            part.n, null, excess, self._spread, ratios
+        )
+        empty = silence * np.exp(silent)
         paid = granted[:, np.newaxis] * (1.0 - silence) / (1.0 - empty)
         u = (paid + self._settings.discount * rows["u"]) * np.exp(log_ratio)
         kept = np.zeros(len(part.keys), dtype=bool)
         kept[where] = True
         rows["u"] = np.where(kept[:, np.newaxis], np.minimum(u, _MOST), 0.0)
-        begin = (rows["cusum"] <= 0) & ~part.fires
+        begin = np.flatnonzero((rows["cusum"] <= 0) & ~part.fires)
         rows["cusum"] = np.where(kept, np.maximum(rows["cusum"], 0) + log_ratio[:, ONSET], 0.0)
         rows["since"][begin] = now
         for field in ("window_n", "window_negative", "window_expected"):
@@ -553,7 +552,7 @@ class VolumeDetector:
     def _excess(self, named: NDArray[np.bool_]) -> Floats:
         """φ − 1 of each key: nothing for those that everything counts for."""
         seen = self._of_voices(self._pool.spread, self._settings.clumping)
-        excess: Floats = np.where(named, np.clip(1.5 * (seen - 1.0), 0.3, 5.0), 0.0)
+        excess: Floats = np.where(named, min(max(1.5 * (seen - 1.0), 0.3), 5.0), 0.0)
         return excess
 
     def _of_voices(self, sum_: float, before: float) -> float:
@@ -562,13 +561,13 @@ class VolumeDetector:
         return (sum_ + before * weight) / (self._pool.voices + weight)
 
     def _learn_names(
-        self, now: int, part: _Part, fresh: NDArray[np.bool_], expected: Floats
+        self, now: int, part: _Part, fresh: NDArray[np.bool_], judged: _Judged
     ) -> None:
         """The rate of new names in their first day, and how voices clump."""
         p, rows, named = self._pool, part.rows, part.codes >= NAMED
         for field in ("births", "first_day", "spread", "voices", "followers"):
             setattr(p, field, getattr(p, field) * self._decay)
-        held = _evidence(rows, part.codes >= _CORE) >= HOLD
+        held, expected = judged.evidence >= HOLD, judged.expected
         calm = named & ~part.frozen & (~held | (rows["window_n"] <= MOST_IN_BURST))
         clump = np.minimum(part.n, MOST_IN_CLUMP)
         if p.buckets >= self._settings.warm_up * DAY_BUCKETS:  # before that everybody is new
@@ -595,5 +594,6 @@ class VolumeDetector:
 
 def _evidence(rows: NDArray[Any], named: NDArray[np.bool_]) -> Floats:
     """The statistic in units of its threshold, [keys]: the mean over the alternatives of a sort."""
-    found: Floats = np.where(named, rows["u"][:, 2:].mean(axis=1), rows["u"][:, :4].mean(axis=1))
+    u = rows["u"]
+    found: Floats = np.where(named, mean_of(u[:, 2:]), mean_of(u[:, :4]))
     return found
