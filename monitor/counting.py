@@ -78,6 +78,11 @@ class Counting:
         horizon = self._window.closed_until
         return now.timestamp() - HOUR if horizon is None else horizon - self._window.lookback
 
+    @property
+    def open_since(self) -> float:
+        """Start of the first bucket that takes documents; seconds since the epoch."""
+        return self._window.open_since
+
     def is_late(self, start: int) -> bool:
         """Whether a document of the bucket that starts here comes too late for any aggregate."""
         return self._window.is_late(start)

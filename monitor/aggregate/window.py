@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 
 from monitor.events import BUCKET_SECONDS, Bucket, Sums
 
@@ -58,6 +59,13 @@ class Window:
             self._revisions[b.key, b.start] = b.revision
         spoken = [start for start in self._sums if self._is_closed(start)]
         self._last_spoken = max(spoken) if spoken else closed_until
+
+    @property
+    def open_since(self) -> float:
+        """Start of the first bucket that takes documents (seconds since the epoch)."""
+        if self.closed_until is None:
+            return -inf
+        return -((self._lateness - self.closed_until) // BUCKET_SECONDS) * BUCKET_SECONDS
 
     def is_late(self, start: int) -> bool:
         """Whether a document of the bucket that starts here comes too late for any correction."""
