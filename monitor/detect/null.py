@@ -33,7 +33,7 @@ def share_log_ratio(x: Ints, n: Ints, null: Floats, other: Floats, rho: Floats) 
     a0, b0 = (null * scale)[:, np.newaxis], ((1 - null) * scale)[:, np.newaxis]
     a, b = other * scale[:, np.newaxis], (1 - other) * scale[:, np.newaxis]
     ratio = np.zeros(other.shape)
-    few, many = np.flatnonzero(n <= _FEW), np.flatnonzero(n > _FEW)
+    few, many = (n <= _FEW).nonzero()[0], (n > _FEW).nonzero()[0]
     if len(few):
         ratio[few] = np.log(
             _rising(x[few], a[few], a0[few]) * _rising(n[few] - x[few], b[few], b0[few])

@@ -42,11 +42,15 @@ class Roster:
 
         Those in ``keep`` never give up their places.
         """
-        speaking = sorted(k for k, s in sums.items() if s.n > 0 and is_capped(k))
+        known = self._table.index
+        speaking = sorted(k for k, s in sums.items() if s.n > 0 and (k in known or is_capped(k)))
         weight = start // BUCKET_SECONDS * self._pace
-        new = [key for key in speaking if key not in self._table.index]
-        self._count([key for key in speaking if key in self._table.index], sums, weight)
-        room = max(self._capacity - len(self._table.index), 0)
+        if len(known) + len(speaking) <= self._capacity:
+            self._count(speaking, sums, weight)
+            return Spoken.of(sums), []
+        new = [key for key in speaking if key not in known]
+        self._count([key for key in speaking if key in known], sums, weight)
+        room = max(self._capacity - len(known), 0)
         new.sort(key=lambda key: (-sums[key].n, key))
         self._count(sorted(new[:room]), sums, weight)
         wanting = new[room:]

@@ -446,7 +446,7 @@ class ShareDetector:
         self, now: int, part: _Part, fires: NDArray[np.bool_], blind: Collection[str]
     ) -> None:
         """A whole bucket."""
-        if fires.any():  # what follows a page is a new rise: another window, and another alert
+        if np.count_nonzero(fires):  # what follows a page is a new rise: another window, and another alert
             part.rows["u"][fires] = 0.0
             part.rows["cusum"][fires] = 0.0
         self._update_statistic(now, part)
@@ -459,7 +459,7 @@ class ShareDetector:
 
     def _update_statistic(self, now: int, part: _Part) -> None:
         """u_j ← (g + γ·u_j)·L_j for the keys that spoke and are not cold."""
-        where = np.flatnonzero(part.counted)
+        where = part.counted.nonzero()[0]
         if not len(where):
             return
         rows, null = part.rows, part.upper[where]
@@ -482,7 +482,7 @@ class ShareDetector:
     def _update_baseline(self, now: int, part: _Part, blind: NDArray[np.bool_]) -> None:
         rows, n, x, base = part.rows, part.n, part.x, part.base
         spread = (x - n * base) ** 2 / (base * (1 - base)) - n
-        still = part.frozen.any()
+        still = np.count_nonzero(part.frozen)
         for field, added in (
             ("excess", spread),
             ("pairs", n * (n - 1.0)),

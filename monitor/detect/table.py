@@ -69,15 +69,14 @@ class KeyTable:
     def places(self, keys: Sequence[str]) -> Ints:
         """Where the rows of these keys are, int64 [keys]; those that are new get one of zeros."""
         index = self.index
-        try:
-            return np.fromiter(map(index.__getitem__, keys), np.int64, len(keys))
-        except KeyError:
-            found = [self._add(key) if (at := index.get(key)) is None else at for key in keys]
-            return np.array(found, dtype=np.int64)
+        found = [index.get(key, -1) for key in keys]
+        if -1 in found:
+            found = [self._add(key) if at < 0 else at for key, at in zip(keys, found, strict=True)]
+        return np.fromiter(found, np.int64, len(found))
 
     def take(self, places: Ints) -> NDArray[Any]:
         """A copy of the rows at these places."""
-        return self._rows.view(self._bytes)[places].view(self._dtype)
+        return np.frombuffer(self._rows.view(self._bytes)[places], self._dtype)
 
     def put(self, keys: Sequence[str], places: Ints, rows: NDArray[Any]) -> None:
         """Write rows back."""
@@ -202,7 +201,7 @@ def left(lag: Ints, bucket: Ints, now: int) -> tuple[Ints, Ints]:
     """Where ``lag``, [keys, LAG] with the numbers of its buckets, holds something that is an hour
     old: slots and rows, by slot and then by row, since sums of floats have an order."""
     leaving = (lag > 0) & (bucket <= now - LAG)
-    return np.divmod(np.flatnonzero(leaving.T), len(lag))
+    return np.divmod(leaving.T.ravel().nonzero()[0], len(lag))
 
 
 def mean_of(alternatives: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +76,7 @@ YOUTH = 0.25
 GROUPS = "@groups"
 """Name under which the rhythms and priors of the groups are stored; not a key."""
 _MOST = 1e30
+_EACH = np.ones(LAG)
 _SEASONS = (ALL, "kind:news", "kind:comment", "named")
 _NAMED_SEASON = len(_SEASONS) - 1
 _SEASON_OF_CODE = np.array(
@@ -157,6 +158,17 @@ class _Part:
     fires: NDArray[np.bool_]
     shared: Ints | None = None
     """Members of each class of the budget; None: they are all that the bucket touches."""
+
+
+class _Prior(NamedTuple):
+    """What is known of a level before its own voices. All are [keys]."""
+
+    documents: Floats
+    buckets: Floats
+    spare: Floats
+    """Documents that are added to an upper estimate where there is no prior."""
+    least: Floats
+    """Documents a bucket that nobody has less than."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +259,7 @@ class VolumeDetector:
         code = self._table.codes(self._table.places([key]))
         group = _SEASON_OF_CODE[code]
         factor = float(self._course().between(group, np.array([first]), now + 1)[0])
-        return Recent(n, float(n), float(self._mean(row, code)[0]) * factor)
+        return Recent(n, float(n), float(self._mean(row, self._prior(code >= _CORE))[0]) * factor)
 
     def learn(self, past: Iterable[Bucket], now: int) -> None:
         """Nothing: the last forty items of a feed say how it speaks, not how often."""
@@ -324,24 +336,25 @@ class VolumeDetector:
         s, rows, n, codes = self._settings, part.rows, part.n, part.codes
         group = _SEASON_OF_CODE[codes]
         course, named = self._course(), codes >= _CORE
+        prior = self._prior(named)
         fresh = rows["at"] == 0
-        if fresh.any():
+        if np.count_nonzero(fresh):
             rows["at"][fresh] = now - 1
             rows["born"][fresh] = now
             rows["exposure"][fresh & named] = self._unheard
         at = rows["at"].astype(np.int64)
         excess = self._excess(named)
-        if part.fires.any():  # what follows a page is a new rise
+        if np.count_nonzero(part.fires):  # what follows a page is a new rise
             rows["u"][part.fires] = 0.0
             rows["cusum"][part.fires] = 0.0
         passed_factor = course.between(group, at + 1, now)
         # Between them are ``now - 1 - at`` buckets that were passed over.
-        self._pass_over(part, now - 1 - at, self._level(rows, codes) * passed_factor, excess)
+        self._pass_over(part, now - 1 - at, self._level(rows, prior) * passed_factor, excess)
         self._advance(rows, now, part.frozen, codes, course)
         factor = course.at(group, now)
-        level = self._level(rows, codes)
+        level = self._level(rows, prior)
         expected = level * factor
-        clumps = (rows["lag"] > 0).sum(axis=1)
+        clumps = (rows["lag"] > 0) @ _EACH
         echo = np.where(named, self._following * clumps / LAG, 0.0)
         mu = s.slack * expected
 
@@ -353,13 +366,13 @@ class VolumeDetector:
         shares = classes(codes >= NAMED, activity)
         members = census(shares, counted) if part.shared is None else part.shared
         granted = grants(s.budget, shares, counted, members)
-        where = np.flatnonzero(warm & ~part.fires)
-        self._update_statistic(now, part, mu, echo, excess, granted, where)
+        kept = warm & ~part.fires
+        self._update_statistic(now, part, mu, echo, excess, granted, kept)
         self._update_window(part, n, expected)
         rows["lag"][:, now % LAG] = np.where(blind, 0, n)
         evidence = _evidence(rows, named)
         alarm = (evidence >= 1.0) & counted
-        usual = self._mean(rows, codes) * HOUR_BUCKETS
+        usual = self._mean(rows, prior) * HOUR_BUCKETS
         return _Judged(alarm, evidence, granted, expected, usual, members)
 
     def _advance(
@@ -423,7 +436,7 @@ class VolumeDetector:
         echo: Floats,
         excess: Floats,
         granted: Floats,
-        where: Ints,
+        kept: NDArray[np.bool_],
     ) -> None:
         """u_j ← (g_j + γ·u_j)·L_j.
 
@@ -439,10 +452,8 @@ class VolumeDetector:
         empty = silence * np.exp(silent)
         paid = granted[:, np.newaxis] * (1.0 - silence) / (1.0 - empty)
         u = (paid + self._settings.discount * rows["u"]) * np.exp(log_ratio)
-        kept = np.zeros(len(part.keys), dtype=bool)
-        kept[where] = True
         rows["u"] = np.where(kept[:, np.newaxis], np.minimum(u, _MOST), 0.0)
-        begin = np.flatnonzero((rows["cusum"] <= 0) & ~part.fires)
+        begin = ((rows["cusum"] <= 0) & ~part.fires).nonzero()[0]
         rows["cusum"] = np.where(kept, np.maximum(rows["cusum"], 0) + log_ratio[:, ONSET], 0.0)
         rows["since"][begin] = now
         for field in ("window_n", "window_negative", "window_expected"):
@@ -500,16 +511,20 @@ class VolumeDetector:
 
     # ------------------------------------------------------------------ levels and pools
 
-    def _prior(self, codes: NDArray[np.int8]) -> tuple[Floats, Floats]:
-        """Gamma prior of a level: documents and buckets, [keys] each.
+    def _prior(self, named: NDArray[np.bool_]) -> _Prior:
+        """Gamma prior of a level.
 
         Of a name that of the new ones in the day after their first voice, which says nothing: it
         made them new. A topic has none worth a word, and waits for its own.
         """
         s, p = self._settings, self._pool
         first = (p.first_day + s.new_weight * s.new_voices) / (p.births + s.new_weight)
-        named = codes >= _CORE
-        return np.where(named, first, 0.0), np.where(named, float(DAY_BUCKETS), 0.0)
+        return _Prior(
+            np.where(named, first, 0.0),
+            np.where(named, float(DAY_BUCKETS), 0.0),
+            np.where(named, 0.0, 1.0),
+            np.where(named, first / DAY_BUCKETS, 0.0),
+        )
 
     def _course(self) -> Course:
         """The rhythms up to the last bucket."""
@@ -522,22 +537,21 @@ class VolumeDetector:
         """Decayed buckets in which somebody who is new was not heard."""
         return float((1.0 - self._decay**self._pool.buckets) / (1.0 - self._decay))
 
-    def _level(self, rows: NDArray[Any], codes: NDArray[np.int8]) -> Floats:
+    def _level(self, rows: NDArray[Any], prior: _Prior) -> Floats:
         """Upper estimate of documents a bucket at an average hour, [keys]: one standard deviation
         of a Poisson of its own voices above the mean, and of nobody less than of who is new."""
-        documents, buckets = self._prior(codes)
         own = rows["documents"]
-        spare = np.where(codes >= _CORE, 0.0, 1.0)
-        level = (own + documents + np.sqrt(own) + spare) / np.maximum(
-            rows["exposure"] + buckets, 1.0
+        level = (own + prior.documents + np.sqrt(own) + prior.spare) / np.maximum(
+            rows["exposure"] + prior.buckets, 1.0
         )
-        least: Floats = np.maximum(level, documents / np.maximum(buckets, 1.0))
+        least: Floats = np.maximum(level, prior.least)
         return least
 
-    def _mean(self, rows: NDArray[Any], codes: NDArray[np.int8]) -> Floats:
+    def _mean(self, rows: NDArray[Any], prior: _Prior) -> Floats:
         """Documents a bucket at an average hour, [keys]."""
-        documents, buckets = self._prior(codes)
-        mean: Floats = (rows["documents"] + documents) / np.maximum(rows["exposure"] + buckets, 1.0)
+        mean: Floats = (rows["documents"] + prior.documents) / np.maximum(
+            rows["exposure"] + prior.buckets, 1.0
+        )
         return mean
 
     @property
@@ -572,13 +586,14 @@ class VolumeDetector:
         clump = np.minimum(part.n, MOST_IN_CLUMP)
         if p.buckets >= self._settings.warm_up * DAY_BUCKETS:  # before that everybody is new
             young = calm & ~fresh & (now - rows["born"] < DAY_BUCKETS)
-            p.births += int((fresh & named).sum())
-            p.first_day += int(clump[young].sum())
-        seldom = calm & (expected < SELDOM)
-        p.spread += float((clump[seldom] * (clump[seldom] - expected[seldom])).sum())
-        p.voices += int(clump[seldom].sum())
-        before = rows["lag"].sum(axis=1) - part.n  # its own bucket lies in the lag already
-        p.followers += int(clump[seldom & (before > 0)].sum())
+            p.births += np.count_nonzero(fresh & named)
+            p.first_day += int(np.add.reduce(clump[young]))
+        seldom = (calm & (expected < SELDOM)).nonzero()[0]
+        clump = clump[seldom]
+        p.spread += float(np.add.reduce(clump * (clump - expected[seldom])))
+        p.voices += int(np.add.reduce(clump))
+        heard = rows["lag"][seldom] @ _EACH  # its own bucket lies in the lag already
+        p.followers += int(np.add.reduce(clump[heard > part.n[seldom]]))
 
     def _learn_groups(self, now: int, spoken: Spoken, named: int, still: Collection[str]) -> None:
         """The rhythm is not learned while the whole stream bursts, or is not heard."""
