@@ -35,9 +35,8 @@ def share_log_ratio(x: Ints, n: Ints, null: Floats, other: Floats, rho: Floats) 
     ratio = np.zeros(other.shape)
     few, many = (n <= _FEW).nonzero()[0], (n > _FEW).nonzero()[0]
     if len(few):
-        ratio[few] = np.log(
-            _rising(x[few], a[few], a0[few]) * _rising(n[few] - x[few], b[few], b0[few])
-        )
+        k, rest = x[few], n[few] - x[few]
+        ratio[few] = np.log(_rising(k, a[few], a0[few]) * _rising(rest, b[few], b0[few]))
     if len(many):
         k, rest = x[many, np.newaxis], (n - x)[many, np.newaxis]
         ratio[many] = (
@@ -94,9 +93,16 @@ def _silence(mean: Floats, shape: Floats) -> Floats:
 
 def _rising(count: Ints, top: Floats, bottom: Floats) -> Floats:
     """Π (top + i)/(bottom + i) over i < count, [keys, alternatives]."""
-    i = np.arange(int(count.max(initial=0)))[:, np.newaxis, np.newaxis]
-    factors = np.where(count[:, np.newaxis] > i, (top + i) / (bottom + i), 1.0)
-    product: Floats = factors.prod(axis=0)
+    product = np.ones(top.shape)
+    where = count.nonzero()[0]
+    if not len(where):
+        return product
+    some = count[where]
+    end = np.add.accumulate(some)
+    row = where.repeat(some)
+    i = (np.arange(len(row)) - (end - some).repeat(some))[:, np.newaxis]
+    factors = (top[row] + i) / (bottom[row] + i)
+    product[where] = np.multiply.reduceat(factors, end - some)
     return product
 
 

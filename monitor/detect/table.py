@@ -154,8 +154,8 @@ class Spoken:
         there = [sums[key] for key in keys]
         return cls(
             keys,
-            np.array([s.n for s in there], dtype=np.int64),
-            np.array([s.negative for s in there], dtype=np.int64),
+            np.fromiter([s.n for s in there], np.int64, len(keys)),
+            np.fromiter([s.negative for s in there], np.int64, len(keys)),
         )
 
     def beside(self, silent: Iterable[str]) -> Spoken:

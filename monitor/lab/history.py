@@ -6,9 +6,9 @@ within it by place in Kafka. Nothing is written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import accumulate, repeat
 from typing import Any, NamedTuple
 
@@ -264,7 +264,7 @@ def _documents(
     ids, keys, towards = columns[0], columns[17], columns[18:21]
     first = [0]
     first += [i for i in range(1, len(ids)) if ids[i] != ids[i - 1]]
-    views = list(map(View._make, zip(keys, *_classified(*towards), strict=True)))
+    views = list(map(_view, zip(keys, *_classified(*towards), strict=True)))
     ends = [*first[1:], len(ids)]
     of_each = [
         () if keys[i] is None else tuple(views[i:end]) for i, end in zip(first, ends, strict=True)
@@ -274,7 +274,7 @@ def _documents(
         numbers, came_in, stories, copies_of, counted, ingested,
     ) = ([column[i] for i in first] for column in columns[:17])  # fmt: skip
     heard = map(
-        Heard._make,
+        _heard,
         zip(
             ids,
             (np.array(published) / 1000).tolist(),
@@ -301,7 +301,7 @@ def _documents(
             for i, end, sentiment in zip(first, ends, sentiments, strict=True)
         ]
     documents += map(
-        Known._make,
+        _known,
         zip(
             heard,
             map(_partition, of_topic, numbers),
@@ -343,6 +343,10 @@ def _page(
 
 
 _partition = cache(Partition)
+# As _make() of each, which is a function in Python.
+_view: Callable[[Iterable[Any]], View] = partial(tuple.__new__, View)
+_heard: Callable[[Iterable[Any]], Heard] = partial(tuple.__new__, Heard)
+_known: Callable[[Iterable[Any]], Known] = partial(tuple.__new__, Known)
 _WITHIN = (
     schema.documents.c.published_ms >= bindparam("since"),
     schema.documents.c.published_ms < bindparam("until"),
