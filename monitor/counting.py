@@ -69,7 +69,8 @@ class Counting:
             else:
                 live.append(heard_of(scored))
                 marked.append(scored)
-        self.add(live, flips)
+        self.hear(live, flips)
+        self.add()
         return Counted(marked, late, history_of(old))
 
     def since(self, now: datetime) -> float:
@@ -87,9 +88,14 @@ class Counting:
         """Whether a document of the bucket that starts here comes too late for any aggregate."""
         return self._window.is_late(start)
 
-    def add(self, heard: Sequence[Heard], flips: Iterable[Flip]) -> None:
-        """Add documents to the open buckets, none of which may be late."""
-        self._window.add(self._voices.count(heard, flips))
+    def hear(self, heard: Iterable[Heard], flips: Iterable[Flip]) -> None:
+        """Documents, none of which may be late, as far as `part` wants to know of them; `add` puts
+        them into the open buckets."""
+        self._voices.hear(heard, flips)
+
+    def add(self) -> None:
+        """Add what was heard to the open buckets; before any of them is closed."""
+        self._window.add(self._voices.count())
 
     def close(self, watermark: float | None) -> Iterator[Closed]:
         """Close, oldest first, every bucket whose end the watermark has passed."""

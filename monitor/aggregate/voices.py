@@ -9,7 +9,7 @@ alike. One that comes in before another takes its place, and the other is taken 
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 
 from monitor.aggregate.rollup import Place, add, bucket_start, deltas, named, views_of
 from monitor.events import Heard, Kind, Sums, View
@@ -33,34 +33,42 @@ class Voices:
         # By hour and author, copies left out: the only document, or by key all that was said, in
         # order. Most authors speak once.
         self._said: dict[int, dict[str, Heard | _Turns]] = {}
+        # What was heard since the last count: documents, and whether each is a voice for all that
+        # it counts for; and what else has changed by them.
+        self._posts: list[tuple[Heard, bool]] = []
+        self._changed: dict[Place, Sums] = {}
 
     def restore(self, recent: Iterable[Heard]) -> None:
         """Forget everything and go on from what the store has counted."""
         self._heard.clear()
         self._by_bucket.clear()
         self._said.clear()
+        self._posts, self._changed = [], {}
         for heard in recent:
             self._remember(heard)
             self._speak(heard, {})
 
-    def count(self, batch: Sequence[Heard], flips: Iterable[Flip] = ()) -> dict[Place, Sums]:
-        """What these documents change, by (key, bucket start). None of them may be late.
-
-        ``flips``: documents of earlier batches that are copies now.
-        """
-        changed: dict[Place, Sums] = {}
+    def hear(self, batch: Iterable[Heard], flips: Iterable[Flip] = ()) -> None:
+        """More documents, none of which may be late; ``flips``: documents of earlier batches that
+        are copies now."""
         for flip in flips:
-            self._silence(flip.document, changed)
-        posts = []
+            self._silence(flip.document, self._changed)
         for heard in batch:
             self._remember(heard)
-            posts.append((heard, self._speak(heard, changed)))
-        sums = deltas(posts)
-        for place, more in changed.items():
+            self._posts.append((heard, self._speak(heard, self._changed)))
+
+    def count(
+        self, batch: Iterable[Heard] = (), flips: Iterable[Flip] = ()
+    ) -> dict[Place, Sums]:
+        """Hear these, too: what has changed since the last count, by (key, bucket start)."""
+        self.hear(batch, flips)
+        sums = deltas(self._posts)
+        for place, more in self._changed.items():
             if (of := sums.get(place)) is None:
                 sums[place] = more
             else:
                 of.add(more)
+        self._posts, self._changed = [], {}
         return sums
 
     def part(self, keys: Collection[str], start: int, until: int) -> dict[str, Sums]:

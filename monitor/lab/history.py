@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import accumulate, repeat
+from sys import intern
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -261,7 +262,9 @@ def _documents(
 ) -> list[int]:
     """Add what the rows tell, column by column, to the ends of these; the moments of the polls."""
     columns = list(zip(*rows, strict=True))
-    ids, keys, towards = columns[0], columns[17], columns[18:21]
+    ids, towards = columns[0], columns[18:21]
+    # One object for each key: it is looked up many times, and found by what it is.
+    keys = [None if key is None else intern(key) for key in columns[17]]
     first = [0]
     first += [i for i in range(1, len(ids)) if ids[i] != ids[i - 1]]
     views = list(map(_view, zip(keys, *_classified(*towards), strict=True)))

@@ -29,7 +29,7 @@ from monitor.ruling import make_watch, make_watermarks, make_window
 from monitor.store.base import KeyState
 from monitor.story.base import Flip
 
-_MOST = 4_096  # documents counted at once
+_MOST = 4_096  # documents heard at once
 _FOREVER = float(1 << 43)  # seconds
 _MINUTES = BUCKET_SECONDS // LOOK
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -168,7 +168,7 @@ class Lane:
                 self._due = False
                 self._move(self._at)
             if len(self._pending) > _MOST:
-                self._count()
+                self._tell()
         return True
 
     def _idle(self, now: float, until: int | None = None) -> None:
@@ -199,7 +199,7 @@ class Lane:
         """Put what counts into the pending documents."""
         version = page.model_version[poll]
         if version != self._version:
-            self._count()
+            self._tell()
             if self._version:
                 for trial in self.trials:
                     trial.follow_model(self._version, version)
@@ -263,12 +263,15 @@ class Lane:
         self._minute = minute
         if not closes and not any(trial.watch.looking for trial in self.trials):
             return
-        self._count()
+        self._tell()
         now = _moment(at)
         if self._blindness is not None:
             self._blindness.begin(self._event_ms(at))
         context = Context(now, _moment(self._appended / 1000), self._version)
         self._look(watermark, context)
+        if not closes:
+            return
+        self._counting.add()
         for closed in self._counting.close(watermark):
             blind = self._blindness.keys(closed.start) if self._blindness is not None else ()
             if self._blindness is not None:
@@ -277,8 +280,7 @@ class Lane:
                 changed = trial.watch.step(closed.start, closed.sums, context, blind)
                 trial.note(changed, closed.start + BUCKET_SECONDS)
             self._look(watermark, context)
-        if closes:
-            self._counting.prune()
+        self._counting.prune()
 
     def _look(self, watermark: float, context: Context) -> None:
         start = self._counting.closed_until
@@ -289,9 +291,10 @@ class Lane:
             changed = trial.watch.look(start, watermark, self._counting.part, context, blind)
             trial.note(changed, int(watermark))
 
-    def _count(self) -> None:
+    def _tell(self) -> None:
+        """What is pending is heard."""
         if self._pending or self._flips:
-            self._counting.add(list(self._pending.values()), self._flips)
+            self._counting.hear(self._pending.values(), self._flips)
             self._pending, self._flips = {}, []
 
     def _event_ms(self, at: float) -> int:
