@@ -57,9 +57,7 @@ class Voices:
             self._remember(heard)
             self._posts.append((heard, self._speak(heard, self._changed)))
 
-    def count(
-        self, batch: Iterable[Heard] = (), flips: Iterable[Flip] = ()
-    ) -> dict[Place, Sums]:
+    def count(self, batch: Iterable[Heard] = (), flips: Iterable[Flip] = ()) -> dict[Place, Sums]:
         """Hear these, too: what has changed since the last count, by (key, bucket start)."""
         self.hear(batch, flips)
         sums = deltas(self._posts)
@@ -122,7 +120,7 @@ class Voices:
             return True
         said = self._said.get(hour_of(heard.at), {}).get(heard.author)
         if isinstance(said, dict):
-            turns = said.get(key)
+            turns = said.get(key, [])
             return bool(turns) and turns[0][1] == heard.id
         return said is not None and said.id == heard.id
 

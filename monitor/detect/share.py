@@ -361,31 +361,29 @@ class ShareDetector:
         self, now: int, keys: Sequence[str], codes: NDArray[np.int8], rows: NDArray[Any]
     ) -> tuple[Floats, Floats]:
         """Baseline share p̂ and upper null p⁺, [keys] each."""
-        s = self._settings
+        s, there = self._settings, np.bincount(codes, minlength=POOL)
+        negative, documents = rows["negative"], rows["documents"]
 
-        def base_of(key: str) -> float:
+        def base_of(key: str, lean: float) -> float:
             i = bisect_left(keys, key)
             if i == len(keys) or keys[i] != key:
                 return self._base_of(key, now)
-            lean = s.prior_share if key == ALL else base_of(ALL)
-            return self._lean(float(rows["negative"][i]), float(rows["documents"][i]), lean)
+            return self._lean(float(negative[i]), float(documents[i]), lean)
 
-        there = np.bincount(codes, minlength=POOL)
-        stream = base_of(ALL)
+        stream = base_of(ALL, s.prior_share)
         of_code = np.full(POOL + 1, stream)
         of_code[_ALL] = s.prior_share
         for code, pool in _POOL_OF_CODE.items():
             if there[code]:
-                of_code[code] = base_of(pool)
+                of_code[code] = base_of(pool, stream)
         prior = of_code[codes]
         for i in np.flatnonzero(codes == _OTHER).tolist() if there[_OTHER] else ():
             prior[i] = self._prior_of(keys[i], now)
-        negative, documents = rows["negative"], rows["documents"]
         base = self._lean(negative, documents, prior)
         if there[_PAIR]:
             pairs = np.flatnonzero(codes == _PAIR)
             known = dict(zip(keys, base.tolist(), strict=True))
-            lone = base_of("@company")
+            lone = base_of("@company", stream)
             sides = [pair_of(keys[i]) for i in pairs.tolist()]
             topic = np.array([known.get(t, stream) for t, _ in sides])
             company = np.array([known.get(c, lone) for _, c in sides])
@@ -446,7 +444,9 @@ class ShareDetector:
         self, now: int, part: _Part, fires: NDArray[np.bool_], blind: Collection[str]
     ) -> None:
         """A whole bucket."""
-        if np.count_nonzero(fires):  # what follows a page is a new rise: another window, and another alert
+        if np.count_nonzero(
+            fires
+        ):  # what follows a page is a new rise: another window, and another alert
             part.rows["u"][fires] = 0.0
             part.rows["cusum"][fires] = 0.0
         self._update_statistic(now, part)

@@ -446,9 +446,7 @@ class VolumeDetector:
         rows = part.rows
         null = mu + echo
         ratios = (mu[:, np.newaxis] * RATIOS + echo[:, np.newaxis]) / null[:, np.newaxis]
-        log_ratio, silence, silent = volume_log_ratios(
-            part.n, null, excess, self._spread, ratios
-        )
+        log_ratio, silence, silent = volume_log_ratios(part.n, null, excess, self._spread, ratios)
         empty = silence * np.exp(silent)
         paid = granted[:, np.newaxis] * (1.0 - silence) / (1.0 - empty)
         u = (paid + self._settings.discount * rows["u"]) * np.exp(log_ratio)

@@ -113,9 +113,7 @@ class Archive:
             self._by_bucket[bucket].append(numbers)
         return found, flips
 
-    def exhibit(
-        self, key: str, since: int, until: int, postings: Postings, moment: int
-    ) -> Exhibit:
+    def exhibit(self, key: str, since: int, until: int, postings: Postings, moment: int) -> Exhibit:
         """What was known of a window of a key when ``moment`` documents had come; times in seconds
         since the epoch. Without evidence and waterfall, on which no decision rests."""
         chosen = self._chosen(key, since, until, postings)

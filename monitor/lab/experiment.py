@@ -89,4 +89,6 @@ def run(
     for each in going:
         each.finish(closed)
     trials = [trial for each in lanes for trial in each.trials]
-    return Outcomes(max(each.come for each in lanes), trials[0].ledger.outcomes(), trials[-1].ledger.outcomes())
+    return Outcomes(
+        max(each.come for each in lanes), trials[0].ledger.outcomes(), trials[-1].ledger.outcomes()
+    )

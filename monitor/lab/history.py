@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import accumulate, repeat
+from operator import itemgetter
 from sys import intern
 from typing import Any, NamedTuple
 
@@ -173,10 +174,12 @@ class History:
         at: list[int] = []
         appended: list[int] = []
         versions: list[str] = []
-        for rows in self._whole(texts):
-            came = _documents(rows, texts, documents, appended, versions)
-            at += accumulate(came, max, initial=at[-1] if at else 0)
-            del at[-len(came) - 1]  # the initial one
+        for page in self._whole(texts):
+            more, came, came_in, by = _documents(page, texts)
+            at += list(accumulate(came, max, initial=at[-1] if at else 0))[1:]
+            documents += more
+            appended += came_in
+            versions += by
             new = range(1, len(at))
             first = [0]
             first += [i for i in new if at[i] != at[i - 1] or versions[i] != versions[i - 1]]
@@ -254,14 +257,11 @@ class History:
 
 
 def _documents(
-    rows: Sequence[Any],
-    texts: bool,
-    documents: list[Known],
-    appended: list[int],
-    versions: list[str],
-) -> list[int]:
-    """Add what the rows tell, column by column, to the ends of these; the moments of the polls."""
-    columns = list(zip(*rows, strict=True))
+    rows: Sequence[Any], texts: bool
+) -> tuple[Iterable[Known], list[int], Sequence[int], Sequence[str]]:
+    """What rows tell, column by column: documents, with the times at which each was read and was
+    appended (milliseconds), and the model that judged it."""
+    columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
     ids, towards = columns[0], columns[18:21]
     # One object for each key: it is looked up many times, and found by what it is.
     keys = [None if key is None else intern(key) for key in columns[17]]
@@ -275,7 +275,7 @@ def _documents(
     (
         ids, kinds, sources, published, authors, topics, negative, neutral, positive, by, of_topic,
         numbers, came_in, stories, copies_of, counted, ingested,
-    ) = ([column[i] for i in first] for column in columns[:17])  # fmt: skip
+    ) = map(_picker(first), columns[:17])  # fmt: skip
     heard = map(
         _heard,
         zip(
@@ -299,11 +299,11 @@ def _documents(
                 columns[21][i],
                 columns[22][i],
                 sentiment,
-                tuple(zip(keys[i:end], said[i:end], strict=True)) if keys[i] is not None else (),
+                tuple((k, s) for k, s in zip(keys[i:end], said[i:end], strict=True) if k),
             )
             for i, end, sentiment in zip(first, ends, sentiments, strict=True)
         ]
-    documents += map(
+    documents = map(
         _known,
         zip(
             heard,
@@ -316,9 +316,13 @@ def _documents(
             strict=True,
         ),
     )
-    appended += came_in
-    versions += by
-    return [a if i is None else i for a, i in zip(came_in, ingested, strict=True)]
+    came = [a if i is None else i for a, i in zip(came_in, ingested, strict=True)]
+    return documents, came, came_in, by
+
+
+def _picker(places: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """Of a column what stands at these places."""
+    return itemgetter(*places) if len(places) > 1 else itemgetter(slice(places[0], places[0] + 1))
 
 
 def _classified(*sentiments: Sequence[float | None]) -> tuple[list[int], list[int]]:
