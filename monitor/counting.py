@@ -69,7 +69,8 @@ class Counting:
             else:
                 live.append(heard_of(scored))
                 marked.append(scored)
-        self.add(live, flips)
+        self.hear(live, flips)
+        self.add()
         return Counted(marked, late, history_of(old))
 
     def since(self, now: datetime) -> float:
@@ -78,13 +79,23 @@ class Counting:
         horizon = self._window.closed_until
         return now.timestamp() - HOUR if horizon is None else horizon - self._window.lookback
 
+    @property
+    def open_since(self) -> float:
+        """Start of the first bucket that takes documents; seconds since the epoch."""
+        return self._window.open_since
+
     def is_late(self, start: int) -> bool:
         """Whether a document of the bucket that starts here comes too late for any aggregate."""
         return self._window.is_late(start)
 
-    def add(self, heard: Sequence[Heard], flips: Iterable[Flip]) -> None:
-        """Add documents to the open buckets, none of which may be late."""
-        self._window.add(self._voices.count(heard, flips))
+    def hear(self, heard: Iterable[Heard], flips: Iterable[Flip]) -> None:
+        """Documents, none of which may be late, as far as `part` wants to know of them; `add` puts
+        them into the open buckets."""
+        self._voices.hear(heard, flips)
+
+    def add(self) -> None:
+        """Add what was heard to the open buckets; before any of them is closed."""
+        self._window.add(self._voices.count())
 
     def close(self, watermark: float | None) -> Iterator[Closed]:
         """Close, oldest first, every bucket whose end the watermark has passed."""
@@ -113,7 +124,7 @@ class Counting:
 
 def history_of(heard: Sequence[Heard]) -> list[Bucket]:
     """Documents that were known to be old, to be added to the buckets of the past."""
-    found = deltas(heard, (h for h in heard if not h.copy))
+    found = deltas((h, not h.copy) for h in heard)
     return [
         Bucket(key, start, s.n, s.negative, s.positive, s.score_sum, posts=s.posts)
         for (key, start), s in sorted(found.items(), key=lambda item: (item[0][1], item[0][0]))

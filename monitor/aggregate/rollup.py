@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from monitor.events import (
     BUCKET_SECONDS,
@@ -51,53 +51,42 @@ def add(sums: dict[Place, Sums], view: View, start: int, sign: int) -> None:
     of.score_sum += sign * view.score
 
 
-def deltas(posts: Sequence[Heard], voices: Iterable[Heard]) -> dict[Place, Sums]:
-    """What these documents change, by (key, bucket start), where each of ``voices`` is one."""
-    sums = spoken(voices)
-    for place, more in posted(posts).items():
-        if (of := sums.get(place)) is None:
-            sums[place] = more
-        else:
-            of.posts += more.posts
-    return sums
-
-
-def posted(batch: Iterable[Heard]) -> dict[Place, Sums]:
-    """All documents of a batch by (key, bucket start), as posts alone."""
-    cells: dict[tuple[int, Kind, int], int] = {}
-    result: dict[Place, Sums] = {}
-    for heard in batch:
-        start = bucket_start(heard.at)
-        cell = (start, heard.kind, heard.topic)
-        cells[cell] = cells.get(cell, 0) + 1
-        for view in named(heard) if heard.views else ():
-            if (of := result.get((view.key, start))) is None:
-                of = result[view.key, start] = Sums()
-            of.posts += 1
-    for (start, kind, topic), posts in cells.items():
-        for key in keys_for(kind, topic):
-            result.setdefault((key, start), Sums()).posts += posts
-    return result
-
-
-def spoken(batch: Iterable[Heard]) -> dict[Place, Sums]:
-    """The voices of a batch by (key, bucket start): each of its documents is one."""
+def deltas(posts: Iterable[tuple[Heard, bool]]) -> dict[Place, Sums]:
+    """What these documents change, by (key, bucket start); with each whether it is a voice for all
+    that it counts for."""
     # First by all that the keys are made of: there are fewer of these than of documents.
-    cells: dict[tuple[int, Kind, int], Sums] = {}
+    cells: dict[tuple[int, bool, int], Sums] = {}
     result: dict[Place, Sums] = {}
-    for heard in batch:
-        start = bucket_start(heard.at)
-        cell = (start, heard.kind, heard.topic)
-        sums = cells.get(cell)
-        if sums is None:
-            sums = cells[cell] = Sums()
-        sums.n += 1
-        sums.negative += heard.sentiment == NEGATIVE
-        sums.positive += heard.sentiment == POSITIVE
-        sums.score_sum += heard.score
-        for view in named(heard) if heard.views else ():
-            add(result, view, start, 1)
-    for (start, kind, topic), sums in cells.items():
-        for key in keys_for(kind, topic):
-            result.setdefault((key, start), Sums()).add(sums)
+    for (_, at, _, kind, topic, sentiment, score, _, views), voice in posts:
+        start = int(at // BUCKET_SECONDS) * BUCKET_SECONDS
+        cell = start, kind is Kind.COMMENT, topic
+        if (of := cells.get(cell)) is None:
+            of = cells[cell] = Sums()
+        _post(of, sentiment, score, voice)
+        for key, towards, how_much in views:
+            place = key, start
+            if (of := result.get(place)) is None:
+                of = result[place] = Sums()
+            _post(of, towards, how_much, voice)
+            if is_company(key):
+                place = pair_key(topic, key), start
+                if (of := result.get(place)) is None:
+                    of = result[place] = Sums()
+                _post(of, towards, how_much, voice)
+    for (start, comment, topic), sums in cells.items():
+        for key in keys_for(Kind.COMMENT if comment else Kind.NEWS, topic):
+            if (of := result.get((key, start))) is None:
+                of = result[key, start] = Sums()
+            of.add(sums)
     return result
+
+
+def _post(sums: Sums, sentiment: int, score: int, voice: bool) -> None:
+    sums.posts += 1
+    if voice:
+        sums.n += 1
+        sums.score_sum += score
+        if sentiment == NEGATIVE:
+            sums.negative += 1
+        elif sentiment == POSITIVE:
+            sums.positive += 1

@@ -9,7 +9,7 @@ alike. One that comes in before another takes its place, and the other is taken 
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 
 from monitor.aggregate.rollup import Place, add, bucket_start, deltas, named, views_of
 from monitor.events import Heard, Kind, Sums, View
@@ -19,6 +19,7 @@ from monitor.story.base import Flip
 HOUR = 3600
 
 _Turn = tuple[float, str, View]  # event time, id, what was said for the key
+_Turns = dict[str, list[_Turn]]
 
 
 class Voices:
@@ -29,32 +30,43 @@ class Voices:
         self._is_late = is_late
         self._heard: dict[str, Heard] = {}
         self._by_bucket: dict[int, list[str]] = {}
-        # By hour, then by author and key: all that was said, in order, copies left out.
-        self._turns: dict[int, dict[tuple[str, str], list[_Turn]]] = {}
+        # By hour and author, copies left out: the only document, or by key all that was said, in
+        # order. Most authors speak once.
+        self._said: dict[int, dict[str, Heard | _Turns]] = {}
+        # What was heard since the last count: documents, and whether each is a voice for all that
+        # it counts for; and what else has changed by them.
+        self._posts: list[tuple[Heard, bool]] = []
+        self._changed: dict[Place, Sums] = {}
 
     def restore(self, recent: Iterable[Heard]) -> None:
         """Forget everything and go on from what the store has counted."""
         self._heard.clear()
         self._by_bucket.clear()
-        self._turns.clear()
+        self._said.clear()
+        self._posts, self._changed = [], {}
         for heard in recent:
             self._remember(heard)
-            if heard.author is not None and not heard.copy:
-                for view in views_of(heard):
-                    insort(self._turns_of(heard, view.key), (heard.at, heard.id, view))
+            self._speak(heard, {})
 
-    def count(self, batch: Sequence[Heard], flips: Iterable[Flip] = ()) -> dict[Place, Sums]:
-        """What these documents change, by (key, bucket start). None of them may be late.
-
-        ``flips``: documents of earlier batches that are copies now.
-        """
-        sums = deltas(batch, (h for h in batch if h.author is None and not h.copy))
+    def hear(self, batch: Iterable[Heard], flips: Iterable[Flip] = ()) -> None:
+        """More documents, none of which may be late; ``flips``: documents of earlier batches that
+        are copies now."""
         for flip in flips:
-            self._silence(flip.document, sums)
+            self._silence(flip.document, self._changed)
         for heard in batch:
             self._remember(heard)
-            if heard.author is not None and not heard.copy:
-                self._speak(heard, sums)
+            self._posts.append((heard, self._speak(heard, self._changed)))
+
+    def count(self, batch: Iterable[Heard] = (), flips: Iterable[Flip] = ()) -> dict[Place, Sums]:
+        """Hear these, too: what has changed since the last count, by (key, bucket start)."""
+        self.hear(batch, flips)
+        sums = deltas(self._posts)
+        for place, more in self._changed.items():
+            if (of := sums.get(place)) is None:
+                sums[place] = more
+            else:
+                of.add(more)
+        self._posts, self._changed = [], {}
         return sums
 
     def part(self, keys: Collection[str], start: int, until: int) -> dict[str, Sums]:
@@ -85,8 +97,8 @@ class Voices:
         for start in [s for s in self._by_bucket if s < horizon]:
             for identifier in self._by_bucket.pop(start):
                 self._heard.pop(identifier, None)
-        for hour in [h for h in self._turns if h + HOUR <= horizon]:
-            del self._turns[hour]
+        for hour in [h for h in self._said if h + HOUR <= horizon]:
+            del self._said[hour]
 
     def is_voice(self, identifier: str, key: str) -> bool:
         """Whether a document that is remembered is a voice for a key that it counts for."""
@@ -106,41 +118,57 @@ class Voices:
         """Whether it is its author's first word for this key within the hour."""
         if heard.author is None:
             return True
-        turns = self._turns_of(heard, key)
-        return bool(turns) and turns[0][1] == heard.id
+        said = self._said.get(hour_of(heard.at), {}).get(heard.author)
+        if isinstance(said, dict):
+            turns = said.get(key, [])
+            return bool(turns) and turns[0][1] == heard.id
+        return said is not None and said.id == heard.id
 
-    def _turns_of(self, heard: Heard, key: str) -> list[_Turn]:
-        hour = self._turns.setdefault(hour_of(heard.at), {})
-        return hour.setdefault((heard.author or "", key), [])
-
-    def _speak(self, heard: Heard, sums: dict[Place, Sums]) -> None:
-        start, author = bucket_start(heard.at), heard.author or ""
-        hour = self._turns.setdefault(hour_of(heard.at), {})
+    def _speak(self, heard: Heard, sums: dict[Place, Sums]) -> bool:
+        """Whether it is a voice for all that it counts for; where it is for some, or takes the
+        place of others, ``sums`` are told."""
+        author = heard.author
+        if author is None or heard.copy:
+            return not heard.copy
+        start = hour_of(heard.at)
+        if (hour := self._said.get(start)) is None:
+            hour = self._said[start] = {}
+        if (said := hour.get(author)) is None:
+            hour[author] = heard
+            return True
+        if not isinstance(said, dict):
+            first = said
+            said = hour[author] = {v.key: [(first.at, first.id, v)] for v in views_of(first)}
         for view in views_of(heard):
             turn = heard.at, heard.id, view
-            if not (turns := hour.get((author, view.key))):
-                hour[author, view.key] = [turn]
-                add(sums, view, start, 1)
+            if not (turns := said.get(view.key)):
+                said[view.key] = [turn]
+                add(sums, view, bucket_start(heard.at), 1)
                 continue
-            first = turns[0]
+            before = turns[0]
             insort(turns, turn)
-            self._replace(first, turns[0], sums)
+            self._replace(before, turns[0], sums)
+        return False
 
     def _silence(self, identifier: str, sums: dict[Place, Sums]) -> None:
         heard = self._heard.get(identifier)
         if heard is None or heard.copy:
             return
         self._heard[identifier] = heard._replace(copy=True)
-        for view in views_of(heard):
-            said = (heard.at, heard.id, view)
-            if heard.author is None:
-                self._replace(said, None, sums)
-                continue
-            turns = self._turns_of(heard, view.key)
-            first = turns[0] if turns else None
-            if said in turns:
-                turns.remove(said)
-            self._replace(first, turns[0] if turns else None, sums)
+        hour = self._said.get(hour_of(heard.at), {})
+        said = hour.get(heard.author) if heard.author is not None else heard
+        if isinstance(said, dict):
+            for view in views_of(heard):
+                turn, turns = (heard.at, heard.id, view), said.get(view.key, [])
+                first = turns[0] if turns else None
+                if turn in turns:
+                    turns.remove(turn)
+                self._replace(first, turns[0] if turns else None, sums)
+        elif said is not None and said.id == identifier:
+            if heard.author is not None:
+                del hour[heard.author]
+            for view in views_of(heard):
+                self._replace((heard.at, heard.id, view), None, sums)
 
     def _replace(self, old: _Turn | None, new: _Turn | None, sums: dict[Place, Sums]) -> None:
         if old == new:

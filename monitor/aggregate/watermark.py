@@ -43,8 +43,11 @@ class Watermarks:
 
     def observe(self, partition: Partition, event_time: float, monotonic: float) -> None:
         """A record with this event time was read from the partition."""
-        progress = self._partitions.setdefault(partition, _Progress(None, monotonic))
-        if all(self._is_idle(p, monotonic) for p in self._partitions.values()):
+        if (progress := self._partitions.get(partition)) is None:
+            progress = self._partitions[partition] = _Progress(None, monotonic)
+        if self._is_idle(progress, monotonic) and all(
+            self._is_idle(p, monotonic) for p in self._partitions.values()
+        ):
             for p in self._partitions.values():
                 p.last_record = monotonic
         progress.last_record = monotonic
@@ -89,6 +92,16 @@ class Watermarks:
             return min(known) - self._out_of_orderness if len(known) == len(times) else None
         seen = [p.max_event_time for p in self._partitions.values() if p.max_event_time is not None]
         return max(seen) - self._out_of_orderness if seen else None
+
+    def holding(self, time: float, monotonic: float) -> list[Partition]:
+        """The partitions that are not idle and keep the stream's watermark below ``time`` (seconds
+        since the epoch)."""
+        return [
+            partition
+            for partition, p in self._partitions.items()
+            if not self._is_idle(p, monotonic)
+            and (p.max_event_time is None or p.max_event_time - self._out_of_orderness < time)
+        ]
 
     def _is_idle(self, progress: _Progress, monotonic: float) -> bool:
         return progress.at_end and monotonic - progress.last_record >= self._idle_after

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 
 from monitor.events import BUCKET_SECONDS, Bucket, Sums
 
@@ -59,22 +60,30 @@ class Window:
         spoken = [start for start in self._sums if self._is_closed(start)]
         self._last_spoken = max(spoken) if spoken else closed_until
 
+    @property
+    def open_since(self) -> float:
+        """Start of the first bucket that takes documents (seconds since the epoch)."""
+        if self.closed_until is None:
+            return -inf
+        return -((self._lateness - self.closed_until) // BUCKET_SECONDS) * BUCKET_SECONDS
+
     def is_late(self, start: int) -> bool:
         """Whether a document of the bucket that starts here comes too late for any correction."""
         return self.closed_until is not None and start < self.closed_until - self._lateness
 
     def add(self, deltas: Mapping[tuple[str, int], Sums]) -> None:
         """Add the sums of a batch; the late ones must have been left out by the caller."""
-        for (key, start), sums in deltas.items():
+        for place, sums in deltas.items():
+            key, start = place
             if (bucket := self._sums.get(start)) is None:
                 bucket = self._sums[start] = {}
             if (of := bucket.get(key)) is None:
                 of = bucket[key] = Sums()
             of.add(sums)
-            if (key, start) not in self._touched:
-                self._touched.add((key, start))
+            if place not in self._touched:
+                self._touched.add(place)
                 if self._is_closed(start):
-                    self._revisions[key, start] = self._revision(key, start) + 1
+                    self._revisions[place] = self._revision(key, start) + 1
                     self._last_spoken = max(self._last_spoken or start, start)
 
     def close(self, watermark: float | None) -> Iterator[Closed]:

@@ -29,7 +29,7 @@ CLASSES = np.array([1.0, 4.0, 16.0, 64.0])
 def classes(named: NDArray[np.bool_], activity: Floats) -> Ints:
     """The class of each key, [keys]: 0 are those that everything counts for (``named`` is false),
     the others are told apart by their ``activity`` (updates a day, from the past)."""
-    found: Ints = np.where(named, 1 + np.digitize(activity, CLASSES), 0)
+    found: Ints = np.where(named, 1 + CLASSES.searchsorted(activity, side="right"), 0)
     return found
 
 
@@ -47,12 +47,17 @@ def grants(daily: float, group: Ints, counted: NDArray[np.bool_], members: Ints)
     hardly ever speak do not drown the others. Where one of the halves has nobody, the other takes
     it.
     """
-    there = members > 0
-    weights = np.zeros(len(members))
-    weights[0] = 1.0 if there[0] else 0.0
-    weights[1:] = there[1:] / max(int(there[1:].sum()), 1)
-    if not weights.any():
+    everything, *names = members.tolist()
+    there = max(sum(n > 0 for n in names), 1)
+    weights = [1.0 if everything else 0.0, *((n > 0) / there for n in names)]
+    whole = 0.0
+    for weight in weights:  # not sum(), which rounds as the version of Python has it
+        whole += weight
+    if not whole:
         return np.zeros(len(group))
-    each = daily / DAY_BUCKETS * weights / weights.sum() / np.maximum(members, 1)
-    found: Floats = np.where(counted, each[group], 0.0)
+    each = [
+        daily / DAY_BUCKETS * weight / whole / max(n, 1)
+        for weight, n in zip(weights, (everything, *names), strict=True)
+    ]
+    found: Floats = np.where(counted, np.array(each)[group], 0.0)
     return found

@@ -24,18 +24,21 @@ MOST = 0.5
 _SHIFT_WEIGHT = 10.0
 """Documents' worth of no shift at all in what the parent without the child is seen to do."""
 
+_ALL_TOPICS = frozenset(map(topic_key, TOPICS))
+
 RecentOf = Callable[[str], Recent]
 
 
-def parents(key: str, recent: RecentOf) -> list[str]:
-    """The more general keys of a key, the closest first."""
+def parents(key: str, recent: RecentOf, among: Collection[str] | None = None) -> list[str]:
+    """The more general keys of a key, the closest first; of a company without its topic where no
+    topic is ``among`` those that matter: to find it, all of its pairs must be asked for."""
     sort = key.partition(":")[0]
     if key == ALL:
         return []
     if sort == "pair":
         topic, company = pair_of(key)
         return [company, topic, ALL]
-    if is_company(key):
+    if is_company(key) and (among is None or not _ALL_TOPICS.isdisjoint(among)):
         said = [(recent(pair_key(i, key)).documents, -i) for i in range(len(TOPICS))]
         most, place = max(said)
         return [topic_key(TOPICS[-place]), ALL] if most > 0 else [ALL]
@@ -94,11 +97,14 @@ def arrange(
     ``shown`` are keys that are shown already and stay so, in the order in which they came; a
     candidate may come under one of them.
     """
-    there = {*candidates, *shown}
+    fresh = set(candidates)
+    there = fresh.union(shown)
     under: dict[str, str] = {}
     for child in sorted(there, key=_depth, reverse=True):
-        for parent in parents(child, recent):
-            if parent in there and (two := _between(child, parent, there, shown, recent, share)):
+        # Of two that are shown already neither can come under the other.
+        above = there if child in fresh else fresh
+        for parent in parents(child, recent, above):
+            if parent in above and (two := _between(child, parent, there, shown, recent, share)):
                 _place(under, *two, candidates)
     first: dict[str, str] = {}
     for key in filter(is_pair, shown):

@@ -33,11 +33,10 @@ def share_log_ratio(x: Ints, n: Ints, null: Floats, other: Floats, rho: Floats) 
     a0, b0 = (null * scale)[:, np.newaxis], ((1 - null) * scale)[:, np.newaxis]
     a, b = other * scale[:, np.newaxis], (1 - other) * scale[:, np.newaxis]
     ratio = np.zeros(other.shape)
-    few, many = np.flatnonzero(n <= _FEW), np.flatnonzero(n > _FEW)
+    few, many = (n <= _FEW).nonzero()[0], (n > _FEW).nonzero()[0]
     if len(few):
-        ratio[few] = np.log(
-            _rising(x[few], a[few], a0[few]) * _rising(n[few] - x[few], b[few], b0[few])
-        )
+        k, rest = x[few], n[few] - x[few]
+        ratio[few] = np.log(_rising(k, a[few], a0[few]) * _rising(rest, b[few], b0[few]))
     if len(many):
         k, rest = x[many, np.newaxis], (n - x)[many, np.newaxis]
         ratio[many] = (
@@ -49,41 +48,37 @@ def share_log_ratio(x: Ints, n: Ints, null: Floats, other: Floats, rho: Floats) 
     return np.minimum(ratio, MOST_LOG)
 
 
-def volume_log_ratio(n: Ints, mu: Floats, excess: Floats, spread: float, ratios: Floats) -> Floats:
-    """ln NB(n; r·μ) / NB(n; μ), [keys, alternatives]; n, μ and the excess φ − 1 are [keys].
+def volume_log_ratios(
+    n: Ints, mu: Floats, excess: Floats, spread: float, ratios: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """ln NB(n; r·μ) / NB(n; μ), [keys, alternatives]; NB(0; μ), [keys, 1]; and the first of an
+    empty bucket. n, μ and the excess φ − 1 are [keys].
 
     The shape κ of the law of the mean m follows 1/κ = spread + (φ − 1)/m. Where φ = 1 it is the
     same for all means, and the ratio r^n·((κ + μ)/(κ + r·μ))^(n + κ). Where m is small it is
     m/(φ − 1): clumps of a size that φ gives, so many of them as m says, and an alternative has
     r times as many, not larger ones.
     """
-    m, many = mu[:, np.newaxis], n[:, np.newaxis]
-    null, other = _shape(m, excess, spread), _shape(ratios * m, excess, spread)
+    m, many, more = mu[:, np.newaxis], n[:, np.newaxis], ratios * mu[:, np.newaxis]
+    null, other = _shape(m, excess, spread), _shape(more, excess, spread)
+    silence, silence_of_more = _silence(m, null), _silence(more, other)
     found: Floats = (
         gammaln(many + other)
         - gammaln(other)
         - gammaln(many + null)
         + gammaln(null)
-        + many * (np.log(ratios) + np.log((null + m) / (other + ratios * m)))
-        + _silence(ratios * m, other)
-        - _silence(m, null)
+        + many * (np.log(ratios) + np.log((null + m) / (other + more)))
+        + silence_of_more
+        - silence
     )
-    return np.minimum(found, MOST_LOG)
+    return np.minimum(found, MOST_LOG), np.exp(silence), silence_of_more - silence
 
 
 def silence_log_ratio(mu: Floats, excess: Floats, spread: float, ratios: Floats) -> Floats:
-    """The same of an empty bucket, [keys, alternatives]."""
-    m = mu[:, np.newaxis]
-    null, other = _shape(m, excess, spread), _shape(ratios * m, excess, spread)
-    found: Floats = _silence(ratios * m, other) - _silence(m, null)
-    return found
-
-
-def silence_probability(mu: Floats, excess: Floats, spread: float) -> Floats:
-    """P(0) under the null, [keys]."""
-    m = mu[:, np.newaxis]
-    found: Floats = np.exp(_silence(m, _shape(m, excess, spread)))[:, 0]
-    return found
+    """The log-ratio of an empty bucket alone, [keys, alternatives]."""
+    m, more = mu[:, np.newaxis], ratios * mu[:, np.newaxis]
+    null, other = _shape(m, excess, spread), _shape(more, excess, spread)
+    return _silence(more, other) - _silence(m, null)
 
 
 def _shape(mean: Floats, excess: Floats, spread: float) -> Floats:
@@ -99,9 +94,15 @@ def _silence(mean: Floats, shape: Floats) -> Floats:
 def _rising(count: Ints, top: Floats, bottom: Floats) -> Floats:
     """Π (top + i)/(bottom + i) over i < count, [keys, alternatives]."""
     product = np.ones(top.shape)
-    for i in range(int(count.max(initial=0))):
-        where = np.flatnonzero(count > i)
-        product[where] *= (top[where] + i) / (bottom[where] + i)
+    where = count.nonzero()[0]
+    if not len(where):
+        return product
+    some = count[where]
+    end = np.add.accumulate(some)
+    row = where.repeat(some)
+    i = (np.arange(len(row)) - (end - some).repeat(some))[:, np.newaxis]
+    factors = (top[row] + i) / (bottom[row] + i)
+    product[where] = np.multiply.reduceat(factors, end - some)
     return product
 
 

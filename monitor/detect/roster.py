@@ -42,11 +42,15 @@ class Roster:
 
         Those in ``keep`` never give up their places.
         """
-        speaking = sorted(k for k, s in sums.items() if s.n > 0 and is_capped(k))
+        known, spoken = self._table.index, Spoken.of(sums)
+        speaking = [k for k in spoken.keys if k in known or is_capped(k)]
         weight = start // BUCKET_SECONDS * self._pace
-        new = [key for key in speaking if key not in self._table.index]
-        self._count([key for key in speaking if key in self._table.index], sums, weight)
-        room = max(self._capacity - len(self._table.index), 0)
+        if len(known) + len(speaking) <= self._capacity:
+            self._count(speaking, sums, weight)
+            return spoken, []
+        new = [key for key in speaking if key not in known]
+        self._count([key for key in speaking if key in known], sums, weight)
+        room = max(self._capacity - len(known), 0)
         new.sort(key=lambda key: (-sums[key].n, key))
         self._count(sorted(new[:room]), sums, weight)
         wanting = new[room:]
@@ -90,7 +94,7 @@ class Roster:
             return
         places = self._table.places(keys)
         rows = self._table.take(places)
-        n = np.array([sums[key].n for key in keys], dtype=np.float64)
+        n = np.fromiter([sums[key].n for key in keys], np.float64, len(keys))
         added = np.log2(n) + weight
         fresh = rows["score"] == 0.0
         rows["score"] = np.where(fresh, added, np.logaddexp2(rows["score"], added))

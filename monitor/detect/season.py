@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from monitor.detect.null import Floats, Ints
@@ -18,33 +20,41 @@ LEAST = 0.1
 
 
 class Seasonality:
-    """Hour-of-week factors of one group: shrunk to hour-of-day, and that to 1."""
+    """Hour-of-week factors of some groups: shrunk to hour-of-day, and that to 1."""
 
-    def __init__(self, state: Floats | None = None) -> None:
-        """``state``: documents and buckets of each hour, [2, 168]."""
-        self.state: Floats = np.zeros((2, WEEK_HOURS)) if state is None else state
+    def __init__(self, state: Floats) -> None:
+        """``state``: documents and buckets of each hour, [groups, 2, 168]."""
+        self.state = state
+
+    @classmethod
+    def unknown(cls, groups: int) -> Seasonality:
+        """Of so many groups, before the first document."""
+        return cls(np.zeros((groups, 2, WEEK_HOURS)))
 
     def factors(self) -> Floats:
-        """Expected documents of each hour over those of an average hour, [168]."""
-        documents, buckets = self.state
-        watched, spoken = float(buckets.sum()), float(documents.sum())
-        if watched < DAY_BUCKETS / 2 or spoken <= 0:
-            return np.ones(WEEK_HOURS)
-        mean = spoken / watched
+        """Expected documents of each hour over those of an average hour, [groups, 168]."""
+        watched, spoken = self.state[:, 1].sum(axis=1), self.state[:, 0].sum(axis=1)
+        known = (watched >= DAY_BUCKETS / 2) & (spoken > 0)
+        if not known.any():
+            return np.ones((len(self.state), WEEK_HOURS))
+        by_day = self.state.reshape(len(self.state), 2, -1, 24)  # [groups, 2, days, hours]
+        mean = (spoken / np.where(known, watched, 1.0))[:, np.newaxis]
         weight = PRIOR_DOCUMENTS + PRIOR_BUCKETS * mean
-        by_day = (-1, 24)
-        daily = (documents.reshape(by_day).sum(axis=0) + weight) / (
-            buckets.reshape(by_day).sum(axis=0) * mean + weight
+        of_day = by_day.sum(axis=2)
+        daily = (of_day[:, 0] + weight) / (of_day[:, 1] * mean + weight)
+        mean, weight = mean[:, :, np.newaxis], weight[:, :, np.newaxis]
+        weekly: Floats = (by_day[:, 0] + 2 * weight * daily[:, np.newaxis]) / (
+            by_day[:, 1] * mean + 2 * weight
         )
-        prior = np.tile(daily, WEEK_HOURS // 24)
-        weekly: Floats = (documents + 2 * weight * prior) / (buckets * mean + 2 * weight)
-        return np.maximum(weekly, LEAST)
+        weekly = np.maximum(weekly, LEAST).reshape(len(self.state), WEEK_HOURS)
+        weekly[~known] = 1.0
+        return weekly
 
-    def learn(self, hour: int, documents: int, decay: float) -> None:
-        """Add one bucket of the group in this hour of the week."""
+    def learn(self, hour: int, documents: Sequence[int], decay: float) -> None:
+        """Add one bucket of each group in this hour of the week."""
         self.state *= decay
-        self.state[0, hour] += documents
-        self.state[1, hour] += 1
+        self.state[:, 0, hour] += documents
+        self.state[:, 1, hour] += 1
 
 
 def hour_of_week(bucket: int) -> int:
@@ -68,8 +78,9 @@ class Course:
 
     def between(self, group: Ints, first: Ints, end: int) -> Floats:
         """Sum over the buckets from ``first`` to ``end`` − 1 of each group, [groups]."""
-        whole = np.full(len(group), end)
-        found: Floats = self._until(group, whole) - self._until(group, np.minimum(first, end))
+        groups = np.arange(len(self.factors))
+        whole = self._until(groups, np.full(len(groups), end))
+        found: Floats = whole[group] - self._until(group, np.minimum(first, end))
         return found
 
     def _until(self, group: Ints, bucket: Ints) -> Floats:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,9 @@ from monitor.detect.table import (
     KeyTable,
     Spoken,
     digest,
+    left,
     mask,
+    mean_of,
     slots,
 )
 from monitor.detect.witness import Witness
@@ -44,6 +46,7 @@ ONSET = 1
 HOT = 0.01
 """Of its threshold: from here on a key is looked at before its bucket is complete."""
 _MOST = 1e30
+_Number = TypeVar("_Number", float, Floats)
 
 _ROW = np.dtype(
     [
@@ -134,6 +137,8 @@ class ShareDetector:
         self._table = KeyTable(_ROW)
         self._decay = 0.5 ** (1.0 / (self._settings.half_life * DAY_BUCKETS))
         self._hot: set[str] = set()
+        self._bases: dict[str, float] = {}  # of keys that nobody touched, while the table is …
+        self._based_on = (0, 0)  # … of this edition, for this bucket
 
     @property
     def version(self) -> str:
@@ -156,7 +161,7 @@ class ShareDetector:
             return []
         rows, fires = part.rows, mask(part.keys, firing)
         self._update(now, part, fires, blind)
-        level = rows["u"].mean(axis=1)
+        level = mean_of(rows["u"])
         alarm = (level >= 1.0) & part.counted
         readings = [
             self._reading(
@@ -182,7 +187,7 @@ class ShareDetector:
         if part is None:
             return []
         self._peek(now, part)
-        alarm = (part.rows["u"].mean(axis=1) >= 1.0) & part.counted
+        alarm = (mean_of(part.rows["u"]) >= 1.0) & part.counted
         return [
             self._reading(
                 part, i, alarm=True, witness=self._witness(start, part, i, (), (), early=True)
@@ -200,7 +205,7 @@ class ShareDetector:
         else:
             self._update(now, part, mask(part.keys, witness.firing), witness.blind)
         i = part.keys.index(witness.key)
-        level = part.rows["u"].mean(axis=1)
+        level = mean_of(part.rows["u"])
         return self._reading(part, i, bool(level[i] >= 1.0 and part.counted[i]))
 
     def recent(self, key: str, since: int, start: int) -> Recent:
@@ -210,6 +215,8 @@ class ShareDetector:
         now = start // BUCKET_SECONDS
         inside = slots(row["at"])[0] >= max(since // BUCKET_SECONDS, now - LAG + 1)
         n = int(row["lag_n"][0][inside].sum())
+        if not n:  # as of most pairs
+            return Recent(0, 0.0, 0.0)
         x = int(row["lag_negative"][0][inside].sum())
         return Recent(n, float(x), n * self._base_of(key, now))
 
@@ -245,7 +252,7 @@ class ShareDetector:
 
     def restore(self, states: Iterable[tuple[str, bytes]]) -> None:
         self._table.restore(states)
-        level = self._table.column("u").mean(axis=1)
+        level = mean_of(self._table.column("u"))
         keys = list(self._table.index)
         self._hot = {keys[i] for i in np.flatnonzero(level >= HOT)}
 
@@ -306,16 +313,15 @@ class ShareDetector:
 
     def _pools(self, spoken: Spoken, codes: NDArray[np.int8]) -> tuple[list[str], Ints, Ints]:
         """What all companies, names and watched items said together, before what each said."""
-        found = []
-        for code, pool in _POOL_OF_CODE.items():
-            inside = codes == code
-            if inside.any():
-                found.append((pool, spoken.n[inside].sum(), spoken.negative[inside].sum()))
-        found.sort()
-        names = [name for name, _, _ in found]
-        n = np.concatenate((np.array([n for _, n, _ in found], np.int64), spoken.n))
-        x = np.concatenate((np.array([x for _, _, x in found], np.int64), spoken.negative))
-        return names, n, x
+        there = np.bincount(codes, minlength=POOL)
+        n, x = (np.bincount(codes, of, POOL) for of in (spoken.n, spoken.negative))
+        found = sorted((pool, code) for code, pool in _POOL_OF_CODE.items() if there[code])
+        inside = [code for _, code in found]
+        return (
+            [pool for pool, _ in found],
+            np.concatenate((n[inside].astype(np.int64), spoken.n)),
+            np.concatenate((x[inside].astype(np.int64), spoken.negative)),
+        )
 
     def _advance(self, rows: NDArray[Any], now: int, frozen: NDArray[np.bool_]) -> None:
         """Bring rows to the bucket ``now``, in place: decay, and learn what is an hour old.
@@ -337,8 +343,7 @@ class ShareDetector:
             rows[field] *= passed
         rows["seen"] += (1.0 - passed) / (1.0 - self._decay)
         bucket = slots(at)
-        leaving = (rows["lag_n"] > 0) & (bucket <= now - LAG)
-        slot, due = np.nonzero(leaving.T)  # by slot: sums of floats have an order
+        slot, due = left(rows["lag_n"], bucket, now)
         if len(due):
             kept_in = learning[due]
             learned, of = due[kept_in], slot[kept_in]
@@ -356,45 +361,51 @@ class ShareDetector:
         self, now: int, keys: Sequence[str], codes: NDArray[np.int8], rows: NDArray[Any]
     ) -> tuple[Floats, Floats]:
         """Baseline share p̂ and upper null p⁺, [keys] each."""
-        s = self._settings
+        s, there = self._settings, np.bincount(codes, minlength=POOL)
+        negative, documents = rows["negative"], rows["documents"]
 
-        def base_of(key: str) -> float:
+        def base_of(key: str, lean: float) -> float:
             i = bisect_left(keys, key)
             if i == len(keys) or keys[i] != key:
                 return self._base_of(key, now)
-            lean = s.prior_share if key == ALL else base_of(ALL)
-            return float(self._lean(rows[i : i + 1], np.array([lean]))[0])
+            return self._lean(float(negative[i]), float(documents[i]), lean)
 
-        stream = base_of(ALL)
-        prior = np.full(len(keys), stream)
-        prior[codes == _ALL] = s.prior_share
+        stream = base_of(ALL, s.prior_share)
+        of_code = np.full(POOL + 1, stream)
+        of_code[_ALL] = s.prior_share
         for code, pool in _POOL_OF_CODE.items():
-            where = codes == code
-            if where.any():
-                prior[where] = base_of(pool)
-        for i in np.flatnonzero(codes == _OTHER).tolist():
+            if there[code]:
+                of_code[code] = base_of(pool, stream)
+        prior = of_code[codes]
+        for i in np.flatnonzero(codes == _OTHER).tolist() if there[_OTHER] else ():
             prior[i] = self._prior_of(keys[i], now)
-        base = self._lean(rows, prior)
-        pairs = np.flatnonzero(codes == _PAIR).tolist()
-        if pairs:
+        base = self._lean(negative, documents, prior)
+        if there[_PAIR]:
+            pairs = np.flatnonzero(codes == _PAIR)
             known = dict(zip(keys, base.tolist(), strict=True))
-            lone = base_of("@company")
-            sides = [pair_of(keys[i]) for i in pairs]
+            lone = base_of("@company", stream)
+            sides = [pair_of(keys[i]) for i in pairs.tolist()]
             topic = np.array([known.get(t, stream) for t, _ in sides])
             company = np.array([known.get(c, lone) for _, c in sides])
-            prior[pairs] = scale_odds(company, topic / (1 - topic) * (1 - stream) / stream)
-            base[pairs] = self._lean(rows[pairs], prior[pairs])
-        spread = 2 * base * (1 - base) / (rows["documents"] + s.prior_weight)
+            lean = scale_odds(company, topic / (1 - topic) * (1 - stream) / stream)
+            base[pairs] = self._lean(negative[pairs], documents[pairs], lean)
+        spread = 2 * base * (1 - base) / (documents + s.prior_weight)
         bound = base + s.z * np.sqrt(spread)
         return base, scale_odds(np.minimum(bound, 0.99), s.margin)
 
-    def _lean(self, rows: NDArray[Any], prior: Floats) -> Floats:
+    def _lean(self, negative: _Number, documents: _Number, prior: _Number) -> _Number:
         weight = self._settings.prior_weight
-        base: Floats = (rows["negative"] + weight * prior) / (rows["documents"] + weight)
-        return base
+        return (negative + weight * prior) / (documents + weight)
 
     def _base_of(self, key: str, now: int) -> float:
         """Baseline of one key, touched or not; nothing is changed."""
+        if self._based_on != (self._table.edition, now):
+            self._based_on, self._bases = (self._table.edition, now), {}
+        if (base := self._bases.get(key)) is None:
+            base = self._bases[key] = self._ask_base_of(key, now)
+        return base
+
+    def _ask_base_of(self, key: str, now: int) -> float:
         prior = self._prior_of(key, now)
         row = self._table.one(key)
         if row is None:
@@ -402,7 +413,7 @@ class ShareDetector:
         at = int(row["at"][0])
         if 0 < at < now:
             self._advance(row, now, np.zeros(1, dtype=bool))
-        return float(self._lean(row, np.array([prior]))[0])
+        return self._lean(float(row["negative"][0]), float(row["documents"][0]), prior)
 
     def _prior_of(self, key: str, now: int) -> float:
         if key == ALL:
@@ -416,7 +427,7 @@ class ShareDetector:
         pool = _POOLS.get(rest if sort == "other" else sort)
         return self._base_of(pool or ALL, now)
 
-    def _overdispersion(self, rows: NDArray[Any]) -> Floats:
+    def _overdispersion(self, excess: Floats, pairs: Floats) -> Floats:
         """ρ⁺ = max(0.02, 1.5·ρ̂) of every key, [keys]; ρ̂ by moments, shrunk to a prior.
 
         Not pooled over the keys: pairs grow with n², so the whole stream would speak for all, and
@@ -424,8 +435,8 @@ class ShareDetector:
         """
         s = self._settings
         prior = s.prior_overdispersion * s.prior_pairs
-        rho: Floats = (1.5 * rows["excess"] + prior) / (rows["pairs"] + s.prior_pairs)
-        return np.clip(rho.astype(np.float64), 0.02, 0.5)
+        rho: Floats = (1.5 * excess + prior) / (pairs + s.prior_pairs)
+        return np.minimum(np.maximum(rho.astype(np.float64), 0.02), 0.5)
 
     # ------------------------------------------------------------------ updates
 
@@ -433,9 +444,11 @@ class ShareDetector:
         self, now: int, part: _Part, fires: NDArray[np.bool_], blind: Collection[str]
     ) -> None:
         """A whole bucket."""
-        # What follows a page is a new rise: another window, and so another alert.
-        part.rows["u"][fires] = 0.0
-        part.rows["cusum"][fires] = 0.0
+        if np.count_nonzero(
+            fires
+        ):  # what follows a page is a new rise: another window, and another alert
+            part.rows["u"][fires] = 0.0
+            part.rows["cusum"][fires] = 0.0
         self._update_statistic(now, part)
         self._update_baseline(now, part, mask(part.keys, blind))
 
@@ -446,13 +459,14 @@ class ShareDetector:
 
     def _update_statistic(self, now: int, part: _Part) -> None:
         """u_j ← (g + γ·u_j)·L_j for the keys that spoke and are not cold."""
-        where = np.flatnonzero(part.counted)
+        where = part.counted.nonzero()[0]
         if not len(where):
             return
         rows, null = part.rows, part.upper[where]
         n, x = part.n[where], part.x[where]
         other = scale_odds(null[:, np.newaxis], RATIOS)
-        log_ratio = share_log_ratio(x, n, null, other, self._overdispersion(rows[where]))
+        rho = self._overdispersion(rows["excess"][where], rows["pairs"][where])
+        log_ratio = share_log_ratio(x, n, null, other, rho)
         u = part.granted[where, np.newaxis] + self._settings.discount * rows["u"][where]
         rows["u"][where] = np.minimum(u * np.exp(log_ratio), _MOST)
         # Page's CUSUM at its last zero is the likeliest moment of the change: the window's start.
@@ -468,13 +482,17 @@ class ShareDetector:
     def _update_baseline(self, now: int, part: _Part, blind: NDArray[np.bool_]) -> None:
         rows, n, x, base = part.rows, part.n, part.x, part.base
         spread = (x - n * base) ** 2 / (base * (1 - base)) - n
+        still = np.count_nonzero(part.frozen)
         for field, added in (
             ("excess", spread),
             ("pairs", n * (n - 1.0)),
             ("active", n > 0),
             ("voices", n),
         ):
-            rows[field] = np.where(part.frozen, rows[field], rows[field] + added)
+            if still:
+                rows[field] = np.where(part.frozen, rows[field], rows[field] + added)
+            else:
+                rows[field] += added
         rows["lag_n"][:, now % LAG] = np.where(blind, 0, n)
         rows["lag_negative"][:, now % LAG] = np.where(blind, 0, x)
 

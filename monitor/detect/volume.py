@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, astuple, dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +40,7 @@ from monitor.detect.null import (
     scale_odds,
     share_log_ratio,
     silence_log_ratio,
-    silence_probability,
-    volume_log_ratio,
+    volume_log_ratios,
 )
 from monitor.detect.season import WEEK_HOURS, Course, Seasonality, hour_of_week
 from monitor.detect.table import (
@@ -53,7 +52,9 @@ from monitor.detect.table import (
     KeyTable,
     Spoken,
     digest,
+    left,
     mask,
+    mean_of,
     slots,
 )
 from monitor.detect.witness import Witness
@@ -94,6 +95,7 @@ YOUTH = 0.25
 GROUPS = "@groups"
 """Name under which the rhythms and priors of the groups are stored; not a key."""
 _MOST = 1e30
+_EACH = np.ones(LAG)
 _SEASONS = (ALL, "kind:news", "kind:comment", "named")
 _NAMED_SEASON = len(_SEASONS) - 1
 _SEASON_OF_CODE = np.array(
@@ -187,6 +189,17 @@ class _Part:
     """Members of each class of the budget; None: they are all that the bucket touches."""
 
 
+class _Prior(NamedTuple):
+    """What is known of a level before its own voices. All are [keys]."""
+
+    documents: Floats
+    buckets: Floats
+    spare: Floats
+    """Documents that are added to an upper estimate where there is no prior."""
+    least: Floats
+    """Documents a bucket that nobody has less than."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Judged:
     """What a bucket came to. All are [keys], but for the members of each class of the budget."""
@@ -247,7 +260,7 @@ class VolumeDetector:
                 )
                 for i in np.flatnonzero(judged.alarm | part.fires).tolist()
             ]
-            self._learn_names(now, part, fresh, judged.expected)
+            self._learn_names(now, part, fresh, judged)
             self._table.put(part.keys, part.places, part.rows)
             named = int(spoken.n[part.codes >= _CORE].sum())
         self._learn_groups(now, spoken, named, {*firing, *blind})
@@ -275,7 +288,7 @@ class VolumeDetector:
         code = self._table.codes(self._table.places([key]))
         group = _SEASON_OF_CODE[code]
         factor = float(self._course().between(group, np.array([first]), now + 1)[0])
-        return Recent(n, float(n), float(self._mean(row, code)[0]) * factor)
+        return Recent(n, float(n), float(self._mean(row, self._prior(code >= _CORE))[0]) * factor)
 
     def learn(self, past: Iterable[Bucket], now: int) -> None:
         """Nothing: the last forty items of a feed say how it speaks, not how often."""
@@ -298,12 +311,13 @@ class VolumeDetector:
     def restore(self, states: Iterable[tuple[str, bytes]]) -> None:
         by_key = dict(states)
         self._pool = _Pool()
-        self._seasons = [Seasonality() for _ in _SEASONS]
+        self._seasons = Seasonality.unknown(len(_SEASONS))
+        self._known_course: Course | None = None
         if (groups := by_key.pop(GROUPS, None)) is not None:
             values = np.frombuffer(groups, dtype=np.float64)
             self._pool = _Pool(*values[:_POOLED].tolist())
             shape = (len(_SEASONS), 2, WEEK_HOURS)
-            self._seasons = [Seasonality(s.copy()) for s in values[_POOLED:].reshape(shape)]
+            self._seasons = Seasonality(values[_POOLED:].reshape(shape).copy())
         self._table = KeyTable(_ROW)
         self._table.restore(by_key.items())
         self._stepped = False
@@ -330,9 +344,7 @@ class VolumeDetector:
 
     def _groups(self) -> bytes:
         """The rhythms and priors of the groups as they are stored."""
-        pool = np.array(astuple(self._pool))
-        parts = [season.state.ravel() for season in self._seasons]
-        return np.concatenate([pool, *parts]).tobytes()
+        return np.array(astuple(self._pool)).tobytes() + self._seasons.state.tobytes()
 
     # ------------------------------------------------------------------ one bucket
 
@@ -352,21 +364,25 @@ class VolumeDetector:
         s, rows, n, codes = self._settings, part.rows, part.n, part.codes
         group = _SEASON_OF_CODE[codes]
         course, named = self._course(), codes >= _CORE
+        prior = self._prior(named)
         fresh = rows["at"] == 0
-        rows["at"][fresh] = now - 1
-        rows["born"][fresh] = now
-        rows["exposure"][fresh & named] = self._unheard
-        silent = now - 1 - rows["at"].astype(np.int64)  # buckets passed over
-        passed_factor = course.between(group, rows["at"].astype(np.int64) + 1, now)
+        if np.count_nonzero(fresh):
+            rows["at"][fresh] = now - 1
+            rows["born"][fresh] = now
+            rows["exposure"][fresh & named] = self._unheard
+        at = rows["at"].astype(np.int64)
         excess = self._excess(named)
-        rows["u"][part.fires] = 0.0  # what follows a page is a new rise
-        rows["cusum"][part.fires] = 0.0
-        self._pass_over(part, silent, self._level(rows, codes) * passed_factor, excess)
+        if np.count_nonzero(part.fires):  # what follows a page is a new rise
+            rows["u"][part.fires] = 0.0
+            rows["cusum"][part.fires] = 0.0
+        passed_factor = course.between(group, at + 1, now)
+        # Between them are ``now - 1 - at`` buckets that were passed over.
+        self._pass_over(part, now - 1 - at, self._level(rows, prior) * passed_factor, excess)
         self._advance(rows, now, part.frozen, codes, course)
         factor = course.at(group, now)
-        level = self._level(rows, codes)
+        level = self._level(rows, prior)
         expected = level * factor
-        clumps = (rows["lag"] > 0).sum(axis=1)
+        clumps = (rows["lag"] > 0) @ _EACH
         echo = np.where(named, self._following * clumps / LAG, 0.0)
         mu = s.slack * expected
 
@@ -378,14 +394,14 @@ class VolumeDetector:
         shares = classes(codes >= NAMED, activity)
         members = census(shares, counted) if part.shared is None else part.shared
         granted = grants(s.budget, shares, counted, members)
-        where = np.flatnonzero(warm & ~part.fires)
-        self._update_statistic(now, part, mu, echo, excess, granted, where)
+        kept = warm & ~part.fires
+        self._update_statistic(now, part, mu, echo, excess, granted, kept)
         self._update_window(part, n, expected)
         rows["lag"][:, now % LAG] = np.where(blind, 0, n)
         rows["young_negative"] += np.where(named & ~part.frozen, part.x / factor, 0.0)
         evidence = _evidence(rows, named)
         alarm = (evidence >= 1.0) & counted
-        usual = self._mean(rows, codes) * HOUR_BUCKETS
+        usual = self._mean(rows, prior) * HOUR_BUCKETS
         return _Judged(alarm, evidence, granted, expected, usual, members)
 
     def _advance(
@@ -408,8 +424,7 @@ class VolumeDetector:
         heard = ~frozen & (named | learning)
         rows["young_exposure"] += np.where(heard, exposed, 0)
         bucket = slots(at)
-        leaving = (rows["lag"] > 0) & (bucket <= now - LAG)
-        slot, due = np.nonzero(leaving.T)  # by slot: sums of floats have an order
+        slot, due = left(rows["lag"], bucket, now)
         if len(due):
             kept_in = heard[due]
             kept, of = due[kept_in], slot[kept_in]
@@ -456,7 +471,7 @@ class VolumeDetector:
         echo: Floats,
         excess: Floats,
         granted: Floats,
-        where: Ints,
+        kept: NDArray[np.bool_],
     ) -> None:
         """u_j ← (g_j + γ·u_j)·L_j.
 
@@ -466,16 +481,13 @@ class VolumeDetector:
         rows = part.rows
         null = mu + echo
         ratios = (mu[:, np.newaxis] * RATIOS + echo[:, np.newaxis]) / null[:, np.newaxis]
-        log_ratio = volume_log_ratio(part.n, null, excess, self._spread, ratios)
-        silence = silence_probability(null, excess, self._spread)[:, np.newaxis]
-        empty = silence * np.exp(silence_log_ratio(null, excess, self._spread, ratios))
+        log_ratio, silence, silent = volume_log_ratios(part.n, null, excess, self._spread, ratios)
+        empty = silence * np.exp(silent)
         paid = granted[:, np.newaxis] * (1.0 - silence) / (1.0 - empty)
         both = np.minimum(log_ratio + self._mark_log_ratio(part), MOST_LOG)
         u = (paid + self._settings.discount * rows["u"]) * np.exp(both)
-        kept = np.zeros(len(part.keys), dtype=bool)
-        kept[where] = True
         rows["u"] = np.where(kept[:, np.newaxis], np.minimum(u, _MOST), 0.0)
-        begin = (rows["cusum"] <= 0) & ~part.fires
+        begin = ((rows["cusum"] <= 0) & ~part.fires).nonzero()[0]
         rows["cusum"] = np.where(kept, np.maximum(rows["cusum"], 0) + log_ratio[:, ONSET], 0.0)
         rows["since"][begin] = now
         for field in ("window_n", "window_negative", "window_expected"):
@@ -548,41 +560,47 @@ class VolumeDetector:
 
     # ------------------------------------------------------------------ levels and pools
 
-    def _prior(self, codes: NDArray[np.int8]) -> tuple[Floats, Floats]:
-        """Gamma prior of a level: documents and buckets, [keys] each.
+    def _prior(self, named: NDArray[np.bool_]) -> _Prior:
+        """Gamma prior of a level.
 
         Of a name that of the new ones in the day after their first voice, which says nothing: it
         made them new. A topic has none worth a word, and waits for its own.
         """
         s, p = self._settings, self._pool
         first = (p.first_day + s.new_weight * s.new_voices) / (p.births + s.new_weight)
-        named = codes >= _CORE
-        return np.where(named, first, 0.0), np.where(named, float(DAY_BUCKETS), 0.0)
+        return _Prior(
+            np.where(named, first, 0.0),
+            np.where(named, float(DAY_BUCKETS), 0.0),
+            np.where(named, 0.0, 1.0),
+            np.where(named, first / DAY_BUCKETS, 0.0),
+        )
 
     def _course(self) -> Course:
-        return Course(np.array([season.factors() for season in self._seasons]))
+        """The rhythms up to the last bucket."""
+        if self._known_course is None:
+            self._known_course = Course(self._seasons.factors())
+        return self._known_course
 
     @property
     def _unheard(self) -> float:
         """Decayed buckets in which somebody who is new was not heard."""
         return float((1.0 - self._decay**self._pool.buckets) / (1.0 - self._decay))
 
-    def _level(self, rows: NDArray[Any], codes: NDArray[np.int8]) -> Floats:
+    def _level(self, rows: NDArray[Any], prior: _Prior) -> Floats:
         """Upper estimate of documents a bucket at an average hour, [keys]: one standard deviation
         of a Poisson of its own voices above the mean, and of nobody less than of who is new."""
-        documents, buckets = self._prior(codes)
         own = rows["documents"]
-        spare = np.where(codes >= _CORE, 0.0, 1.0)
-        level = (own + documents + np.sqrt(own) + spare) / np.maximum(
-            rows["exposure"] + buckets, 1.0
+        level = (own + prior.documents + np.sqrt(own) + prior.spare) / np.maximum(
+            rows["exposure"] + prior.buckets, 1.0
         )
-        least: Floats = np.maximum(level, documents / np.maximum(buckets, 1.0))
+        least: Floats = np.maximum(level, prior.least)
         return least
 
-    def _mean(self, rows: NDArray[Any], codes: NDArray[np.int8]) -> Floats:
+    def _mean(self, rows: NDArray[Any], prior: _Prior) -> Floats:
         """Documents a bucket at an average hour, [keys]."""
-        documents, buckets = self._prior(codes)
-        mean: Floats = (rows["documents"] + documents) / np.maximum(rows["exposure"] + buckets, 1.0)
+        mean: Floats = (rows["documents"] + prior.documents) / np.maximum(
+            rows["exposure"] + prior.buckets, 1.0
+        )
         return mean
 
     @property
@@ -597,7 +615,7 @@ class VolumeDetector:
     def _excess(self, named: NDArray[np.bool_]) -> Floats:
         """φ − 1 of each key: nothing for those that everything counts for."""
         seen = self._of_voices(self._pool.spread, self._settings.clumping)
-        excess: Floats = np.where(named, np.clip(1.5 * (seen - 1.0), 0.3, 5.0), 0.0)
+        excess: Floats = np.where(named, min(max(1.5 * (seen - 1.0), 0.3), 5.0), 0.0)
         return excess
 
     def _of_voices(self, sum_: float, before: float) -> float:
@@ -606,25 +624,26 @@ class VolumeDetector:
         return (sum_ + before * weight) / (self._pool.voices + weight)
 
     def _learn_names(
-        self, now: int, part: _Part, fresh: NDArray[np.bool_], expected: Floats
+        self, now: int, part: _Part, fresh: NDArray[np.bool_], judged: _Judged
     ) -> None:
         """The rate of new names in their first day, and how voices clump."""
         p, rows, named = self._pool, part.rows, part.codes >= NAMED
         for field in ("births", "first_day", "spread", "voices", "followers", "negative"):
             setattr(p, field, getattr(p, field) * self._decay)
-        held = _evidence(rows, part.codes >= _CORE) >= HOLD
+        held, expected = judged.evidence >= HOLD, judged.expected
         calm = named & ~part.frozen & (~held | (rows["window_n"] <= MOST_IN_BURST))
         clump = np.minimum(part.n, MOST_IN_CLUMP)
         if p.buckets >= self._settings.warm_up * DAY_BUCKETS:  # before that everybody is new
             young = calm & ~fresh & (now - rows["born"] < DAY_BUCKETS)
-            p.births += int((fresh & named).sum())
-            p.first_day += int(clump[young].sum())
-        seldom = calm & (expected < SELDOM)
-        p.spread += float((clump[seldom] * (clump[seldom] - expected[seldom])).sum())
-        p.voices += int(clump[seldom].sum())
-        p.negative += int(np.minimum(part.x, clump)[seldom].sum())
-        before = rows["lag"].sum(axis=1) - part.n  # its own bucket lies in the lag already
-        p.followers += int(clump[seldom & (before > 0)].sum())
+            p.births += np.count_nonzero(fresh & named)
+            p.first_day += int(np.add.reduce(clump[young]))
+        seldom = (calm & (expected < SELDOM)).nonzero()[0]
+        clump = clump[seldom]
+        p.spread += float(np.add.reduce(clump * (clump - expected[seldom])))
+        p.voices += int(np.add.reduce(clump))
+        p.negative += int(np.add.reduce(np.minimum(part.x[seldom], clump)))
+        heard = rows["lag"][seldom] @ _EACH  # its own bucket lies in the lag already
+        p.followers += int(np.add.reduce(clump[heard > part.n[seldom]]))
 
     def _learn_groups(self, now: int, spoken: Spoken, named: int, still: Collection[str]) -> None:
         """The rhythm is not learned while the whole stream bursts, or is not heard."""
@@ -634,11 +653,12 @@ class VolumeDetector:
             return
         hour = hour_of_week(now)
         voices = [*(spoken.voices(name) for name in _SEASONS[:_NAMED_SEASON]), named]
-        for season, n in zip(self._seasons, voices, strict=True):
-            season.learn(hour, n, self._decay)
+        self._seasons.learn(hour, voices, self._decay)
+        self._known_course = None
 
 
 def _evidence(rows: NDArray[Any], named: NDArray[np.bool_]) -> Floats:
     """The statistic in units of its threshold, [keys]: the mean over the alternatives of a sort."""
-    found: Floats = np.where(named, rows["u"][:, 2:].mean(axis=1), rows["u"][:, :4].mean(axis=1))
+    u = rows["u"]
+    found: Floats = np.where(named, mean_of(u[:, 2:]), mean_of(u[:, :4]))
     return found

@@ -1,6 +1,7 @@
 """What the system knew at a moment of the rerun, and what an alert's window held then.
 
-Columns of integers, 40 bytes a document beside its id; nothing is asked of the database.
+Columns of integers, 40 bytes a document beside its id; nothing is asked of the database. Documents
+are numbered in the order of their arrival, so that a moment is how many of them had come.
 
 Of a copy only the present state is stored. It was one from its own arrival on, or, where the
 document that it repeats came later, from the arrival of that one.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from monitor.story.base import Flip, Told
 
 Places = npt.NDArray[np.int64]
 _NOBODY = -1
+_NEVER = (1 << 31) - 1
 
 
 class Postings:
@@ -31,9 +34,12 @@ class Postings:
     def __init__(self) -> None:
         self._by_key: defaultdict[str, array[int]] = defaultdict(lambda: array("i"))
 
-    def add(self, key: str, number: int) -> None:
-        """Document ``number`` names ``key``."""
-        self._by_key[key].append(number)
+    def add(self, number: int, documents: Sequence[Known]) -> None:
+        """These documents, of which the first has this number, name what is in their views."""
+        by_key = self._by_key
+        for at, known in enumerate(documents, number):
+            for view in known.heard.views:
+                by_key[view.key].append(at)
 
     def of(self, key: str) -> Places:
         """Those of a company, a name or a watched item, or of a pair's company; of ``other:<sort>``
@@ -58,54 +64,66 @@ class Archive:
         self._source = array("i")
         self._author = array("i")
         self._story = array("i")
-        self._copy = bytearray()
-        self._by_bucket: defaultdict[int, array[int]] = defaultdict(lambda: array("i"))
+        self._copy_since = array("i")  # the number of the document that told
+        self._by_bucket: defaultdict[int, list[Places]] = defaultdict(list)
         self._ids: dict[str, int] = {}  # of documents that came, or that others tell of: a number
         self._here = array("i")  # by that number: the document, or -1
-        self._names: dict[str, int] = {}  # of sources and authors
+        self._numbers: dict[str, int] = {}  # of sources and authors
         self._waiting: dict[str, list[Known]] = {}  # copies of what has not come, by its id
 
     def __len__(self) -> int:
-        return len(self._copy)
+        return len(self._published)
 
-    def arrive(self, known: Known) -> tuple[bool, list[Flip]]:
-        """A document comes: whether it is known to be a copy now, and those that have turned out to
-        be copies of it."""
-        heard = known.heard
-        number = len(self._copy)
-        own = self._id(heard.id)
-        self._here[own] = number
-        copy = heard.copy
-        if known.copy_of is not None and self._here[self._id(known.copy_of)] < 0:
-            self._waiting.setdefault(known.copy_of, []).append(known)
-            copy = False
-        self._published.append(round(heard.at * 1000))
-        self._kind.append(heard.kind is Kind.COMMENT)
-        self._topic.append(heard.topic)
-        self._source.append(self._name(known.source))
-        self._author.append(_NOBODY if heard.author is None else self._name(heard.author))
-        self._story.append(own if known.story == heard.id else self._id(known.story))
-        self._copy.append(copy)
-        self._by_bucket[int(heard.at // BUCKET_SECONDS)].append(number)
-        if not self._waiting or heard.id not in self._waiting:
-            return copy, []
-        flips = []
-        for before in self._waiting.pop(heard.id):
-            self._copy[self._here[self._ids[before.heard.id]]] = True
-            flips.append(Flip(before.heard.id, Told(before.story, heard.id)))
-        return copy, flips
+    def add(self, documents: Sequence[Known]) -> tuple[list[Known], list[tuple[int, Flip]]]:
+        """Documents that come one after the other: as each is known when it comes; and those that
+        turn out to be copies, with the number of the document whose arrival tells it."""
+        first = len(self)
+        found, flips = list(documents), []
+        here, ids, waiting = self._here, self._ids, self._waiting
+        for number, known in enumerate(documents, first):
+            heard = known.heard
+            own = self._id(heard.id)
+            here[own] = number
+            since = number if heard.copy else _NEVER
+            if known.copy_of is not None and here[self._id(known.copy_of)] < 0:
+                waiting.setdefault(known.copy_of, []).append(known)
+                since = _NEVER
+                found[number - first] = known._replace(heard=heard._replace(copy=False))
+            self._copy_since.append(since)
+            self._story.append(own if known.story == heard.id else self._id(known.story))
+            if waiting and heard.id in waiting:
+                for before in waiting.pop(heard.id):
+                    self._copy_since[here[ids[before.heard.id]]] = number
+                    flips.append((number, Flip(before.heard.id, Told(before.story, heard.id))))
+        heards = [known.heard for known in documents]
+        self._kind.extend(heard.kind is Kind.COMMENT for heard in heards)
+        self._topic.extend(heard.topic for heard in heards)
+        self._source.extend(self._number(known.source) for known in documents)
+        self._author.extend(
+            _NOBODY if heard.author is None else self._number(heard.author) for heard in heards
+        )
+        at = np.array([heard.at for heard in heards])
+        self._published.frombytes(np.rint(at * 1000).astype(np.int64).tobytes())
+        buckets = (at // BUCKET_SECONDS).astype(np.int64)
+        order = np.argsort(buckets, kind="stable")
+        starts = np.flatnonzero(np.diff(buckets[order], prepend=-1))
+        for bucket, numbers in zip(
+            buckets[order[starts]].tolist(), np.split(order + first, starts[1:]), strict=True
+        ):
+            self._by_bucket[bucket].append(numbers)
+        return found, flips
 
-    def exhibit(self, key: str, since: int, until: int, postings: Postings) -> Exhibit:
-        """What is known of a window of a key; times in seconds since the epoch. Without evidence
-        and waterfall, on which no decision rests."""
+    def exhibit(self, key: str, since: int, until: int, postings: Postings, moment: int) -> Exhibit:
+        """What was known of a window of a key when ``moment`` documents had come; times in seconds
+        since the epoch. Without evidence and waterfall, on which no decision rests."""
         chosen = self._chosen(key, since, until, postings)
+        chosen = chosen[chosen < moment]
         stories, n = np.unique(_column(self._story)[chosen], return_counts=True)
-        own = chosen[~np.frombuffer(bytes(self._copy), np.bool_)[chosen]]
+        own = chosen[_column(self._copy_since)[chosen] >= moment]
         source, author = _column(self._source)[own], _column(self._author)[own]
         pairs, spoken = np.unique(np.stack((source, author)), axis=1, return_counts=True)
-        names = list(self._names)
         speakers: dict[Speaker, int] = {
-            (names[s], None if a == _NOBODY else names[a]): count
+            (str(s), None if a == _NOBODY else str(a)): count
             for s, a, count in zip(*pairs.tolist(), spoken.tolist(), strict=True)
         }
         told = dict(zip(map(str, stories.tolist()), n.tolist(), strict=True))
@@ -117,7 +135,7 @@ class Archive:
             found = postings.of(key)
         else:
             buckets = range(since // BUCKET_SECONDS, (until - 1) // BUCKET_SECONDS + 1)
-            inside = [_numbers(self._by_bucket[b]) for b in buckets if b in self._by_bucket]
+            inside = [of for b in buckets if b in self._by_bucket for of in self._by_bucket[b]]
             found = np.concatenate(inside or [_none()])
         published = _column(self._published)[found]
         keep = (published >= since * 1000) & (published < until * 1000)
@@ -138,11 +156,8 @@ class Archive:
             self._here.append(-1)
         return number
 
-    def _name(self, name: str) -> int:
-        number = self._names.get(name)
-        if number is None:
-            number = self._names[name] = len(self._names)
-        return number
+    def _number(self, name: str) -> int:
+        return self._numbers.setdefault(name, len(self._numbers))
 
 
 def _column(values: array[int]) -> npt.NDArray[Any]:

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from typing import Any
 
 from monitor.entity.gazetteer import Gazetteer
 from monitor.lab.archive import Archive
 from monitor.lab.blindness import Blindness
-from monitor.lab.history import History, Known
+from monitor.lab.history import History
 from monitor.lab.ledger import Outcome
 from monitor.lab.rerun import CorrectionOf, Lane
 from monitor.lab.rewatch import Rewatch
 from monitor.lab.rules import Rules
-
-_TOLD_EVERY = 2_048  # polls
-_FOREVER = 1 << 53  # milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +79,16 @@ def run(
         rewatch = Rewatch(today.watch, other.watch, gazetteer()) if texts else None
         lanes.append(lane([other], rewatch=rewatch, undated=first.undated.__contains__))
 
-    for number, poll in enumerate(history.polls(texts)):
-        if until is not None and all(each.closed_until >= until for each in lanes):
+    going = lanes
+    for page in history.pages(texts):
+        documents, flips = archive.add(page.documents)
+        going = [each for each in going if each.take(page, documents, flips, until or inf)]
+        progress(len(archive))
+        if not going:
             break
-        for each in lanes:
-            each.idle(poll.at)
-        documents: list[tuple[int, Known]] = []
-        flips = []
-        for known in poll.documents:
-            copy, found = archive.arrive(known)
-            flips += found
-            if copy != known.heard.copy:
-                known = known._replace(heard=known.heard._replace(copy=copy))
-            documents.append((len(archive) - 1, known))
-        for each in lanes:
-            each.take(poll, documents, flips)
-        if number % _TOLD_EVERY == 0:
-            progress(len(archive))
-    else:
-        for each in lanes:
-            each.idle(_FOREVER, closed)
-    progress(len(archive))
+    for each in going:
+        each.finish(closed)
     trials = [trial for each in lanes for trial in each.trials]
-    return Outcomes(len(archive), trials[0].ledger.outcomes(), trials[-1].ledger.outcomes())
+    return Outcomes(
+        max(each.come for each in lanes), trials[0].ledger.outcomes(), trials[-1].ledger.outcomes()
+    )

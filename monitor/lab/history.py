@@ -6,9 +6,16 @@ within it by place in Kafka. Nothing is written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import accumulate, repeat
+from operator import itemgetter
+from sys import intern
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import (
     ColumnElement,
     Engine,
@@ -23,13 +30,12 @@ from sqlalchemy import (
 
 from monitor.events import (
     BUCKET_SECONDS,
+    SCORE_SCALE,
     TOPICS,
     Heard,
     Kind,
     Partition,
     View,
-    most_probable,
-    scaled,
 )
 from monitor.keys import ALL
 from monitor.lab.ledger import Outcome, reason
@@ -38,6 +44,8 @@ from monitor.store.faults import connected
 
 _PAGE = 4_096  # rows fetched at once
 
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Sentiment = tuple[float, float, float]
 
 
@@ -66,15 +74,19 @@ class Known(NamedTuple):
     """None: nobody asked for it."""
 
 
-class Poll(NamedTuple):
-    """Documents that came together."""
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Polls that followed one another, with their documents, in order."""
 
-    at: int
-    """Wall time of the poll; milliseconds since the epoch, and so is `appended`."""
-    appended: int
-    """Of the newest of their records."""
-    model_version: str
     documents: list[Known]
+    first: list[int]
+    """The first document of each poll; at the end, how many there are."""
+    at: Floats
+    """Wall time of each poll; seconds since the epoch."""
+    appended: Ints
+    """Of the newest of its records; milliseconds since the epoch."""
+    model_version: list[str]
+    """That judged it."""
 
 
 class Spell(NamedTuple):
@@ -153,73 +165,47 @@ class History:
             self._taught[start] = self._ask_taught(start)
         return self._taught[start]
 
-    def polls(self, texts: bool = False) -> Iterator[Poll]:
-        """All documents; with their ``texts`` where these are to be matched anew."""
-        partitions: dict[tuple[str, int], Partition] = {}
-        names: dict[str, str] = {}  # sources and authors, each once in memory
-        at = appended_of = 0
-        version = ""
+    def pages(self, texts: bool = False) -> Iterator[Page]:
+        """All documents; with their ``texts`` where these are to be matched anew.
+
+        A poll is what came at one moment and was judged by one model.
+        """
         documents: list[Known] = []
-        last: str | None = None
-        content: Content | None = None
-        views: list[View] = []
-        mentions: list[tuple[str, Sentiment]] = []
-        held: tuple[Any, ...] = ()  # of the last document: Heard without views, then Known without
+        at: list[int] = []
+        appended: list[int] = []
+        versions: list[str] = []
+        for page in self._whole(texts):
+            more, came, came_in, by = _documents(page, texts)
+            at += list(accumulate(came, max, initial=at[-1] if at else 0))[1:]
+            documents += more
+            appended += came_in
+            versions += by
+            new = range(1, len(at))
+            first = [0]
+            first += [i for i in new if at[i] != at[i - 1] or versions[i] != versions[i - 1]]
+            last = first[-1]  # it may go on
+            if last:
+                yield _page(documents[:last], first, at, appended[:last], versions)
+                for column in (documents, at, appended, versions):
+                    del column[:last]
+        if documents:
+            yield _page(documents, [0, len(documents)], at, appended, versions)
 
-        def made() -> Known:
-            heard = Heard._make((*held[:8], tuple(views)))
-            matched = content and content._replace(mentions=tuple(mentions))
-            return Known._make((heard, *held[8:], matched))
+    def _whole(self, texts: bool) -> Iterator[list[Any]]:
+        """Rows, all of a document together."""
+        rows: list[Any] = []
+        for page in self._joined(texts):
+            rows += page
+            last = len(rows) - 1
+            while last and rows[last - 1][0] == rows[last][0]:
+                last -= 1
+            if last:
+                yield rows[:last]
+                del rows[:last]
+        if rows:
+            yield rows
 
-        for row in self._joined(texts):
-            (identifier, kind, source, published, author, topic, negative, neutral, positive, by,
-             of_topic, number, appended, story, copy_of, counted, ingested, key, toward_negative,
-             toward_neutral, toward_positive, *title_and_text) = row  # fmt: skip
-            if identifier != last:
-                if last is not None:
-                    documents.append(made())
-                came = max(appended if ingested is None else ingested, at)
-                if (came != at or by != version) and documents:
-                    yield Poll(at, appended_of, version, documents)
-                    documents = []
-                if not documents:
-                    at, version, appended_of = came, by, appended
-                elif appended > appended_of:
-                    appended_of = appended
-                place = partitions.get((of_topic, number))
-                if place is None:
-                    place = partitions[of_topic, number] = Partition(of_topic, number)
-                sentiment = negative, neutral, positive
-                last, views = identifier, []
-                held = (
-                    identifier,
-                    published / 1000,
-                    author and names.setdefault(author, author),
-                    _KINDS[kind],
-                    _TOPICS[topic],
-                    most_probable(sentiment),
-                    scaled(sentiment),
-                    copy_of is not None,
-                    place,
-                    names.setdefault(source, source),
-                    story,
-                    copy_of,
-                    bool(counted),
-                )
-                if texts:
-                    mentions = []
-                    content = Content._make((*title_and_text, sentiment, ()))
-            if key is not None:
-                towards = toward_negative, toward_neutral, toward_positive
-                key = names.setdefault(key, key)
-                views.append(View(key, most_probable(towards), scaled(towards)))
-                if texts:
-                    mentions.append((key, towards))
-        if last is not None:
-            documents.append(made())
-            yield Poll(at, appended_of, version, documents)
-
-    def _joined(self, texts: bool) -> Iterator[Any]:
+    def _joined(self, texts: bool) -> Iterator[Sequence[Any]]:
         documents, mentions = schema.documents.c, schema.mentions.c
         columns: list[ColumnElement[Any]] = [
             documents.id, documents.kind, documents.source, documents.published_ms,
@@ -235,8 +221,7 @@ class History:
         query: Select[Any] = select(*columns).select_from(named).order_by(*self._order())
         with connected(self._engine, "reading the documents") as connection:
             stream = connection.execution_options(stream_results=True).execute(query)
-            for page in stream.partitions(_PAGE):
-                yield from page
+            yield from stream.partitions(_PAGE)
 
     def _order(self) -> list[ColumnElement[Any]]:
         documents = schema.documents.c
@@ -271,6 +256,104 @@ class History:
             return {row.start: row.posts for row in connection.execute(query)}
 
 
+def _documents(
+    rows: Sequence[Any], texts: bool
+) -> tuple[Iterable[Known], list[int], Sequence[int], Sequence[str]]:
+    """What rows tell, column by column: documents, with the times at which each was read and was
+    appended (milliseconds), and the model that judged it."""
+    columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
+    ids, towards = columns[0], columns[18:21]
+    # One object for each key: it is looked up many times, and found by what it is.
+    keys = [None if key is None else intern(key) for key in columns[17]]
+    first = [0]
+    first += [i for i in range(1, len(ids)) if ids[i] != ids[i - 1]]
+    views = list(map(_view, zip(keys, *_classified(*towards), strict=True)))
+    ends = [*first[1:], len(ids)]
+    of_each = [
+        () if keys[i] is None else tuple(views[i:end]) for i, end in zip(first, ends, strict=True)
+    ]
+    (
+        ids, kinds, sources, published, authors, topics, negative, neutral, positive, by, of_topic,
+        numbers, came_in, stories, copies_of, counted, ingested,
+    ) = map(_picker(first), columns[:17])  # fmt: skip
+    heard = map(
+        _heard,
+        zip(
+            ids,
+            (np.array(published) / 1000).tolist(),
+            authors,
+            map(_KINDS.__getitem__, kinds),
+            map(_TOPICS.__getitem__, topics),
+            *_classified(negative, neutral, positive),
+            [copy_of is not None for copy_of in copies_of],
+            of_each,
+            strict=True,
+        ),
+    )
+    contents: Iterable[Content | None] = repeat(None, len(first))
+    if texts:
+        sentiments = zip(negative, neutral, positive, strict=True)
+        said = list(zip(*towards, strict=True))
+        contents = [
+            Content(
+                columns[21][i],
+                columns[22][i],
+                sentiment,
+                tuple((k, s) for k, s in zip(keys[i:end], said[i:end], strict=True) if k),
+            )
+            for i, end, sentiment in zip(first, ends, sentiments, strict=True)
+        ]
+    documents = map(
+        _known,
+        zip(
+            heard,
+            map(_partition, of_topic, numbers),
+            sources,
+            stories,
+            copies_of,
+            map(bool, counted),
+            contents,
+            strict=True,
+        ),
+    )
+    came = [a if i is None else i for a, i in zip(came_in, ingested, strict=True)]
+    return documents, came, came_in, by
+
+
+def _picker(places: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """Of a column what stands at these places."""
+    return itemgetter(*places) if len(places) > 1 else itemgetter(slice(places[0], places[0] + 1))
+
+
+def _classified(*sentiments: Sequence[float | None]) -> tuple[list[int], list[int]]:
+    """`most_probable` and `scaled` of many, given by class; of what is not there anything."""
+    shares = np.array(sentiments, dtype=np.float64)
+    scores = np.rint((shares[2] - shares[0]) * SCORE_SCALE)
+    return shares.argmax(axis=0).tolist(), np.nan_to_num(scores).astype(np.int64).tolist()
+
+
+def _page(
+    documents: list[Known],
+    first: list[int],
+    at: Sequence[int],
+    appended: Sequence[int],
+    versions: Sequence[str],
+) -> Page:
+    begin = first[:-1]
+    return Page(
+        documents,
+        first,
+        np.array([at[i] for i in begin]) / 1000,
+        np.maximum.reduceat(np.array(appended, dtype=np.int64), begin),
+        [versions[i] for i in begin],
+    )
+
+
+_partition = cache(Partition)
+# As _make() of each, which is a function in Python.
+_view: Callable[[Iterable[Any]], View] = partial(tuple.__new__, View)
+_heard: Callable[[Iterable[Any]], Heard] = partial(tuple.__new__, Heard)
+_known: Callable[[Iterable[Any]], Known] = partial(tuple.__new__, Known)
 _WITHIN = (
     schema.documents.c.published_ms >= bindparam("since"),
     schema.documents.c.published_ms < bindparam("until"),

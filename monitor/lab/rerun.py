@@ -6,8 +6,11 @@ they are counted together: looks into open buckets are made once a minute, closi
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+
+import numpy as np
 
 from monitor.aggregate.rollup import bucket_start
 from monitor.counting import Counting, history_of
@@ -18,7 +21,7 @@ from monitor.detect.watch import LOOK
 from monitor.events import BUCKET_SECONDS, Alert, Heard, Partition
 from monitor.lab.archive import Archive, Postings
 from monitor.lab.blindness import Blindness
-from monitor.lab.history import Known, Poll
+from monitor.lab.history import Known, Page
 from monitor.lab.ledger import Ledger
 from monitor.lab.rewatch import Rewatch
 from monitor.lab.rules import Rules
@@ -26,7 +29,8 @@ from monitor.ruling import make_watch, make_watermarks, make_window
 from monitor.store.base import KeyState
 from monitor.story.base import Flip
 
-_MOST = 4_096  # documents counted at once
+_MOST = 4_096  # documents heard at once
+_FOREVER = float(1 << 43)  # seconds
 _MINUTES = BUCKET_SECONDS // LOOK
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -84,6 +88,8 @@ class Lane:
         """
         self._archive = archive
         self._postings = Postings()
+        self.come = 0
+        """Documents that were gone through."""
         self._watermarks = make_watermarks(rules[0].aggregate)
         self._counting = Counting(make_window(rules[0].aggregate))
         self._taught = taught
@@ -112,12 +118,61 @@ class Lane:
 
     def exhibit(self, key: str, since: int, until: int, limit: int) -> Exhibit:  # noqa: ARG002
         """What is known now of a window of a key."""
-        return self._archive.exhibit(key, since, until, self._postings)
+        return self._archive.exhibit(key, since, until, self._postings, self.come)
 
-    def idle(self, at: int, until: int | None = None) -> None:
-        """Nothing is read up to ``at`` (milliseconds of wall time): partitions may fall idle, by
-        which buckets close, up to ``until`` (event time, seconds) at most."""
-        now = at / 1000
+    def finish(self, until: int | None) -> None:
+        """Nothing more is ever read: partitions fall idle, by which buckets close, up to ``until``
+        (event time, seconds) at most."""
+        self._idle(_FOREVER, until)
+
+    def take(
+        self,
+        page: Page,
+        documents: Sequence[Known],
+        flips: Sequence[tuple[int, Flip]],
+        until: float,
+    ) -> bool:
+        """Go through polls, up to an event time (seconds since the epoch) that has become complete:
+        whether they all were.
+
+        ``documents`` and ``flips``: those of the page as the `Archive` has them, to which they
+        were added last.
+        """
+        if self._rewatch is not None:
+            views = map(self._rewatch.views, documents)
+            documents = [
+                known._replace(heard=known.heard._replace(views=seen))
+                for known, seen in zip(documents, views, strict=True)
+            ]
+        self._postings.add(self.come, documents)
+        if not self._at:
+            self._watermarks.assign(dict.fromkeys(self._partitions), float(page.at[0]))
+            self._watermarks.reached_end(self._partitions)
+        course = _Course(page, documents, self._behind)
+        turned = deque((number - self.come, flip) for number, flip in flips)
+        begin = self.come
+        poll = 0
+        while poll < len(page.at):
+            if self.closed_until >= until:
+                return False
+            self._idle(float(page.at[poll]))
+            end = self._next_move(course, poll)
+            self._hear(page, documents, poll, end)
+            last = page.first[end]
+            self.come = begin + last
+            while turned and turned[0][0] < last:
+                self._flip(turned.popleft()[1])
+            poll = end
+            # What is not as new as that moves no watermark past the next minute.
+            if self._due or course.newest[end - 1] >= (self._minute + 1) * LOOK:
+                self._due = False
+                self._move(self._at)
+            if len(self._pending) > _MOST:
+                self._tell()
+        return True
+
+    def _idle(self, now: float, until: int | None = None) -> None:
+        """Nothing is read up to ``now`` (wall time): partitions may fall idle."""
         while self._at and self._idle_at < now:
             moment = self._watermarks.next_idle(self._at)
             if moment is None or moment + 0.001 >= now:
@@ -127,79 +182,72 @@ class Lane:
             self._at = moment + 0.001
             self._move(self._at, until)
 
-    def take(
-        self,
-        poll: Poll,
-        documents: Sequence[tuple[int, Known]],
-        flips: Sequence[Flip],
-    ) -> None:
-        """A poll's documents, numbered as in the archive, as they are known now; ``flips`` are
-        those of before that have turned out to repeat them."""
-        at = poll.at / 1000
-        if not self._at:
-            self._watermarks.assign(dict.fromkeys(self._partitions), at)
-            self._watermarks.reached_end(self._partitions)
-        self._at = at
-        if poll.model_version != self._version:
-            self._count()
+    def _next_move(self, course: _Course, poll: int) -> int:
+        """The polls from ``poll`` up to here move no watermark past the next minute, but for the
+        last of them, which may."""
+        at = course.page.at
+        if self._due or self._blindness is not None:
+            return poll + 1
+        waiting = self._watermarks.holding((self._minute + 1) * LOOK, float(at[poll]))
+        if not waiting:
+            return poll + 1
+        end = max(course.reach(partition, (self._minute + 1) * LOOK) for partition in waiting)
+        idle = int(at.searchsorted(self._idle_at))  # who falls idle holds nothing back
+        return max(min(end + 1, idle, course.same_model(poll)), poll + 1)
+
+    def _hear(self, page: Page, documents: Sequence[Known], poll: int, end: int) -> None:
+        """Put what counts into the pending documents."""
+        version = page.model_version[poll]
+        if version != self._version:
+            self._tell()
             if self._version:
                 for trial in self.trials:
-                    trial.follow_model(self._version, poll.model_version)
-            self._version = poll.model_version
-        self._appended = max(self._appended, poll.appended)
-        if self._blindness is not None:
-            self._blindness.begin(self._event_ms(at))
-            self._blindness.hear([known for _, known in documents], self._event_ms(at))
-        newest, old = self._hear(at, documents)
-        for flip in flips:
-            held = self._pending.get(flip.document)
-            if held is None:
-                self._flips.append(flip)
-            else:
-                self._pending[flip.document] = held._replace(copy=True)
-        if old:
-            past = history_of(old)
-            for trial in self.trials:
-                trial.watch.learn(past, self._counting.closed_until)
-        # What is not as new as that moves no watermark past the next minute.
-        if self._due or newest - self._behind >= (self._minute + 1) * LOOK:
-            self._due = False
-            self._move(at)
-        if len(self._pending) > _MOST:
-            self._count()
+                    trial.follow_model(self._version, version)
+            self._version = version
+        self._appended = max(self._appended, int(page.appended[poll:end].max()))
+        pending, observe = self._pending, self._watermarks.observe
+        open_since = self._counting.open_since
+        for i, at in enumerate(page.at[poll:end].tolist(), poll):
+            self._at = at
+            of_poll = documents[page.first[i] : page.first[i + 1]]
+            if self._blindness is not None:
+                self._blindness.begin(self._event_ms(at))
+                self._blindness.hear(of_poll, self._event_ms(at))
+            old = []
+            for known in of_poll:
+                heard = known.heard
+                observe(known.place, heard.at, at)
+                if known.counted and heard.at >= open_since:
+                    pending[heard.id] = heard
+                elif not known.counted and self._is_old(heard, at):
+                    old.append(heard)
+            if old:
+                past = history_of(old)
+                for trial in self.trials:
+                    trial.watch.learn(past, self._counting.closed_until)
 
-    def _hear(self, at: float, documents: Sequence[tuple[int, Known]]) -> tuple[float, list[Heard]]:
-        """Put what counts into the pending documents; the newest event time, and what was known to
-        be old."""
-        old: list[Heard] = []
-        newest: dict[Partition, float] = {}
-        counting, postings, pending = self._counting, self._postings, self._pending
-        for number, known in documents:
-            heard = known.heard
-            if self._rewatch is not None:
-                heard = heard._replace(views=self._rewatch.views(known))
-            for view in heard.views:
-                postings.add(view.key, number)
-            event_time = heard.at
-            if event_time > newest.get(known.place, -1.0):
-                newest[known.place] = event_time
-            start = bucket_start(event_time)
-            late = counting.is_late(start)
-            if known.counted:
-                if not late:
-                    pending[heard.id] = heard
-            elif start < counting.since(self._clock(_moment(at))) and heard.id in self._taught(
-                start
-            ):
-                old.append(heard)
-            elif not late:
-                if self._is_undated(heard.id):
-                    self.undated.add(heard.id)
-                else:
-                    pending[heard.id] = heard
-        for place, event_time in newest.items():
-            self._watermarks.observe(place, event_time, at)
-        return max(newest.values()), old
+    def _is_old(self, heard: Heard, at: float) -> bool:
+        """Whether a document that was not counted was known to be old; one that had no date is
+        noted, and any other one counts here."""
+        start = bucket_start(heard.at)
+        if start < self._counting.since(self._clock(_moment(at))) and heard.id in self._taught(
+            start
+        ):
+            return True
+        if not self._counting.is_late(start):
+            if self._is_undated(heard.id):
+                self.undated.add(heard.id)
+            else:
+                self._pending[heard.id] = heard
+        return False
+
+    def _flip(self, flip: Flip) -> None:
+        """A document has turned out to be a copy."""
+        held = self._pending.get(flip.document)
+        if held is None:
+            self._flips.append(flip)
+        else:
+            self._pending[flip.document] = held._replace(copy=True)
 
     def _move(self, at: float, until: int | None = None) -> None:
         """Event time moves on, as of a moment of wall time."""
@@ -215,12 +263,15 @@ class Lane:
         self._minute = minute
         if not closes and not any(trial.watch.looking for trial in self.trials):
             return
-        self._count()
+        self._tell()
         now = _moment(at)
         if self._blindness is not None:
             self._blindness.begin(self._event_ms(at))
         context = Context(now, _moment(self._appended / 1000), self._version)
         self._look(watermark, context)
+        if not closes:
+            return
+        self._counting.add()
         for closed in self._counting.close(watermark):
             blind = self._blindness.keys(closed.start) if self._blindness is not None else ()
             if self._blindness is not None:
@@ -229,8 +280,7 @@ class Lane:
                 changed = trial.watch.step(closed.start, closed.sums, context, blind)
                 trial.note(changed, closed.start + BUCKET_SECONDS)
             self._look(watermark, context)
-        if closes:
-            self._counting.prune()
+        self._counting.prune()
 
     def _look(self, watermark: float, context: Context) -> None:
         start = self._counting.closed_until
@@ -241,13 +291,47 @@ class Lane:
             changed = trial.watch.look(start, watermark, self._counting.part, context, blind)
             trial.note(changed, int(watermark))
 
-    def _count(self) -> None:
+    def _tell(self) -> None:
+        """What is pending is heard."""
         if self._pending or self._flips:
-            self._counting.add(list(self._pending.values()), self._flips)
+            self._counting.hear(self._pending.values(), self._flips)
             self._pending, self._flips = {}, []
 
     def _event_ms(self, at: float) -> int:
         return round(self._clock(_moment(at)).timestamp() * 1000)
+
+
+class _Course:
+    """How the event time of a page goes on, by its polls."""
+
+    def __init__(self, page: Page, documents: Sequence[Known], behind: float) -> None:
+        """``behind``: seconds by which watermarks follow."""
+        self.page = page
+        times = np.array([known.heard.at for known in documents]) - behind
+        self.newest = np.maximum.reduceat(times, page.first[:-1]).tolist()
+        """What each would make of the watermark of its partition, seconds since the epoch."""
+        poll_of = np.repeat(np.arange(len(page.at)), np.diff(page.first))
+        places: dict[Partition, list[int]] = {}
+        for i, known in enumerate(documents):
+            places.setdefault(known.place, []).append(i)
+        self._reached = {
+            place: (np.maximum.accumulate(times[of]), poll_of[of]) for place, of in places.items()
+        }
+        versions = page.model_version
+        self._changes = [i for i in range(1, len(versions)) if versions[i] != versions[i - 1]]
+
+    def reach(self, partition: Partition, time: float) -> int:
+        """The first poll that moves the watermark of a partition to ``time``; if none does, how
+        many there are."""
+        if partition not in self._reached:
+            return len(self.page.at)
+        times, polls = self._reached[partition]
+        i = int(times.searchsorted(time))
+        return int(polls[i]) if i < len(polls) else len(self.page.at)
+
+    def same_model(self, poll: int) -> int:
+        """The polls from ``poll`` up to here were judged by one model."""
+        return next((i for i in self._changes if i > poll), len(self.page.at))
 
 
 def _moment(seconds: float) -> datetime:

@@ -59,7 +59,9 @@ def make(path: Path, documents: int, days: int, seed: int = 5) -> None:
     names = heavy(rng, NAMES, 2 * documents).reshape(documents, 2)
     copies = rng.random(documents) < 0.15
     negative = rng.beta(1.2, 3.0, documents)
-    for at in START + rng.integers(7 * DAY, days * DAY, 60):  # bursts of three hours
+    for at in START + rng.integers(
+        min(7, days // 2) * DAY, days * DAY, 60
+    ):  # bursts of three hours
         who = int(heavy(rng, NAMES, 1)[0])
         hit = np.flatnonzero(
             (published >= at) & (published < at + DAY // 8) & (rng.random(documents) < 0.03)

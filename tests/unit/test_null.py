@@ -15,8 +15,7 @@ from monitor.detect.null import (
     scale_odds,
     share_log_ratio,
     silence_log_ratio,
-    silence_probability,
-    volume_log_ratio,
+    volume_log_ratios,
 )
 
 shares = st.floats(0.02, 0.9)
@@ -74,18 +73,19 @@ def test_a_volume_s_ratio_is_that_of_its_probabilities(
 
     n = np.arange(60)
     same = np.ones(60)
-    got = volume_log_ratio(n, same * mu, same * excess, 0.5, np.array([ratio]))[:, 0]
+    found = volume_log_ratios(n, same * mu, same * excess, 0.5, np.array([ratio]))
+    got, silence, silent = (of[:, 0] for of in found)
     assert np.minimum(law(ratio * mu) - law(mu), MOST_LOG) == pytest.approx(got, abs=1e-6)
     one = np.array([mu]), np.array([excess])
     empty = silence_log_ratio(*one, 0.5, np.array([ratio]))
-    assert float(empty[0, 0]) == pytest.approx(float(got[0]))
-    assert float(np.exp(law(mu)[0])) == pytest.approx(float(silence_probability(*one, 0.5)[0]))
+    assert float(empty[0, 0]) == float(silent[0]) == pytest.approx(float(got[0]))
+    assert float(np.exp(law(mu)[0])) == pytest.approx(float(silence[0]))
 
 
 def test_of_a_name_that_is_seldom_spoken_of_a_clump_counts_as_one_voice() -> None:
     seldom, excess = np.full(4, 1e-3), np.full(4, 0.5)
     n, ratio = np.array([1, 2, 5, 9]), np.array([12.0])
-    found = np.exp(volume_log_ratio(n, seldom, excess, 0.5, ratio))[:, 0]
+    found = np.exp(volume_log_ratios(n, seldom, excess, 0.5, ratio)[0])[:, 0]
     assert found == pytest.approx(12.0, rel=0.15)
 
 

@@ -14,8 +14,7 @@ from monitor.events import SCORE_SCALE, TOPICS, Kind, Mention, Scored, Sums, hea
 
 def deltas(batch: list[Scored]) -> dict[Place, Sums]:
     """The sums where every document is a voice."""
-    heard = [heard_of(s) for s in batch]
-    return rollup.deltas(heard, heard)
+    return rollup.deltas((heard_of(s), True) for s in batch)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +52,7 @@ def test_a_document_counts_for_whom_it_names_with_what_it_says_of_them() -> None
 
 def test_a_copy_is_a_post_and_no_voice() -> None:
     heard = [heard_of(scored(1)), heard_of(scored(2)._replace(copy_of="d1"))]
-    found = rollup.deltas(heard, (h for h in heard if not h.copy))
+    found = rollup.deltas((h, not h.copy) for h in heard)
     assert (1, 2) == (found["all", MONDAY].n, found["all", MONDAY].posts)
 
 

@@ -15,19 +15,19 @@ FIRST = MONDAY // 300
 
 def learned(per_hour: Sequence[float], days: int) -> Seasonality:
     """A profile learned without decay from the same day again and again."""
-    season = Seasonality()
+    season = Seasonality.unknown(1)
     for i in range(days * DAY_BUCKETS):
-        season.learn(hour_of_week(FIRST + i), int(per_hour[i // 12 % 24]), decay=1.0)
+        season.learn(hour_of_week(FIRST + i), [int(per_hour[i // 12 % 24])], decay=1.0)
     return season
 
 
 def factor(season: Seasonality, hours: int) -> float:
     """Of the hour that begins so many hours after a Monday's midnight."""
-    return float(season.factors()[hour_of_week(FIRST + 12 * hours)])
+    return float(season.factors()[0, hour_of_week(FIRST + 12 * hours)])
 
 
 def test_before_half_a_day_was_seen_every_hour_is_average() -> None:
-    assert [1.0] * 168 == Seasonality().factors().tolist()
+    assert [1.0] * 168 == Seasonality.unknown(1).factors()[0].tolist()
     assert 1.0 == factor(learned([5.0] * 24, days=0), 3)
 
 
@@ -59,7 +59,7 @@ def test_no_hour_is_so_quiet_that_one_document_is_a_burst() -> None:
 
 def test_a_steady_stream_learns_factors_of_one() -> None:
     season = learned([7.0] * 24, days=9)
-    assert [pytest.approx(1.0)] * 168 == season.factors().tolist()
+    assert [pytest.approx(1.0)] * 168 == season.factors()[0].tolist()
 
 
 def test_sums_over_any_stretch_are_those_of_its_buckets() -> None:
@@ -71,3 +71,13 @@ def test_sums_over_any_stretch_are_those_of_its_buckets() -> None:
         end = int(first[0] + rng.integers(0, 3 * WEEK_BUCKETS))
         walked = sum(float(course.at(group, b)[0]) for b in range(int(first[0]), end))
         assert walked == pytest.approx(float(course.between(group, first, end)[0]))
+
+
+def test_every_group_has_the_rhythm_that_it_has_alone() -> None:
+    rng = np.random.default_rng(4)
+    state = rng.gamma(2.0, 300.0, (5, 2, 168))
+    state[1, 1] = 0.5  # hardly watched
+    state[2, 0] = 0.0  # silent
+    alone = [Seasonality(state[i : i + 1].copy()).factors()[0].tolist() for i in range(5)]
+    assert alone == Seasonality(state).factors().tolist()
+    assert [1.0] * 168 == alone[1] == alone[2] != alone[0]

@@ -171,11 +171,11 @@ def test_a_level_that_rises_is_not_learned_before_it_is_told_as_such() -> None:
 def test_the_rhythm_is_not_learned_from_a_burst_of_the_whole_stream() -> None:
     detector = VolumeDetector()
     steady(detector, 4, 2 * DAY_BUCKETS)
-    before = [season.state.copy() for season in detector._seasons[:3]]
+    before = detector._seasons.state[:3].copy()
     steady(detector, 100, 12, firing=["all"])
-    assert all((a == s.state).all() for a, s in zip(before, detector._seasons[:3], strict=True))
+    assert (before == detector._seasons.state[:3]).all()
     steady(detector, 100, 12)
-    assert not (before[0] == detector._seasons[0].state).all()
+    assert not (before[0] == detector._seasons.state[0]).all()
 
 
 def test_the_level_is_learned_at_the_factor_of_its_own_hour() -> None:
