@@ -69,7 +69,7 @@ class KafkaArchive:
                 inside = [at for at in offsets if start <= at < end]
                 found, start = self._read(partition, inside, start)
                 for at in offsets:
-                    place = Origin(*partition, at)
+                    place = Origin(partition.topic, partition.partition, at)
                     if at in found:
                         records[place] = found[at]
                     elif at < start:
@@ -151,7 +151,7 @@ class KafkaArchive:
             fetched = self._consumer.poll(milliseconds(_SLICE)).get(partition, ())
             for message in fetched:
                 if message.offset <= last:
-                    origin = Origin(*partition, message.offset)
+                    origin = Origin(partition.topic, partition.partition, message.offset)
                     appended = _EPOCH + timedelta(milliseconds=max(0, message.timestamp))
                     yield Record(origin, message.value, message.key, appended)
             position = self._consumer.position(partition, timeout_ms=0)

@@ -85,6 +85,8 @@ class Outcome:
     """Kills by what the delivery loop was at."""
     sending: Counter[str] = field(default_factory=Counter)
     """Kills with so many of the receivers' requests under way, or answered and not yet written."""
+    publishing: Counter[str] = field(default_factory=Counter)
+    """So of what is published to topics."""
     documents: int = 0
     alerts: int = 0
     delivered: int = 0
@@ -109,6 +111,7 @@ class Killing:
         self._main: Counter[str] = Counter()
         self._delivery: Counter[str] = Counter()
         self._sending: Counter[str] = Counter()
+        self._publishing: Counter[str] = Counter()
 
     @property
     def database(self) -> Path:
@@ -146,7 +149,7 @@ class Killing:
     def outcome(self) -> Outcome:
         """What was hit, and what is left: held against the undisturbed run, what was sent, and what
         the receivers have."""
-        found = Outcome(main=self._main, delivery=self._delivery, sending=self._sending)
+        found = Outcome([], self._main, self._delivery, self._sending, self._publishing)
         with (
             closing(sqlite3.connect(self.database)) as killed,
             closing(sqlite3.connect(self._folder / "undisturbed" / "monitor.db")) as whole,
@@ -183,6 +186,7 @@ class Killing:
         self._delivery[phases["delivery"]] += 1
         lanes = {phase for name, phase in phases.items() if name.startswith("send-")}
         self._sending[next((p for p in ("answered", "under way") if p in lanes), "idle")] += 1
+        self._publishing[phases["publish"]] += 1
 
 
 def _difference(a: list[Any], b: list[Any]) -> str:

@@ -71,13 +71,23 @@ SPEED = 120.0
 """Seconds of the receivers' time in one of the machine's: what is tried again in five seconds is
 tried after the kills of some lives."""
 BATCH = 24
-LONGEST = 0.25
+LONGEST = 0.35
 """Seconds that a life may last once it has begun to read …"""
 UNBORN = 0.12
 """… and that one is given which may be killed before; so it is with one in six."""
+LINGER = 0.002
+"""Seconds up to which a life goes on that has come to where it is to be killed."""
+
+AIMS = (
+    *(("MainThread", phase) for phase in Phases.MAIN[1:]),
+    *(("delivery", phase) for phase in Phases.DELIVERY[1:]),
+    *(("send-", phase) for phase in Phases.LANE[1:]),
+    *(("publish", phase) for phase in Phases.LANE[1:]),
+)
+"""Threads, by the beginning of their names, and what they are at."""
 
 _SETTLED = 0.05  # seconds between two looks whether everything is delivered
-_LOOK = 0.002  # … and whether a life has begun to read
+_LOOK = 0.0005  # … and at what a life is
 
 
 class _Clock:
@@ -258,11 +268,22 @@ def warm_up(site: Site) -> None:
 
 
 def kills(site: Site, count: int, seed: int) -> Iterator[dict[str, str]]:
-    """Kill so many lives at random moments: what each of its threads was at."""
+    """Kill so many lives: what each of its threads was at.
+
+    Every other one at a random moment; the others as soon as a thread is at what was drawn for
+    them, or shortly after: most of what a life does takes less time than to compute and to wait.
+    """
     rng = random.Random(seed)
     for number in range(count):
+        aim = rng.choice(AIMS) if number % 2 else None
+        unborn = rng.random() < 1 / 6
         child = fork(site, sys.maxsize, until_done=False)
-        if rng.random() < 1 / 6:
+        if aim is not None:
+            deadline = time.monotonic() + LONGEST + UNBORN
+            while not site.phases.is_at(*aim) and time.monotonic() < deadline:
+                time.sleep(_LOOK)
+            time.sleep(rng.uniform(0.0, LINGER))
+        elif unborn:
             time.sleep(rng.uniform(0.0, UNBORN))
         else:
             while site.phases.of("MainThread") == "starting":

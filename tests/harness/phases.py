@@ -61,6 +61,10 @@ class Phases:
     def of(self, thread: str) -> str:
         return self._names[thread][self._memory[self._slots[thread]]]
 
+    def is_at(self, thread: str, phase: str) -> bool:
+        """Whether a thread whose name begins so is there."""
+        return any(self.of(name) == phase for name in self._names if name.startswith(thread))
+
     def all(self) -> dict[str, str]:
         return {name: self.of(name) for name in self._names}
 
