@@ -2,13 +2,13 @@
 
 Run: python tests/benchmarks/kills.py [--kills 1000] [--seed 1]
 
-Lives of some tenths of a second, each a process of its own: pipeline, detection, outbox and delivery
-on one SQLite file, with the durable settings of the daemon, and webhooks over HTTP to three
-receivers that refuse some, are slow with others and lose the answers of a few that they took. Each
-life reads on from the offsets in the database; in the place of Kafka there is a tape of invented
-records, in that of the model a scorer that reads the verdict in the text. Every other kill is at a
-random moment, the others fall on a phase that is drawn for them. The receivers' time runs 120 times
-as fast, so that what has failed is tried again by later lives. The last life is left alone until
+Lives of some tenths of a second, each a process of its own: pipeline, detection, outbox, delivery
+on one SQLite file with the durable settings of the daemon, webhooks over HTTP to three receivers
+that refuse some, are slow with others and lose the answers of a few that they took. Each life reads
+on from the offsets in the database; in the place of Kafka there is a tape of invented records, in
+that of the model a scorer that reads the verdict in the text. Every other kill is at a random
+moment, the others fall on a phase that is drawn for them. The receivers' time runs 120 times as
+fast, so that what has failed is tried again by later lives. The last life is left alone until
 everything is delivered. Then every table must be, to the byte, that of one undisturbed run over the
 same records, and every alert must have reached every receiver, under ids that never had two bodies.
 Ends with status 1 if not.

@@ -122,7 +122,7 @@ class Killing:
         """Kill so many lives, let the last one finish, and read the same records undisturbed.
 
         ``told`` is called with the number of kills. Raises ``RuntimeError`` when a life ends by
-        itself.
+        itself, or one of its threads does.
         """
         tests = Path(__file__).parents[1]
         urls = ",".join(receiver.url for receiver in self._receivers)
@@ -135,16 +135,21 @@ class Killing:
             "OMP_NUM_THREADS": "1",  # of whose threads the forked lives would know nothing
             "OPENBLAS_NUM_THREADS": "1",
         }
-        with subprocess.Popen(
-            command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        ) as process:
-            assert process.stdout is not None and process.stderr is not None
+        said = self._folder / "errors.txt"
+        with (
+            said.open("w") as errors,
+            subprocess.Popen(
+                command, env=environment, text=True, stdout=subprocess.PIPE, stderr=errors
+            ) as process,
+        ):
+            assert process.stdout is not None
             for line in process.stdout:
                 self._note(json.loads(line))
                 told(self._main.total())
-            errors = process.stderr.read()
-        if process.returncode != 0:
-            raise RuntimeError(f"the run ended with status {process.returncode}:\n{errors}")
+        if process.returncode != 0 or said.stat().st_size:
+            raise RuntimeError(
+                f"the run ended with {process.returncode}: {said.read_text()[-5000:]}"
+            )
 
     def outcome(self) -> Outcome:
         """What was hit, and what is left: held against the undisturbed run, what was sent, and what

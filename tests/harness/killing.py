@@ -192,11 +192,14 @@ def live(site: Site, end: int, until_done: bool) -> None:
         )
         if site.receivers:
             thread.start()
-        running = threading.Event()
+        running, parent = threading.Event(), os.getppid()
         while pipeline.step(running) or not until_done or site.read_to() < end:
-            pass
+            if os.getppid() != parent:
+                raise RuntimeError("nobody is there any more to kill this life")
         if site.receivers:
             while not site.settled():
+                if not thread.is_alive():
+                    raise RuntimeError("the delivery loop has ended")
                 time.sleep(_SETTLED)
             stop.set()
             thread.join()
@@ -286,7 +289,7 @@ def kills(site: Site, count: int, seed: int) -> Iterator[dict[str, str]]:
         elif unborn:
             time.sleep(rng.uniform(0.0, UNBORN))
         else:
-            while site.phases.of("MainThread") == "starting":
+            while site.phases.of("MainThread") == "starting" and _lives(child):
                 time.sleep(_LOOK)
             time.sleep(rng.uniform(0.0, LONGEST))
         os.kill(child, signal.SIGKILL)
@@ -294,6 +297,10 @@ def kills(site: Site, count: int, seed: int) -> Iterator[dict[str, str]]:
         if not os.WIFSIGNALED(status) or os.WTERMSIG(status) != signal.SIGKILL:
             raise RuntimeError(f"life {number} ended by itself, with status {status}")
         yield site.phases.all()
+
+
+def _lives(child: int) -> bool:
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
 
 def finish(site: Site, end: int) -> None:
