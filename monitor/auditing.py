@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,15 +15,19 @@ from rich.table import Table
 
 from models import manifest
 from models.errors import ModelError
-from monitor.app import current_release, load_scorer
+from monitor.app import current_release, kept_author_key, load_scorer, make_decoder
 from monitor.config import Settings, load_settings
-from monitor.errors import ConfigError, MonitorError
+from monitor.errors import MonitorError, SourceError
+from monitor.jsonfile import write_json
 from monitor.metrics import Metrics
-from monitor.opening import configuration_of
-from monitor.receipt.audit import Audit, Check, Outcome, audit
+from monitor.opening import configuration_of, kafka_settings
+from monitor.receipt.audit import audit
 from monitor.receipt.base import Provenance, Receipt
+from monitor.receipt.check import Audit, Check, Outcome
 from monitor.receipt.provenance import Provenances
+from monitor.receipt.records import Reread, reread
 from monitor.receipt.rescore import rescored
+from monitor.source.archive import KafkaArchive
 from monitor.store.engine import open_reader
 from monitor.store.receipts.sql import SqlReceipts
 
@@ -47,6 +51,8 @@ class ReceiptOptions:
     """Where the receipt and all checks are to be written."""
     rescore: bool = False
     """Judge the stored texts again."""
+    kafka: bool = False
+    """Read the documents' records again."""
 
 
 def run_receipt(options: ReceiptOptions) -> int:
@@ -55,22 +61,46 @@ def run_receipt(options: ReceiptOptions) -> int:
     now, keep = provenance_of(settings), settings.store.keep_texts_days
     with closing(SqlReceipts(open_reader(settings.store.url))) as receipts:
         found = audit(options.alert_id, receipts, now, keep)
-        if options.rescore and found.receipt is not None:
-            check = _rescored(settings, found.receipt, receipts)
-            found = replace(found, checks=(*found.checks, check))
+        if found.receipt is not None:
+            more = _asked_for(options, settings, found.receipt, receipts)
+            found = replace(found, checks=(*found.checks, *more))
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH
     _show(found, console)
     if options.json is not None:
-        _write(found, options.json)
+        write_json(options.json, audit_object(found))
     return STATUS[found.outcome]
 
 
-def _rescored(settings: Settings, receipt: Receipt, receipts: SqlReceipts) -> Check:
-    path = current_release(settings.model).path
-    with closing(load_scorer(settings.model, Metrics(CollectorRegistry()), path)) as scorer:
-        return rescored(receipt, receipts, scorer)
+def _asked_for(
+    options: ReceiptOptions, settings: Settings, receipt: Receipt, receipts: SqlReceipts
+) -> Iterator[Check]:
+    """What is looked at beyond the database."""
+    texts: Mapping[str, str] = {}
+    if options.kafka:
+        there = _reread(settings, receipt)
+        texts = there.texts
+        yield there.check
+    if options.rescore:
+        path = current_release(settings.model).path
+        with closing(load_scorer(settings.model, Metrics(CollectorRegistry()), path)) as scorer:
+            yield rescored(receipt, receipts, scorer, texts)
+
+
+def _reread(settings: Settings, receipt: Receipt) -> Reread:
+    if kept_author_key(settings) is None:
+        said = (
+            "the key of the authors' hashes is not here: run this where the daemon keeps its "
+            "database, or set intake.author_key to that of the daemon"
+        )
+        return Reread(Check("kafka", Outcome.OPEN, said))
+    try:
+        archive = KafkaArchive(kafka_settings(settings.kafka))
+    except SourceError as error:
+        return Reread(Check("kafka", Outcome.OPEN, str(error)))
+    with closing(archive):
+        return reread(receipt, archive, make_decoder(settings).decode)
 
 
 def provenance_of(settings: Settings) -> Provenance:
@@ -104,13 +134,6 @@ def _headline(receipt: Receipt) -> str:
         f"{len(receipt.documents)} documents listed, {gates.authors[0]} authors (of "
         f"{gates.authors[1]} needed), {gates.sources[0]} sources (of {gates.sources[1]})"
     )
-
-
-def _write(found: Audit, path: Path) -> None:
-    try:
-        path.write_text(json.dumps(audit_object(found), indent=2, allow_nan=False) + "\n", "utf-8")
-    except OSError as error:
-        raise ConfigError(f"--json {path}: cannot be written ({error.strerror})") from error
 
 
 def audit_object(found: Audit) -> dict[str, Any]:

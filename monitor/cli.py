@@ -167,7 +167,11 @@ def verdicts(
     show_rules(config, target)
 
 
-@app.command(epilog="Example: monitor receipt 5f0c7a52-1f0e-5d0b-9f55-6b3f5c0a4c11 -c monitor.toml")
+@app.command(
+    epilog="Examples: monitor receipt 5f0c7a52-1f0e-5d0b-9f55-6b3f5c0a4c11 -c monitor.toml | "
+    "monitor receipt 5f0c7a52-1f0e-5d0b-9f55-6b3f5c0a4c11 -c monitor.toml --kafka --rescore "
+    "--json audit.json",
+)
 def receipt(
     alert_id: Annotated[str, typer.Argument(help="Id of an alert: its label alert_id.")],
     config: Config = None,
@@ -177,12 +181,20 @@ def receipt(
     rescore: Annotated[
         bool, typer.Option("--rescore", help="Judge the stored texts again by the same weights.")
     ] = False,
+    kafka: Annotated[
+        bool,
+        typer.Option(
+            "--kafka",
+            help="Read the documents from Kafka again and compare; with --rescore also the texts "
+            "that are not stored any more.",
+        ),
+    ] = False,
 ) -> None:
     """Recompute an alert from its receipt and say what differs; status 0: reproduced exactly, 1:
     something differs, 2: there is nothing that could be recomputed."""
     from monitor.auditing import ReceiptOptions, run_receipt
 
-    raise typer.Exit(run_receipt(ReceiptOptions(alert_id, config, json, rescore)))
+    raise typer.Exit(run_receipt(ReceiptOptions(alert_id, config, json, rescore, kafka)))
 
 
 @app.command(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from monitor.config import load_settings
 from monitor.detect.correction import Corrections
 from monitor.entity.gazetteer import load
 from monitor.errors import ConfigError, MonitorError
+from monitor.jsonfile import write_json
 from monitor.lab.compare import Comparison, compare
 from monitor.lab.experiment import Outcomes, Setup, run
 from monitor.lab.history import History
@@ -76,14 +76,7 @@ def run_lab(options: LabOptions) -> int:
     changes = differences(today, other)
     show(comparison, found.documents, changes)
     if options.json is not None:
-        try:
-            options.json.write_text(
-                json.dumps(as_json(comparison, found.documents, changes), indent=2) + "\n", "utf-8"
-            )
-        except OSError as error:
-            raise MonitorError(
-                f"--json {options.json}: cannot be written ({error.strerror})"
-            ) from error
+        write_json(options.json, as_json(comparison, found.documents, changes))
     return 0
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from monitor.events import Gap, Partition, Record
+from monitor.events import Gap, Origin, Partition, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,4 +70,28 @@ class Publisher(Protocol):
 
     def close(self) -> None:
         """Flush and disconnect. Idempotent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What lies at places that records were read from before. Each place is in one of the three."""
+
+    records: Mapping[Origin, Record] = field(default_factory=dict)
+    expired: Mapping[Origin, int] = field(default_factory=dict)
+    """Deleted by retention, with the offset at which the partition begins."""
+    absent: Mapping[Origin, str] = field(default_factory=dict)
+    """Nothing there, though nothing is older than the log: why, in words."""
+
+
+class Archive(Protocol):
+    """Records by their places, read again. It joins no group, commits nothing and moves nobody's
+    position."""
+
+    def find(self, places: Collection[Origin]) -> Found:
+        """What lies there now. Blocks, for a bounded time; raises ``SourceError``."""
+        ...
+
+    def close(self) -> None:
+        """Disconnect. Idempotent."""
         ...

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from monitor.errors import SourceError
 from monitor.events import Gap, Origin, Partition, Record
-from monitor.source.base import Batch
+from monitor.source.base import Batch, Found
 from monitor.source.dispatch import Key
 from monitor.store.publishing.base import Message
 
@@ -252,6 +252,39 @@ class MemoryPublisher:
     def close(self) -> None:
         """See `monitor.source.base.Publisher.close`."""
         self._closed = True
+
+
+class MemoryArchive:
+    """An `Archive` of a `MemoryLog`."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self._log = log
+
+    def find(self, places: Collection[Origin]) -> Found:
+        """See `monitor.source.base.Archive.find`."""
+        records: dict[Origin, Record] = {}
+        expired: dict[Origin, int] = {}
+        absent: dict[Origin, str] = {}
+        topics = {place.topic for place in places}
+        if missing := sorted(t for t in topics if not self._log.partitions({t})):
+            raise SourceError(f"there is no topic {', '.join(missing)}")
+        known = self._log.partitions(topics)
+        for place in places:
+            partition = Partition(place.topic, place.partition)
+            if partition not in known:
+                absent[place] = "there is no such partition"
+                continue
+            start, end, log = self._log.segment(partition)
+            if place.offset < start:
+                expired[place] = start
+            elif place.offset >= end:
+                absent[place] = f"the log ends at {end}"
+            else:
+                records[place] = log[place.offset - start]
+        return Found(records, expired, absent)
+
+    def close(self) -> None:
+        """Nothing to close."""
 
 
 class MemoryTransactions:

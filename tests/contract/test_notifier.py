@@ -14,6 +14,7 @@ from typing import Protocol
 
 import pytest
 from harness.alerts import NOW, an_alert
+from harness.inside import REFUSED
 from harness.scripted import ScriptedServer, answer
 
 from monitor.alert.base import Channel, Notice, Notifier
@@ -39,6 +40,7 @@ BODY = '{"summary":"Ölpreis ±2 %"}'.encode()
 NOTIFICATION = Notification("msg_1", "ops", "all", BODY, NOW, NOW)
 QUICK = Limits(resolve=5, connect=5, read=0.3, total=20)
 ALERT = an_alert(key="topic:Energy")
+TLS = ssl.create_default_context()
 LOOPBACK = Guard(inside=["127.0.0.0/8"], plain_http=["127.0.0.0/8"])
 
 
@@ -435,6 +437,25 @@ def test_the_guard_is_asked_before_every_attempt(server: ScriptedServer) -> None
         assert "192.168.0.1" in str(failure(notifier))
     assert server.requests[0].headers["host"] == f"hook.test:{server.server_address[1]}"
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("address", REFUSED)
+def test_nothing_is_dialled_at_an_address_inside_however_it_is_written(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dialled: list[object] = []
+    monkeypatch.setattr(socket, "create_connection", lambda *place: dialled.append(place))
+    literal = f"[{address}]" if ":" in address else address
+    for url, guard in (
+        ("https://hooks.example.com/", Guard(resolver=lambda _h, _p: [address])),
+        ("https://hooks.example.com/", Guard(resolver=lambda _h, _p: ["8.8.8.8", address])),
+        (f"https://{literal}/", Guard()),
+    ):
+        with closing(WebhookNotifier(url, SIGNER, guard, limits=QUICK, tls=TLS)) as notifier:
+            error = failure(notifier)
+        assert error.retryable, "whoever runs the name can mend it"
+        assert "not a public address" in str(error)
+    assert [] == dialled
 
 
 def test_a_second_address_is_tried_when_the_first_does_not_answer(server: ScriptedServer) -> None:

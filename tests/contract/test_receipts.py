@@ -13,7 +13,8 @@ from harness.receipts import flow_of
 
 from monitor.events import TOPICS, Alert, Document, Kind, Mention, Origin, Scored
 from monitor.keys import pair_key
-from monitor.receipt.audit import Outcome, audit
+from monitor.receipt.audit import audit
+from monitor.receipt.check import Outcome
 from monitor.store.base import Commit, KeptReceipt, Listed, Store
 from monitor.store.receipts.base import JudgedText, Receipts
 from monitor.store.receipts.rows import digest_of

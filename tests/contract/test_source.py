@@ -1,4 +1,5 @@
-"""One contract for every `Source` and `Publisher`: in memory, embedded broker, Apache Kafka."""
+"""One contract for every `Source`, `Publisher` and `Archive`: in memory, embedded broker, Apache
+Kafka."""
 
 from __future__ import annotations
 
@@ -14,12 +15,14 @@ from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 
 from monitor.demo.broker import EmbeddedBroker
 from monitor.errors import SourceError
-from monitor.events import Gap, Partition, Record
-from monitor.source.base import Batch, Publisher, Source
+from monitor.events import Gap, Origin, Partition, Record
+from monitor.source.archive import KafkaArchive
+from monitor.source.base import Archive, Batch, Publisher, Source
 from monitor.source.client import client_options, ensure_topics
 from monitor.source.kafka import KafkaSource
 from monitor.source.memory import (
     Fail,
+    MemoryArchive,
     MemoryLog,
     MemoryPublisher,
     MemorySource,
@@ -46,8 +49,10 @@ class World(Protocol):
 
     def publisher(self) -> Publisher: ...
 
-    def lose(self, partition: Partition) -> None:
-        """Make retention delete the partition's first records."""
+    def archive(self) -> Archive: ...
+
+    def lose(self, partition: Partition, key: bytes | None = None) -> None:
+        """Make retention delete the partition's first records. ``key``: one that goes to it."""
         ...
 
 
@@ -62,7 +67,10 @@ class MemoryWorld:
     def publisher(self) -> Publisher:
         return MemoryPublisher(self.log)
 
-    def lose(self, partition: Partition) -> None:
+    def archive(self) -> Archive:
+        return MemoryArchive(self.log)
+
+    def lose(self, partition: Partition, key: bytes | None = None) -> None:
         self.log.trim(partition, 3)
 
 
@@ -71,7 +79,7 @@ class KafkaWorld:
         self.topic = f"news-{uuid.uuid4().hex[:8]}"
         self.settings = dataclasses.replace(settings, group_id=f"group-{self.topic}")
         ensure_topics(settings, {self.topic: PARTITIONS})
-        self._opened: list[Source | Publisher] = []
+        self._opened: list[Source | Publisher | Archive] = []
 
     def source(self) -> KafkaSource:
         source = KafkaSource(self.settings, [self.topic])
@@ -83,18 +91,23 @@ class KafkaWorld:
         self._opened.append(publisher)
         return publisher
 
+    def archive(self) -> KafkaArchive:
+        archive = KafkaArchive(self.settings)
+        self._opened.append(archive)
+        return archive
+
     def close(self) -> None:
         for opened in self._opened:
             opened.close()
 
-    def lose(self, partition: Partition) -> None:
+    def lose(self, partition: Partition, key: bytes | None = None) -> None:
         raise NotImplementedError
 
 
 class EmbeddedWorld(KafkaWorld):
-    def lose(self, partition: Partition) -> None:
+    def lose(self, partition: Partition, key: bytes | None = None) -> None:
         # It keeps 5 MiB of a partition, compressed or not, so fill it with noise.
-        key = key_of(self, partition)
+        key = key or key_of(self, partition)
         with_noise = dataclasses.replace(self.settings, compression=None)
         publisher = KafkaPublisher(with_noise)
         publisher.publish(self.topic, ((key, os.urandom(900_000)) for _ in range(8)))
@@ -105,7 +118,7 @@ class RealWorld(KafkaWorld):
     def __init__(self, settings: KafkaSettings) -> None:
         super().__init__(dataclasses.replace(settings, session_timeout=4.0))  # quick heartbeats
 
-    def lose(self, partition: Partition) -> None:
+    def lose(self, partition: Partition, key: bytes | None = None) -> None:
         admin = KafkaAdminClient(**client_options(self.settings))
         admin.delete_records({TopicPartition(partition.topic, partition.number): 3})
         admin.close()
@@ -498,7 +511,9 @@ def test_a_message_above_the_limit_is_an_error_that_names_the_setting(
         embedded.publisher().publish(embedded.topic, [(b"k", b"x" * 2_000_000)])
 
 
-@pytest.mark.parametrize("connect", [KafkaPublisher, lambda s: KafkaSource(s, ["news"])])
+@pytest.mark.parametrize(
+    "connect", [KafkaPublisher, KafkaArchive, lambda s: KafkaSource(s, ["news"])]
+)
 def test_an_unreachable_broker_is_named_with_what_to_do(
     connect: Callable[[KafkaSettings], object],
 ) -> None:
@@ -506,6 +521,70 @@ def test_an_unreachable_broker_is_named_with_what_to_do(
 
     with pytest.raises(SourceError, match=r"127\.0\.0\.1:9 .*refused.*make kafka"):
         connect(settings)
+
+
+# What is read again, by its place.
+
+
+def where_it_lies(world: World, count: int) -> Partition:
+    """Publish so many numbered messages; the partition that holds them."""
+    world.publisher().publish(world.topic, numbered(count, key=b"one"))
+    starts = [Origin(world.topic, number, 0) for number in range(PARTITIONS)]
+    (first,) = world.archive().find(starts).records
+    return Partition(first.topic, first.partition)
+
+
+def test_records_are_found_by_their_places_near_and_far(world: World) -> None:
+    number = where_it_lies(world, 2_500).number
+    wanted = [0, 1, 7, 1_300, 2_499]
+
+    found = world.archive().find([Origin(world.topic, number, at) for at in wanted])
+
+    assert [f"message {at}".encode() for at in wanted] == [
+        found.records[Origin(world.topic, number, at)].value for at in wanted
+    ]
+    assert {b"one"} == {record.key for record in found.records.values()}
+    assert not found.expired and not found.absent
+
+
+def test_what_retention_deleted_is_told_from_what_never_was_there(world: World) -> None:
+    partition = where_it_lies(world, 30)
+    world.lose(partition, b"one")
+    first, behind, nowhere = (
+        Origin(world.topic, number, at)
+        for number, at in ((partition.number, 0), (partition.number, 10**6), (17, 0))
+    )
+
+    archive = world.archive()
+    found = archive.find([first, behind, nowhere])
+
+    assert {first} == found.expired.keys()
+    assert {behind, nowhere} == found.absent.keys()
+    assert not found.records
+    begin = first._replace(offset=found.expired[first])
+    assert 0 < begin.offset
+    assert {begin} == archive.find([first, begin]).records.keys()
+
+
+def test_what_retention_deletes_while_it_is_looked_for_is_gone_for_its_age(
+    embedded: EmbeddedWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partition = where_it_lies(embedded, 30)
+    archive = embedded.archive()
+    asked = archive._bounds
+    before = asked([TopicPartition(*partition)])
+    embedded.lose(partition, b"one")
+    answers = iter([before])
+    monkeypatch.setattr(archive, "_bounds", lambda of: next(answers, None) or asked(of))
+    first = Origin(*partition, 0)
+
+    assert {first} == archive.find([first]).expired.keys()
+    assert {first} == archive.find([first]).expired.keys()
+
+
+def test_records_of_a_topic_that_is_not_there_cannot_be_looked_for(world: World) -> None:
+    with pytest.raises(SourceError, match="there is no topic elsewhere"):
+        world.archive().find([Origin("elsewhere", 0, 0)])
 
 
 # What only the source in memory can do: follow a script.

@@ -13,8 +13,9 @@ from harness.receipts import flow_of
 
 from monitor.events import TOPICS, Alert, Scored
 from monitor.receipt import make
-from monitor.receipt.audit import Audit, Outcome, audit
+from monitor.receipt.audit import audit
 from monitor.receipt.base import read_receipt, sha256_of
+from monitor.receipt.check import Audit, Outcome
 from monitor.receipt.provenance import Provenances
 from monitor.receipt.rescore import rescored
 from monitor.score.memory import MemoryScorer
@@ -159,9 +160,9 @@ def test_what_retention_deleted_leaves_the_receipts_own_list(flow: Flow) -> None
     flow.database.documents = {"later": later}
     found = checked(flow, alert)
     assert Outcome.SAME is found.outcome
-    changed = said(found, Outcome.CHANGED)["documents"]
-    assert f"0 of {len(receipt.documents)} compared" in changed
-    assert "deleted by retention" in changed
+    gone = said(found, Outcome.GONE)["documents"]
+    assert f"0 of {len(receipt.documents)} compared" in gone
+    assert "deleted by retention" in gone
     assert {"counts", "figure"} <= said(found, Outcome.SAME).keys()
 
 

@@ -135,7 +135,7 @@ def test_a_partition_taken_away_holds_nobody_up() -> None:
 
 
 def test_with_one_of_twelve_partitions_silent_a_bucket_closes_within_120_seconds() -> None:
-    """Every moment of falling silent, second by second; event time is the arrival time here."""
+    """Moments of falling silent all over two buckets; event time is the arrival time here."""
     delays: list[int] = []
     for silent_from in range(0, 2 * BUCKET_SECONDS, 23):
         w = Watermarks(out_of_orderness=60, idle_after=60)
