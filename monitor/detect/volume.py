@@ -389,12 +389,12 @@ class VolumeDetector:
         age = now - rows["born"]
         warm_up = s.warm_up * DAY_BUCKETS
         warm = np.where(named, self._pool.buckets, age) >= warm_up
-        counted = (n > 0) & warm & ~part.fires
+        kept = warm & ~part.fires
+        counted = kept & (n > 0)
         activity = np.minimum(level, 1.0) * DAY_BUCKETS
         shares = classes(codes >= NAMED, activity)
         members = census(shares, counted) if part.shared is None else part.shared
         granted = grants(s.budget, shares, counted, members)
-        kept = warm & ~part.fires
         self._update_statistic(now, part, mu, echo, excess, granted, kept)
         self._update_window(part, n, expected)
         rows["lag"][:, now % LAG] = np.where(blind, 0, n)
@@ -420,7 +420,8 @@ class VolumeDetector:
         learning = ~frozen & ~rising
         gap = np.maximum(now - at, 0)
         # An exposure, too, follows an hour behind; a row that is younger has none.
-        exposed = np.clip(now - LAG - np.maximum(at - LAG, rows["born"] - 1), 0, gap)
+        behind = now - LAG - np.maximum(at - LAG, rows["born"] - 1)
+        exposed = np.minimum(np.maximum(behind, 0), gap)
         heard = ~frozen & (named | learning)
         rows["young_exposure"] += np.where(heard, exposed, 0)
         bucket = slots(at)
@@ -434,13 +435,14 @@ class VolumeDetector:
         passed = np.where(learning, self._decay**gap, 1.0)
         delay = max(min(DELAY * DAY_BUCKETS, YOUTH * self._pool.buckets), 1.0)
         part = np.where(named, -np.expm1(-gap / delay), 1.0) * learning
+        left_young = 1.0 - part
         for total, fresh in (
             ("documents", "young"),
             ("exposure", "young_exposure"),
             ("negative", "young_negative"),
         ):
             rows[total] = rows[total] * passed + rows[fresh] * part
-            rows[fresh] *= 1.0 - part
+            rows[fresh] *= left_young
         rows["at"] = np.maximum(at, now)
 
     def _pass_over(self, part: _Part, silent: Ints, expected: Floats, excess: Floats) -> None:
@@ -452,7 +454,7 @@ class VolumeDetector:
         weeks, must be able to add that up. But it fades as levels do: what adds up over two months
         is no event.
         """
-        where = np.flatnonzero(silent > 0)
+        where = (silent > 0).nonzero()[0]
         if not len(where):
             return
         rows, k = part.rows, silent[where].astype(np.float64)
