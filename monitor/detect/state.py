@@ -164,11 +164,15 @@ class Lifecycle:
         observations: Iterable[tuple[str, bytes]],
         cooling: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        """Go on from the store."""
+        """Go on from the store.
+
+        What fires within a bucket is stored before the states of that bucket are: until then those
+        of an earlier alert of the key lie there, which are left out.
+        """
         self._cooling = dict(cooling)
         self._active = {a.key: a for a in alerts if a.detector == self._detector}
         self._observations = {
-            key: [tuple(o) for o in json.loads(state)]
+            key: [(s, *o) for s, *o in json.loads(state) if _was_seen_by(self._active[key], s)]
             for key, state in observations
             if key in self._active
         }
@@ -436,6 +440,11 @@ class Lifecycle:
 
     def _alert_id(self, reading: Reading) -> str:
         return str(uuid.uuid5(_NAMESPACE, f"{reading.key}|{reading.since}|{self._version}"))
+
+
+def _was_seen_by(alert: Alert, start: int) -> bool:
+    """Whether the bucket at ``start`` ended after the alert had fired."""
+    return alert.fired_at is not None and start + BUCKET_SECONDS > alert.fired_at.timestamp()
 
 
 def severity(

@@ -8,6 +8,7 @@ import random
 import sqlite3
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections import Counter
@@ -196,7 +197,10 @@ class Killing:
 
 def _difference(a: list[Any], b: list[Any]) -> str:
     one = next(((x, y) for x, y in zip(a, b, strict=False) if x != y), ())
-    return f"{len(a)} rows after the kills, {len(b)} undisturbed; the first that differ: {one}"
+    return (
+        f"{len(a)} rows after the kills, {len(b)} undisturbed; the first that differ: "
+        f"{textwrap.shorten(repr(one), 1_000)}"
+    )
 
 
 def _judge_delivery(

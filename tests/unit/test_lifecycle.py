@@ -320,6 +320,26 @@ def test_observations_survive_a_restart() -> None:
     assert expected == watch(restored, [quiet()] * 2, first=6)
 
 
+def test_what_an_ended_alert_saw_is_not_restored_to_one_that_fires_within_a_bucket() -> None:
+    """The states are written when the bucket closes, the alert before: a crash in between finds
+    the new alert and what the old one saw."""
+    lifecycle = fired()
+    watch(lifecycle, [quiet()] * 5)
+    stored = lifecycle.dump()
+    ((ended,), _) = lifecycle.advance(MONDAY + 6 * BUCKET_SECONDS, [quiet()], CONTEXT)
+    assert ended.status is AlertStatus.RESOLVED
+    start = MONDAY + 7 * BUCKET_SECONDS
+    (again,) = lifecycle.look(start, start + 60, [reading(since=start)], CONTEXT)
+    assert again.status is AlertStatus.FIRING
+
+    restored = life()
+    restored.restore(lifecycle.active.values(), stored)
+
+    assert [("all", b"[]")] == restored.dump()
+    calm = [quiet(n=1, observed=0.0)] * 7
+    assert watch(lifecycle, calm, first=7) == watch(restored, calm, first=7) == []
+
+
 def test_a_restore_takes_its_own_detectors_alerts_only() -> None:
     mine, others = fired(), fired(life(detector="volume"))
     restored = life()
