@@ -191,7 +191,7 @@ def receipt(
     ] = False,
 ) -> None:
     """Recompute an alert from its receipt and say what differs; status 0: reproduced exactly, 1:
-    something differs, 2: there is nothing that could be recomputed."""
+    something differs, 2: there is nothing that could be recomputed, or Kafka does not answer."""
     from monitor.auditing import ReceiptOptions, run_receipt
 
     raise typer.Exit(run_receipt(ReceiptOptions(alert_id, config, json, rescore, kafka)))

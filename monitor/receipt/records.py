@@ -69,18 +69,17 @@ def _compared(entries: Mapping[Origin, Entry], found: Found, decode: Decode) -> 
         renamed += entry.author is not None and document.author not in (None, entry.author)
         if document.id == entry.id and _digest(document) == entry.text_sha256:
             texts[entry.id] = document.content
+    gone = "".join(f"; {said}" for said in _gone(entries, found))
     if faults:
         said = some(faults)
         if signed and renamed == signed:
             said += "; every author is another: is intake.author_key that of then?"
-        return Reread(Check("kafka", Outcome.DIFFERS, said), texts)
+        return Reread(Check("kafka", Outcome.DIFFERS, said + gone), texts)
     said = (
         f"{len(found.records)} of {len(entries)} records read again: id, text, source, author, time"
     )
-    if not found.expired:
-        return Reread(Check("kafka", Outcome.SAME, said), texts)
-    gone = some(list(_gone(entries, found)))
-    return Reread(Check("kafka", Outcome.GONE, f"{said}; {gone}"), texts)
+    outcome = Outcome.GONE if gone else Outcome.SAME
+    return Reread(Check("kafka", outcome, said + gone), texts)
 
 
 def _gone(entries: Mapping[Origin, Entry], found: Found) -> Iterator[str]:

@@ -57,7 +57,7 @@ def show(console: Console, kills: int, found: Outcome, seconds: float) -> None:
     )
     for fault in found.faults:
         console.print(f"FAULT: {fault}")
-    console.print("something was lost or doubled" if found.faults else "0 lost, 0 doubled")
+    console.print("not as undisturbed" if found.faults else "0 lost, 0 doubled, as undisturbed")
 
 
 def _column(phases: tuple[str, ...], hit: Counter[str]) -> list[tuple[str, str]]:

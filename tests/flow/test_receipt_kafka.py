@@ -60,10 +60,12 @@ def checked(receipt: Receipt, log: MemoryLog) -> Check:
 
 
 def alter(log: MemoryLog, at: int, change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> None:
-    records = log._segments[NEWS].records
-    message = json.loads(records[at].value or b"")
+    """Change the message at an offset."""
+    segment = log._segments[NEWS]
+    record = segment.records[at - segment.start]
+    message = json.loads(record.value or b"")
     value = json.dumps({**message, **change(message)}).encode()
-    records[at] = records[at]._replace(value=value)
+    segment.records[at - segment.start] = record._replace(value=value)
 
 
 def test_records_that_are_what_they_were_are_the_same(receipt: Receipt, log: MemoryLog) -> None:
@@ -116,6 +118,11 @@ def test_what_lies_before_the_partitions_beginning_is_counted_and_no_difference(
     )
     assert not found.texts.keys() & set(gone)
     assert Outcome.SAME is Audit("a", (found.check,)).outcome
+
+    alter(log, receipt.documents[-1].kafka[2], lambda _: {"source": "forged-wire"})
+    both = checked(receipt, log)
+    assert Outcome.DIFFERS is both.outcome
+    assert f"{len(gone)} lie before news[0]" in both.said
 
     log.trim(NEWS, 10**6)
     everything = checked(receipt, log)
