@@ -444,9 +444,8 @@ class ShareDetector:
         self, now: int, part: _Part, fires: NDArray[np.bool_], blind: Collection[str]
     ) -> None:
         """A whole bucket."""
-        if np.count_nonzero(
-            fires
-        ):  # what follows a page is a new rise: another window, and another alert
+        # What follows a page is a new rise: another window, and so another alert.
+        if np.count_nonzero(fires):
             part.rows["u"][fires] = 0.0
             part.rows["cusum"][fires] = 0.0
         self._update_statistic(now, part)

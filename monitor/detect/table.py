@@ -47,7 +47,7 @@ class KeyTable:
         # NumPy moves rows as bytes many times faster than field by field.
         self._bytes = np.dtype((np.void, dtype.itemsize))
         self.edition = 0
-        """Another one after every change of a row."""
+        """Another one after every change of a row, and for every new one."""
         self.restore(())
 
     def restore(self, states: Iterable[tuple[str, bytes]]) -> None:
@@ -133,6 +133,7 @@ class KeyTable:
         place = self.index[key] = self._free.pop()
         self._codes[place] = code_of(key)
         self._forgotten.discard(key)
+        self.edition += 1
         return place
 
 

@@ -106,16 +106,17 @@ def experiment(
             f"{moment(last):%Y-%m-%d %H:%M} UTC"
         )
     entities = settings.entities
-    gc.freeze()  # what is there by now is no garbage, and need not be looked through again
-    found = run(
-        history,
-        today,
-        other,
-        Setup(_corrections(settings.model).of, settings.sources.depend_share, _clock(settings)),
-        lambda: load(entities.gazetteer, entities.aliases),
-        int(until.timestamp()),
-        lambda done: progress(done, documents),
-    )
+    setup = Setup(_corrections(settings.model).of, settings.sources.depend_share, _clock(settings))
+    with _little_garbage():
+        found = run(
+            history,
+            today,
+            other,
+            setup,
+            lambda: load(entities.gazetteer, entities.aliases),
+            int(until.timestamp()),
+            lambda done: progress(done, documents),
+        )
     judged = {
         fired.alert_id: fired.judgement
         for fired in SqlVerdicts(engine).fired()
@@ -123,6 +124,20 @@ def experiment(
     }
     stored = history.alerts()
     return found, compare(found.today, found.other, stored, judged, since, until)
+
+
+@contextmanager
+def _little_garbage() -> Iterator[None]:
+    """What is there by now is none, and a rerun makes millions of tuples and hardly a cycle: it is
+    looked for seldom."""
+    thresholds = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(100_000, *thresholds[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
 
 
 @contextmanager

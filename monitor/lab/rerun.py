@@ -138,13 +138,8 @@ class Lane:
         ``documents`` and ``flips``: those of the page as the `Archive` has them, to which they
         were added last.
         """
-        if self._rewatch is not None:
-            views = map(self._rewatch.views, documents)
-            documents = [
-                known._replace(heard=known.heard._replace(views=seen))
-                for known, seen in zip(documents, views, strict=True)
-            ]
-        self._postings.add(self.come, documents)
+        seen = documents if self._rewatch is None else self._rewatch.seen(documents)
+        self._postings.add(self.come, seen)
         if not self._at:
             self._watermarks.assign(dict.fromkeys(self._partitions), float(page.at[0]))
             self._watermarks.reached_end(self._partitions)
@@ -157,7 +152,11 @@ class Lane:
                 return False
             self._idle(float(page.at[poll]))
             end = self._next_move(course, poll)
-            self._hear(page, documents, poll, end)
+            if self._blindness is not None:  # it is told of each poll
+                now = self._event_ms(float(page.at[poll]))
+                self._blindness.begin(now)
+                self._blindness.hear(documents[page.first[poll] : page.first[end]], now)
+            self._hear(page, seen, poll, end)
             last = page.first[end]
             self.come = begin + last
             while turned and turned[0][0] < last:
@@ -209,12 +208,8 @@ class Lane:
         open_since = self._counting.open_since
         for i, at in enumerate(page.at[poll:end].tolist(), poll):
             self._at = at
-            of_poll = documents[page.first[i] : page.first[i + 1]]
-            if self._blindness is not None:
-                self._blindness.begin(self._event_ms(at))
-                self._blindness.hear(of_poll, self._event_ms(at))
             old = []
-            for known in of_poll:
+            for known in documents[page.first[i] : page.first[i + 1]]:
                 heard = known.heard
                 observe(known.place, heard.at, at)
                 if known.counted and heard.at >= open_since:

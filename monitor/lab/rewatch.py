@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from models.text import normalise
 from monitor.entity.gazetteer import Gazetteer
@@ -30,6 +30,13 @@ class Rewatch:
             watch_key(item.id) for item in anew
         )
         self._watch = WatchList(anew, gazetteer)
+
+    def seen(self, documents: Iterable[Known]) -> list[Known]:
+        """Documents with what they say for all that they name now."""
+        return [
+            known._replace(heard=known.heard._replace(views=self.views(known)))
+            for known in documents
+        ]
 
     def views(self, known: Known) -> tuple[View, ...]:
         """What a document, whose `Content` is there, says for all that it names now.

@@ -27,6 +27,7 @@ from monitor.clock import ManualClock
 from monitor.config import Settings, load_settings
 from monitor.errors import MonitorError
 from monitor.events import About, Alert, Mention, Scored
+from monitor.lab import history
 from monitor.lab.command import experiment
 from monitor.lab.ledger import Outcome
 from monitor.lab.rules import Rules, changed
@@ -210,6 +211,15 @@ def test_unchanged_rules_give_the_alerts_that_are_stored(folder: Path) -> None:
     today, same = rerun(folder)
     assert known == today
     assert today == same
+
+
+def test_however_few_rows_are_read_at_once_the_alerts_are_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A document with its mentions, and what was polled together, may lie on two pages."""
+    monkeypatch.setattr(history, "_PAGE", 3)
+    today, _ = rerun(folder)
+    assert stored(folder) == today
 
 
 def test_another_budget_gives_the_alerts_of_a_pipeline_with_that_budget(

@@ -51,6 +51,23 @@ def test_silence_alone_is_not_idleness_because_a_broker_may_be_out() -> None:
     assert 1000 - 60 == w.current(monotonic=100_000)
 
 
+def test_who_holds_the_watermark_back_is_told() -> None:
+    w = watermarks(1000, None)
+    assert [A, B] == w.holding(941, monotonic=0)
+    assert [B] == w.holding(940, monotonic=0)
+    w.observe(B, 999, monotonic=1)
+    assert [] == w.holding(939, monotonic=1)
+    assert w.current(monotonic=1) == 939
+
+
+def test_an_idle_partition_holds_nothing_back() -> None:
+    w = watermarks(1000, 5000)
+    w.reached_end({A, B})
+    w.observe(B, 5000, monotonic=59)
+    assert [A] == w.holding(4000, monotonic=59.9)
+    assert [] == w.holding(4000, monotonic=60)
+
+
 def test_the_end_of_the_log_alone_is_not_idleness() -> None:
     w = watermarks(1000, 5000)
     w.reached_end({A, B})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -170,6 +171,15 @@ def test_what_comes_after_the_lateness_is_late() -> None:
     assert not window.is_late(T + 300)
     assert window.is_late(T)
     assert not window.is_late(T + 900)
+
+
+@pytest.mark.parametrize("lateness", [0, 299, 300, 450, 600])
+def test_the_first_bucket_that_is_open_is_the_first_that_is_not_late(lateness: int) -> None:
+    window = Window(allowed_lateness=lateness)
+    assert window.open_since < T - 86_400
+    one(window, T, T + 900)
+    starts = range(T - 3000, T + 3000, 300)
+    assert next(s for s in starts if not window.is_late(s)) == window.open_since
 
 
 def test_a_drain_gives_absolute_values_of_what_changed_in_a_fixed_order() -> None:
