@@ -201,7 +201,7 @@ def receipt(
     epilog="Examples: monitor lab -c monitor.toml --set detect.budget=2 | "
     "monitor lab -c monitor.toml --set detect.min_documents=5 --set detect.min_sources=2 "
     "--from 2026-03-09 --until 2026-04-01 | "
-    "monitor lab -c monitor.toml --with tried.toml --json lab.json",
+    "monitor lab -c monitor.toml --with tried.toml --stored --json lab.json",
 )
 def lab(
     config: Config = None,
@@ -224,13 +224,20 @@ def lab(
     json: Annotated[
         Path | None, typer.Option(help="Write everything to this file as well.")
     ] = None,
+    stored: Annotated[
+        bool,
+        typer.Option(
+            "--stored", help="Beside the alerts that fired, without running today's rules again."
+        ),
+    ] = False,
 ) -> None:
     """Try other rules on the stored documents: which alerts would have fired, how many a day, how
     much earlier, how often right, beside today's rules. Writes nothing to the database."""
     from monitor.lab.command import LabOptions, parse_moment, run_lab
 
     begin, end = parse_moment("--from", since), parse_moment("--until", until)
-    raise typer.Exit(run_lab(LabOptions(config, tuple(changes or ()), other, begin, end, json)))
+    sets = tuple(changes or ())
+    raise typer.Exit(run_lab(LabOptions(config, sets, other, begin, end, json, stored)))
 
 
 @app.command(epilog="Example: monitor check --config monitor.toml")

@@ -45,6 +45,8 @@ class LabOptions:
     since: datetime | None
     until: datetime | None
     json: Path | None
+    stored: bool = False
+    """Whether the changed rules are set beside what fired, and not beside today's rules."""
 
 
 def parse_moment(option: str, text: str | None) -> datetime | None:
@@ -69,14 +71,15 @@ def run_lab(options: LabOptions) -> int:
     try:
         with _bar() as told:
             found, comparison = experiment(
-                engine, settings, today, other, options.since, options.until, told
+                engine, settings, today, other, options.since, options.until, told, options.stored
             )
     finally:
         engine.dispose()
     changes = differences(today, other)
-    show(comparison, found.documents, changes)
+    show(comparison, found.documents, changes, stored=options.stored)
     if options.json is not None:
-        write_json(options.json, as_json(comparison, found.documents, changes))
+        against = "stored" if options.stored else "rules"
+        write_json(options.json, as_json(comparison, found.documents, changes, against))
     return 0
 
 
@@ -88,8 +91,10 @@ def experiment(
     since: datetime | None = None,
     until: datetime | None = None,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
+    against_stored: bool = False,
 ) -> tuple[Outcomes, Comparison]:
-    """Both sets of rules over the documents of a database, compared between two event times.
+    """Both sets of rules over the documents of a database, compared between two event times; or
+    the changed ones alone, compared with the alerts that are stored.
 
     ``progress`` is told how many documents are done, and of how many. Raises ``MonitorError``.
     """
@@ -107,6 +112,7 @@ def experiment(
         )
     entities = settings.entities
     setup = Setup(_corrections(settings.model).of, settings.sources.depend_share, _clock(settings))
+    stored = history.alerts()
     with _little_garbage():
         found = run(
             history,
@@ -116,13 +122,13 @@ def experiment(
             lambda: load(entities.gazetteer, entities.aliases),
             int(until.timestamp()),
             lambda done: progress(done, documents),
+            stored if against_stored else None,
         )
     judged = {
         fired.alert_id: fired.judgement
         for fired in SqlVerdicts(engine).fired()
         if fired.judgement is not None
     }
-    stored = history.alerts()
     return found, compare(found.today, found.other, stored, judged, since, until)
 
 

@@ -19,8 +19,10 @@ _MOST = 30  # alerts listed of each sort
 _KEPT_BACK = ("insufficient", "expected", "under")
 
 
-def show(found: Comparison, documents: int, changes: Sequence[str]) -> None:
-    """Print everything."""
+def show(
+    found: Comparison, documents: int, changes: Sequence[str], *, stored: bool = False
+) -> None:
+    """Print everything. ``stored``: the changed rules stand beside what fired."""
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH
@@ -30,10 +32,12 @@ def show(found: Comparison, documents: int, changes: Sequence[str]) -> None:
     )
     for change in changes or ["nothing is changed"]:
         console.print(f"  {change}")
-    console.print(_figures(found))
-    console.print(
-        f"of {found.stored} alerts that were sent then, today's rules send {found.reproduced} again"
-    )
+    console.print(_figures(found, "as it was" if stored else "today's rules"))
+    if not stored:
+        console.print(
+            f"of {found.stored} alerts that were sent then, today's rules send"
+            f" {found.reproduced} again"
+        )
     for name, changed in (("gained", found.gained), ("lost", found.lost)):
         if changed:
             console.print(_listed(name, changed))
@@ -42,13 +46,19 @@ def show(found: Comparison, documents: int, changes: Sequence[str]) -> None:
         console.print(_moved(moved))
 
 
-def as_json(found: Comparison, documents: int, changes: Sequence[str]) -> dict[str, Any]:
-    """Everything; times in RFC 3339, lead times in seconds (positive: earlier than today)."""
+def as_json(
+    found: Comparison, documents: int, changes: Sequence[str], against: str = "rules"
+) -> dict[str, Any]:
+    """Everything; times in RFC 3339, lead times in seconds (positive: earlier than today).
+
+    ``against``: "rules", ``today`` is what today's rules came to; "stored", it is what fired.
+    """
     return {
         "since": found.since.isoformat(),
         "until": found.until.isoformat(),
         "documents": documents,
         "changes": list(changes),
+        "against": against,
         "today": _side(found.today),
         "other": _side(found.other),
         "sent_then": found.stored,
@@ -63,10 +73,10 @@ def as_json(found: Comparison, documents: int, changes: Sequence[str]) -> dict[s
     }
 
 
-def _figures(found: Comparison) -> Table:
+def _figures(found: Comparison, beside: str) -> Table:
     table = Table(title_justify="left", box=None)
     table.add_column("")
-    for name in ("today's rules", "changed", "difference"):
+    for name in (beside, "changed", "difference"):
         table.add_column(name, justify="right")
     today, other = found.today, found.other
 

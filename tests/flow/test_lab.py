@@ -171,7 +171,8 @@ def stored(folder: Path) -> dict[str, Alert]:
 
 def bare(alert: Alert) -> Alert:
     """Without what the lab does not gather (evidence, what it is about and so the names in the
-    summary, receipts) and wall times, which are those of polls."""
+    summary, receipts), what it knows as it is by now (which stories are one) and wall times, which
+    are those of polls."""
     wall = START
     return replace(
         alert,
@@ -180,6 +181,8 @@ def bare(alert: Alert) -> Alert:
         about=About(),
         summary="",
         receipt="",
+        stories=0,
+        largest_story=0,
         updated_at=wall,
         appended_at=wall,
     )
@@ -284,6 +287,21 @@ def test_the_command_shows_what_is_gained_and_lost_and_writes_nothing(
     assert before == (folder / "monitor.db").read_bytes()
 
 
+def test_beside_what_fired_the_changed_rules_run_alone(folder: Path, tmp_path: Path) -> None:
+    configuration = tmp_path / "monitor.toml"
+    configuration.write_text(f'[store]\nurl = "{url(folder)}"\n')
+    found = []
+    for beside in ([], ["--stored"]):
+        told = tmp_path / "lab.json"
+        asked = ["lab", "-c", str(configuration), "--set", "detect.budget=40", *beside]
+        shown = CliRunner().invoke(app, [*asked, "--json", str(told)])
+        assert 0 == shown.exit_code, shown.output
+        found.append(json.loads(told.read_text()))
+    assert ["rules", "stored"] == [each.pop("against") for each in found]
+    assert found[0] == found[1]
+    assert "as it was" in shown.output
+
+
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
@@ -291,6 +309,7 @@ def test_the_command_shows_what_is_gained_and_lost_and_writes_nothing(
         (["--set", "detect.budget=-2"], "--set detect.budget=-2: Input should be greater than 0"),
         (["--set", "detect.budget"], "must be section.name=value"),
         (["--set", "kafka.group_id=x"], "the lab changes [detect], [aggregate]"),
+        (["--stored", "--set", "aggregate.out_of_orderness=30"], "leave --stored out"),
         (["--from", "soon"], "--from 'soon': must be a date or a time"),
         (["--from", "2027-01-01"], "--from 2027-01-01 00:00 is not before --until"),
     ],

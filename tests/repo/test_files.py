@@ -53,6 +53,11 @@ def test_paths_that_the_documents_name_exist() -> None:
     assert [] == dead
 
 
+def test_no_package_lies_among_the_sources() -> None:
+    built = {".whl", ".gz", ".jar", ".pyc", ".so"}
+    assert [] == [path.name for path in tracked() if path.suffix in built]
+
+
 def test_no_file_names_a_place_on_somebodys_machine() -> None:
     found = [
         f"{path.relative_to(ROOT)}: {match.group().decode()}"
