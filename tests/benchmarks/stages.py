@@ -11,7 +11,6 @@ Without ``--kafka`` reading and publishing are left out.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import sys
 import tempfile
@@ -41,6 +40,7 @@ from monitor.detect.gates import Exhibit
 from monitor.detect.state import Context
 from monitor.entity.entities import open_entities
 from monitor.events import Kind, Origin, Partition, Record
+from monitor.garbage import spare_the_collector
 from monitor.judged import judged
 from monitor.listening import Listening
 from monitor.metrics import Metrics
@@ -150,6 +150,7 @@ def write(values: list[bytes], folder: str, watch: Stopwatch) -> None:
     context = Context(now, START, scorer.model_version)
     place = Partition("news", 0)
     every = records(values)
+    spare_the_collector()
     for first in range(0, len(every), BATCH):
         batch = every[first : first + BATCH]
         with watch("decode"):
@@ -247,7 +248,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     values = messages(options.texts, options.documents, timedelta(seconds=options.step))
-    gc.freeze()
     rounds = []
     for _ in range(options.rounds):
         watch = Stopwatch()
