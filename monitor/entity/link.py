@@ -23,8 +23,10 @@ from monitor.entity.gazetteer import (
     TICKER,
     WEAK,
     Gazetteer,
+    Hit,
     Meaning,
     folded,
+    hits_of,
     spaced,
 )
 from monitor.entity.names import COMPANY, company_key, name_key, normalised
@@ -90,9 +92,11 @@ _CHINESE_SUPPORT: Final = re.compile("股|公司|集团|涨|跌|板|财报|业�
 
 _PLACE: Final = itemgetter(2, 3)
 """Of a link."""
+_CHUNK: Final = 256
+"""Texts that are searched together: what is in hand stays in the cache."""
 
 
-def _leftmost_longest(hit: tuple[int, int, int]) -> tuple[int, int]:
+def _leftmost_longest(hit: Hit) -> tuple[int, int]:
     return hit[1], -hit[2]
 
 
@@ -166,7 +170,31 @@ class Linker:
             tickers: symbols that came with the message.
             at: when it was published; names and symbols mean what they meant then.
         """
-        return _Reading(self, text, spans, tickers, at.toordinal()).links()
+        return self.link_all([text], [spans], [tickers], [at])[0]
+
+    def link_all(
+        self,
+        texts: Sequence[str],
+        spans: Sequence[Sequence[Span]],
+        tickers: Sequence[Sequence[str]],
+        at: Sequence[datetime],
+    ) -> list[list[Link]]:
+        """What `link` says of each text of a batch. A third of its time for texts that name nobody:
+        they are searched together, and only those in which something was found are read."""
+        found: list[list[Link]] = []
+        for first in range(0, len(texts), _CHUNK):
+            part = slice(first, first + _CHUNK)
+            hits = hits_of(self.gazetteer, texts[part])
+            for number, (text, named, symbols, moment) in enumerate(
+                zip(texts[part], spans[part], tickers[part], at[part], strict=True)
+            ):
+                mine = hits.get(number)
+                if mine or named or symbols or "$" in text or _may_list(text):
+                    day = moment.toordinal()
+                    found.append(_Reading(self, text, named, symbols, day, mine or []).links())
+                else:
+                    found.append([])
+        return found
 
     def symbol(self, symbol: str, day: int, country: str = "US") -> Meaning | None:
         """What a symbol of an exchange of this country meant on a day."""
@@ -190,9 +218,15 @@ class _Reading:
     """One text while it is being linked."""
 
     def __init__(
-        self, linker: Linker, text: str, spans: Sequence[Span], tickers: Sequence[str], day: int
+        self,
+        linker: Linker,
+        text: str,
+        spans: Sequence[Span],
+        tickers: Sequence[str],
+        day: int,
+        hits: list[Hit],
     ) -> None:
-        self.linker, self.text, self.day = linker, text, day
+        self.linker, self.text, self.day, self.hits = linker, text, day, hits
         self.spans = [
             s for s in spans if s.score >= SPAN_FLOOR and 0 <= s.start < s.end <= len(text)
         ]
@@ -325,16 +359,12 @@ class _Reading:
     # -- names
 
     def _words(self) -> None:
-        automaton = self.linker.gazetteer.words
-        if automaton is None:
-            return
-        hits = automaton.find_matches_as_indexes(f" {self.low} ", overlapping=True)
+        hits = self.hits
         if len(hits) > 1:
             hits.sort(key=_leftmost_longest)
         meanings = self.linker.gazetteer.word_meanings
         reached = 0
         for index, start, end in hits:
-            end -= 2
             if start < reached:
                 continue
             meaning = self._valid(meanings[index])

@@ -152,9 +152,7 @@ def _sides() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
     return np.array([0, *first], np.uint32), np.array([0, *second], np.uint32)
 
 
-def _negated(
-    words: Words, turns: npt.NDArray[np.bool_], others: Words
-) -> npt.NDArray[np.bool_]:
+def _negated(words: Words, turns: npt.NDArray[np.bool_], others: Words) -> npt.NDArray[np.bool_]:
     """Whether the others have, side by side, what a "not" stands between in the words [p]."""
     negation = turns & ((words & _HASH) <= NEGATION_COUNT)
     row, place = np.nonzero(negation[:, 1:-1])

@@ -216,9 +216,7 @@ class Stories:
                 rows.append(-1)
                 continue
             row = self._rows.get(form)
-            if row is None or not (
-                first_of[row] - window <= at <= last_of[row] + window
-            ):
+            if row is None or not (first_of[row] - window <= at <= last_of[row] + window):
                 row = self._new_row(form, at, document.id)
                 fresh[row] = i
             elif self._extend(row, at, document.id):
