@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from operator import itemgetter
 
 from sqlalchemy import Connection, Engine, bindparam, delete, select, update
 
@@ -13,7 +14,7 @@ from monitor.store.statements import Bulk, Dialect
 from monitor.story.base import Changes, ToldRow
 
 _COLUMNS = [column.name for column in schema.stories.columns]
-_ORDER = [ToldRow._fields.index(name) for name in _COLUMNS]
+_in_order = itemgetter(*(ToldRow._fields.index(name) for name in _COLUMNS))
 
 
 class ToldTable:
@@ -43,7 +44,7 @@ class ToldTable:
         """Delete the rows whose last document is older than ``before``; then put ``rows``."""
         if before is not None:
             connection.execute(self._forget, {"before": milliseconds(before)})
-        self._put.execute(connection, [tuple(row[place] for place in _ORDER) for row in rows])
+        self._put.execute(connection, list(map(_in_order, rows)))
 
     def change(self, connection: Connection, changes: Changes) -> None:
         """What stored documents have turned out to be."""

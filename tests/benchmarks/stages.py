@@ -60,6 +60,7 @@ from monitor.store.base import Commit, Move, Position
 from monitor.store.engine import open_engine
 from monitor.store.migrations import migrate
 from monitor.store.sql import SqlStore
+from monitor.story.fingerprint import prints
 from monitor.story.stories import Stories
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -150,6 +151,7 @@ def write(values: list[bytes], folder: str, watch: Stopwatch) -> None:
     context = Context(now, START, scorer.model_version)
     place = Partition("news", 0)
     every = records(values)
+    prints(["to make the tables"])
     spare_the_collector()
     for first in range(0, len(every), BATCH):
         batch = every[first : first + BATCH]
