@@ -235,7 +235,9 @@ class Stories:
         for left, right in self._edges(asked, keys[asking]):
             self._link(left, right)
         told = [
-            Told(document.id, None) if row < 0 else self._told(row, (at, document.id))
+            Told(document.id, None)
+            if row < 0 or self._is_alone(row, at, document.id)
+            else self._told(row, (at, document.id))
             for document, at, row in zip(documents, times, rows, strict=True)
         ]
         self._note()
@@ -362,6 +364,15 @@ class Stories:
             new = self._told(row, None).story
             if new != old:
                 self._renames[old] = new
+
+    def _is_alone(self, row: int, at: int, identifier: str) -> bool:
+        """Whether a document is the first of its words, and those are like no others: most are."""
+        return (
+            self._ids[row] == identifier
+            and self._first_of[row] == at
+            and self._story_of[row] not in self._stories
+            and row not in self._origins
+        )
 
     def _told(self, row: int, place: _First | None) -> Told:
         """What a document of this row is; None for ``place``: one that is not the row's first."""
