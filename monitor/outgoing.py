@@ -11,7 +11,16 @@ from datetime import datetime
 import orjson
 
 from monitor.alert.codec import alert_to_json
-from monitor.events import SENTIMENTS, TOPICS, Alert, DeadLetter, Mention, Reason, Scored, most_probable
+from monitor.events import (
+    SENTIMENTS,
+    TOPICS,
+    Alert,
+    DeadLetter,
+    Mention,
+    Reason,
+    Scored,
+    most_probable,
+)
 from monitor.store.base import RECEIVERS, Outgoing
 
 _SCALE = 100_000  # five digits of a probability; `round` takes four times as long
