@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -38,8 +39,8 @@ what only looks like a name; a word that ends the names of organisations (Bank, 
 
 SHIPPED: Final = Path(__file__).parent / "data"
 _ALWAYS: Final = (date.min.toordinal(), date.max.toordinal())
-_BREAK: Final = re.compile(r"[^\w]|[_\u2e80-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
-"""What stands between two words of an alphabet."""
+_BREAK: Final = re.compile(r"[^\w ]|[_\u2e80-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
+"""What stands between two words of an alphabet, beside the space."""
 IDEOGRAM: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _ASCII: Final = bytes(c if c < 128 and chr(c).isalnum() else 32 for c in range(256))
 _BETWEEN: Final = "\n"
@@ -94,6 +95,11 @@ def spaced(text: str) -> str:
     """
     if text.isascii():
         return text.encode("ascii").translate(_ASCII).decode("ascii")
+    return _spaced(text)
+
+
+@lru_cache(maxsize=1_024)  # of a text that is searched, and then read
+def _spaced(text: str) -> str:
     return _BREAK.sub(" ", text)
 
 

@@ -101,9 +101,7 @@ def _leftmost_longest(hit: Hit) -> tuple[int, int]:
 
 
 def _may_list(text: str) -> bool:
-    """Whether something may stand here that `_LISTED` or `_CODE` finds; much cheaper than they."""
-    if not text.isascii() and IDEOGRAM.search(text):
-        return True
+    """Whether something may stand here that `_LISTED` finds; much cheaper than it."""
     place = text.find(":")
     while place > 0:
         if text[place - 1].isupper() or text[place - 2].isupper():
@@ -189,9 +187,12 @@ class Linker:
                 zip(texts[part], spans[part], tickers[part], at[part], strict=True)
             ):
                 mine = hits.get(number)
-                if mine or named or symbols or "$" in text or _may_list(text):
+                chinese = not text.isascii() and IDEOGRAM.search(text) is not None
+                listing = chinese or _may_list(text)
+                if mine or named or symbols or listing or "$" in text:
                     day = moment.toordinal()
-                    found.append(_Reading(self, text, named, symbols, day, mine or []).links())
+                    reading = _Reading(self, text, named, symbols, day, mine or [])
+                    found.append(reading.links(listing, chinese))
                 else:
                     found.append([])
         return found
@@ -248,15 +249,16 @@ class _Reading:
             if meaning is not None and meaning.key not in self.keys:
                 self._add(meaning.key, 0, 0, _BY_SYMBOL, ticker)
 
-    def links(self) -> list[Link]:
+    def links(self, listing: bool, chinese: bool) -> list[Link]:
+        """``listing``: a symbol may stand beside its exchange; ``chinese``: there are ideograms."""
         if "$" in self.text:
             self._cashtags()
-        if _may_list(self.text):
-            self._listed()
+        if listing:
+            self._listed(chinese)
         if "(" in self.text:
             self._definitions()
         self._words()
-        if not self.text.isascii() and IDEOGRAM.search(self.text):
+        if chinese:
             self._ideograms()
         if self.pending:
             self._decide()
@@ -329,7 +331,7 @@ class _Reading:
         context = self._context(start, end)
         return not _SHARE_WORDS.isdisjoint((*context.before()[1], *context.after()[1]))
 
-    def _listed(self) -> None:
+    def _listed(self, chinese: bool) -> None:
         for match in _LISTED.finditer(self.text):
             exchange, symbol, head, suffix, code = match.groups()
             meaning = None
@@ -350,7 +352,7 @@ class _Reading:
                 start, end = match.span()
             if meaning is not None:
                 self._add(meaning.key, start, end, _BY_SYMBOL)
-        if not self.text.isascii() and IDEOGRAM.search(self.text):
+        if chinese:
             for match in _CODE.finditer(self.text):
                 meaning = self.linker.symbol(match.group(1), self.day, "CN")
                 if meaning is not None and self._free(*match.span()):
