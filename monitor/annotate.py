@@ -75,7 +75,7 @@ class Annotator:
         changes = self._stories.changes()
         # What comes before the story is taken over: `_replace` would take four times as long.
         found = [
-            Scored(*s[:_STORY], t.story, t.copy_of, m, s.counted)
+            Scored._make((*s[:_STORY], t.story, t.copy_of, m, s.counted))
             for s, t, m in zip(scored, told, named, strict=True)
         ]
         return Annotated(found, changes)

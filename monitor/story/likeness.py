@@ -63,11 +63,14 @@ def copies(found: Prints, left: Rows, right: Rows) -> npt.NDArray[np.bool_]:
 def _copies(longer: Words, shorter: Words) -> npt.NDArray[np.bool_]:
     alike = contained(longer, shorter) >= CONTAINED
     which = np.flatnonzero(alike)
+    if not len(which):
+        return alike
     longer, shorter = longer[which], shorter[which]
     more, fewer = (np.count_nonzero(words, axis=1) for words in (longer, shorter))
     order = in_order(longer, shorter)
     brief = np.flatnonzero(fewer < BRIEF)
-    order[brief] = in_order(longer[brief, : BRIEF + _LEAD], shorter[brief])
+    if len(brief):
+        order[brief] = in_order(longer[brief, : BRIEF + _LEAD], shorter[brief])
     enough = np.where(more > 2 * fewer, CITED, IN_ORDER)
     alike[which] = (order >= enough) & ~opposed(longer, shorter)
     return alike

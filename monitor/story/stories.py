@@ -298,7 +298,8 @@ class Stories:
         keep = (left != right) & (apart <= self._window)
         keep &= enough(shared, self._sizes[left], self._sizes[right])
         left, right = left[keep], right[keep]
-        pairs = np.unique(np.minimum(left, right) << 32 | np.maximum(left, right))
+        pairs = np.sort(np.minimum(left, right) << 32 | np.maximum(left, right))
+        pairs = pairs[np.diff(pairs, prepend=-1) != 0]
         left, right = pairs >> 32, pairs & 0xFFFFFFFF
         alike = copies(Prints(self._words, self._sizes), left, right)
         left, right = left[alike], right[alike]

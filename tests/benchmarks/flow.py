@@ -34,7 +34,7 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from harness.daemon import SCRIPTED, SHIPPED, DaemonProcess, Installation, until
-from harness.flow import message
+from harness.invented import invented_messages
 from kafka import KafkaConsumer
 from prometheus_client import CollectorRegistry
 
@@ -226,14 +226,6 @@ def sample(count: int) -> list[dict[str, str]]:
     return list(islice(sound, count))
 
 
-def plain(count: int, step: timedelta) -> list[bytes]:
-    """Short messages, so far apart in event time."""
-    return [
-        json.dumps(message(n, START + n * step, "-0+"[n % 3], n % 20)).encode()
-        for n in range(count)
-    ]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=int, default=1_500, help="through the model; 0: none")
@@ -248,9 +240,11 @@ def main() -> None:
             kafka = stack.enter_context(EmbeddedBroker()).settings()
         for _ in range(options.rounds if options.unscored else 0):
             # At 30 s a document each ten of them close a bucket of all keys.
-            for seconds in (0.3, 30.0):
-                values = plain(options.unscored, timedelta(seconds=seconds))
-                told(f"without a model, {seconds} s apart", run(kafka, values, SCRIPTED))
+            for sort, seconds in (("short", 0.3), ("short", 30.0), ("named", 0.3)):
+                step = timedelta(seconds=seconds)
+                values = invented_messages(sort, options.unscored, START, step)
+                name = f"without a model, {sort} texts {seconds} s apart"
+                told(name, run(kafka, values, SCRIPTED))
         if not options.documents:
             return
         messages = sample(options.documents)

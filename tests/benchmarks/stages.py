@@ -11,7 +11,6 @@ Without ``--kafka`` reading and publishing are left out.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -25,8 +24,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from harness.flow import judge, message
-from harness.invented import texts_naming_companies
+from harness.flow import judge
+from harness.invented import TEXTS, invented_messages
 from prometheus_client import CollectorRegistry
 
 from monitor import config
@@ -39,7 +38,7 @@ from monitor.detect.correction import Corrections
 from monitor.detect.gates import Exhibit
 from monitor.detect.state import Context
 from monitor.entity.entities import open_entities
-from monitor.events import Kind, Origin, Partition, Record
+from monitor.events import Alert, Kind, Origin, Partition, Record
 from monitor.garbage import spare_the_collector
 from monitor.judged import judged
 from monitor.listening import Listening
@@ -176,7 +175,7 @@ def write(values: list[bytes], folder: str, watch: Stopwatch) -> None:
         polled = Batch(batch, {place: first + len(batch)}, {place: len(every)})
         with watch("who speaks"):
             listening.hear(polled, scored, now, context)
-        alerts = []
+        alerts: list[Alert] = []
         watermark = watermarks.current(0.0)
         with watch("sums and buckets"):
             closing = list(counting.close(watermark))
@@ -227,15 +226,6 @@ def write(values: list[bytes], folder: str, watch: Stopwatch) -> None:
     engine.dispose()
 
 
-def messages(texts: str, count: int, step: timedelta) -> list[bytes]:
-    """Messages so far apart in event time."""
-    made = [message(n, START + n * step, "-0+"[n % 3], n % 20) for n in range(count)]
-    if texts == "named":
-        for one, text in zip(made, texts_naming_companies(count), strict=True):
-            one["text"] = f"{' '.join(str(one['text']).split()[:2])} {text}"
-    return [json.dumps(one).encode() for one in made]
-
-
 def told(steps: Sequence[tuple[str, float]], documents: int) -> None:
     for name, seconds in (*steps, ("sum", sum(seconds for _, seconds in steps))):
         print(f"{name:24}{1e6 * seconds / documents:9.2f} ms of CPU for 1,000 documents")
@@ -245,11 +235,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=int, default=4 * BATCH)
     parser.add_argument("--step", type=float, default=0.3)
-    parser.add_argument("--texts", choices=("short", "named"), default="short")
+    parser.add_argument("--texts", choices=TEXTS, default="short")
     parser.add_argument("--kafka", metavar="HOST:PORT")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    values = messages(options.texts, options.documents, timedelta(seconds=options.step))
+    step = timedelta(seconds=options.step)
+    values = invented_messages(options.texts, options.documents, START, step)
     rounds = []
     for _ in range(options.rounds):
         watch = Stopwatch()

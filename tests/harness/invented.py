@@ -1,11 +1,14 @@
-"""Texts to measure with: the words of real sentences in an order of their own, about companies."""
+"""Messages to measure with: short ones, and words of real sentences in an order of their own."""
 
 from __future__ import annotations
 
 import json
 import random
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
+
+from harness.flow import message
 
 CORPUS = Path(__file__).parents[2] / "models" / "data" / "corpus.jsonl"
 NAMED = (
@@ -13,6 +16,7 @@ NAMED = (
     "Credit Suisse", "HSBC", "Goldman Sachs", "Walmart", "Amazon", "Toyota", "Siemens", "Intel",
     "Target", "Visa", "Netflix", "Exxon", "$AAPL", "$TSLA", "$BA", "NYSE: JPM",
 )  # fmt: skip
+TEXTS = ("short", "named")
 _KEPT = 4_096
 _COPIES = 0.3
 
@@ -43,3 +47,16 @@ def texts_naming_companies(count: int, length: int = 200, seed: int = 1) -> Iter
             else:
                 kept[draw.randrange(_KEPT)] = text
         yield " ".join(text)[:length]
+
+
+def invented_messages(texts: str, count: int, start: datetime, step: timedelta) -> list[bytes]:
+    """Messages so far apart in event time, whose texts tell the scripted scorer their verdict.
+
+    ``texts``: ``short``, of one sentence, or ``named``, of 200 characters that name companies.
+    """
+    made = [message(n, start + n * step, "-0+"[n % 3], n % 20) for n in range(count)]
+    if texts == "named":
+        for one, text in zip(made, texts_naming_companies(count), strict=True):
+            verdict = " ".join(str(one["text"]).split()[:2])
+            one["text"] = f"{verdict} {text}"
+    return [json.dumps(one).encode() for one in made]
