@@ -12,7 +12,6 @@ URL: Final = re.compile(r"(?:https?://|www\.)\S+|\b(?:t\.co|pic\.twitter\.com)/\
 """A link, which `normalise` drops."""
 CASHTAG: Final = re.compile(r"(?<![\w$])\$[A-Za-z]{1,6}(?:[.\-][A-Za-z]{1,2})?\b")
 """A listed security as posts name it: $ABC, $BRK.B."""
-_SPACE = re.compile(r"\s+")
 CONTROL: Final = re.compile(
     r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd\u200b-\u200f\u2060\ufeff\ud800-\udfff]"
 )
@@ -39,6 +38,8 @@ PUNCTUATION: Final = str.maketrans(
     }
 )
 
+_PLAINLY = tuple((chr(code), plain) for code, plain in PUNCTUATION.items())
+
 
 def repaired(match: re.Match[str]) -> str:
     """Return what a match of `MOJIBAKE` was meant to be, or the match where that is nothing."""
@@ -56,9 +57,11 @@ def normalise(text: str) -> str:
     """
     text = text[:MAX_CHARACTERS]
     if text.isascii():
-        plain = " ".join(text.split())
-        # Most texts are: nothing below would change them, at six times the price.
-        if plain.isprintable() and not any(odd in plain for odd in ("&", "/", "www")):
+        # Most texts are: nothing below would change them, at three times the price.
+        single = text.isprintable() and "  " not in text  # no white space but a space, and one
+        plain = text.strip() if single else " ".join(text.split())
+        printable = single or plain.isprintable()
+        if printable and "&" not in plain and "/" not in plain and "www" not in plain:
             return plain
     if "&" in text:
         text = html.unescape(text)
@@ -67,7 +70,10 @@ def normalise(text: str) -> str:
     if "/" in text or "www" in text:
         text = URL.sub(" ", text)
     text = CONTROL.sub(" ", text)
-    return _SPACE.sub(" ", text.translate(PUNCTUATION)).strip()
+    for odd, plain in _PLAINLY:  # a fifth of the time of `translate`
+        if odd in text:
+            text = text.replace(odd, plain)
+    return " ".join(text.split())
 
 
 def twin_key(text: str) -> str:

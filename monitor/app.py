@@ -6,7 +6,6 @@ what it had opened.
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import secrets
@@ -44,6 +43,7 @@ from monitor.drill.texts import messages
 from monitor.entity.entities import open_entities
 from monitor.errors import ConfigError, MonitorError
 from monitor.events import Kind
+from monitor.garbage import spare_the_collector
 from monitor.heartbeat import Heartbeat
 from monitor.http import Answer, Checks, HttpServer, application
 from monitor.jobs import Jobs, next_due
@@ -355,10 +355,7 @@ def run_daemon(settings: config.Settings, scorer: Scorer | None = None) -> None:
             settings.http.host,
             daemon.http.port,
         )
-        # Nothing of what is built so far (torch alone: a million objects) will ever be garbage, and
-        # looking through it again and again cost a sixth of the time of a document.
-        gc.collect()
-        gc.freeze()
+        spare_the_collector()
         daemon.run()
         log.info("stopped; every offset and alert is in the database")
 

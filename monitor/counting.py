@@ -58,16 +58,16 @@ class Counting:
         late = 0
         since = self.since(now)
         for scored in batch:
-            document = scored.document
-            start = bucket_start(document.published_at.timestamp())
+            document, heard = scored.document, heard_of(scored)
+            start = bucket_start(heard.at)
             if document.history and start < since:
-                old.append(heard_of(scored))
+                old.append(heard)
                 marked.append(scored._replace(counted=False))
             elif document.undated or self.is_late(start):
                 late += not document.undated
                 marked.append(scored._replace(counted=False))
             else:
-                live.append(heard_of(scored))
+                live.append(heard)
                 marked.append(scored)
         self.hear(live, flips)
         self.add()

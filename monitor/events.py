@@ -62,6 +62,8 @@ class Kind(StrEnum):
     NEWS = "news"
     COMMENT = "comment"
 
+    __hash__ = str.__hash__  # the library's own is a call of Python's, several for each document
+
 
 class Reason(StrEnum):
     """Why a record was rejected. Also the ``reason`` label of the metrics, so the set is closed."""
@@ -273,19 +275,22 @@ def scaled(sentiment: tuple[float, float, float]) -> int:
 
 def heard_of(scored: Scored) -> Heard:
     """What of a document is counted."""
-    document = scored.document
+    document, sentiment = scored.document, scored.sentiment
+    views: tuple[View, ...] = ()
+    if scored.mentions:
+        views = tuple(
+            [View(m.key, most_probable(m.sentiment), scaled(m.sentiment)) for m in scored.mentions]
+        )
     return Heard(
         document.id,
         document.published_at.timestamp(),
         document.author,
         document.kind,
         scored.topic,
-        scored.sentiment_index,
-        scaled(scored.sentiment),
+        most_probable(sentiment),
+        scaled(sentiment),
         scored.copy_of is not None,
-        tuple(
-            View(m.key, most_probable(m.sentiment), scaled(m.sentiment)) for m in scored.mentions
-        ),
+        views,
     )
 
 

@@ -37,27 +37,25 @@ class EntityNaming:
     ) -> list[tuple[Mention, ...]]:
         """See `monitor.annotate.Naming`."""
         tokens = verdicts.tokens
-        linked = [
-            self._links(text, s, tokens, row)
-            for s, text, row in zip(scored, texts, rows, strict=True)
-        ]
+        documents = [s.document for s in scored]
+        linked = self._linker.link_all(
+            texts,
+            _spans(rows, tokens),
+            [document.tickers for document in documents],
+            [document.published_at for document in documents],
+        )
         said = _said(linked, rows, tokens)
+        watching = bool(self._watch.ids)
         found: list[tuple[Mention, ...]] = []
         at = 0
         for s, text, links in zip(scored, texts, linked, strict=True):
+            if not links and not watching:
+                found.append(())
+                continue
             sentiments = said[at : at + len(links)]
             at += len(links)
             found.append(self._named(s, text, links, sentiments))
         return found
-
-    def _links(
-        self, text: str, scored: Scored, tokens: TokenVerdicts | None, row: int
-    ) -> list[Link]:
-        spans: Sequence[Span] = ()
-        if tokens is not None:
-            spans = [Span(*span) for span in tokens.spans(row)]
-        document = scored.document
-        return self._linker.link(text, spans, document.tickers, document.published_at)
 
     def _named(
         self,
@@ -77,12 +75,21 @@ class EntityNaming:
         found = []
         for key, at in places.items():
             first = links[at[0]]
-            found.append(Mention(key, first.name, first.surface or first.name, towards([key])))
+            found.append(Mention(key, first.name, first.surface or first.name, towards((key,))))
+        if not self._watch.ids:
+            return tuple(found)
         for item in self._watch.match(text, links):
             keys = [key for key in places if item in self._watch.items_of(key)]
             surface = links[places[keys[0]][0]].surface if keys else ""
             found.append(Mention(watch_key(item), item, surface or item, towards(keys)))
         return tuple(found)
+
+
+def _spans(rows: Sequence[int], tokens: TokenVerdicts | None) -> Sequence[Sequence[Span]]:
+    """What the model has seen named in each text; nothing without a token head."""
+    if tokens is None:
+        return [()] * len(rows)
+    return [[Span(*span) for span in tokens.spans(row)] for row in rows]
 
 
 def _said(

@@ -11,7 +11,16 @@ from datetime import datetime
 import orjson
 
 from monitor.alert.codec import alert_to_json
-from monitor.events import SENTIMENTS, Alert, DeadLetter, Mention, Reason, Scored, most_probable
+from monitor.events import (
+    SENTIMENTS,
+    TOPICS,
+    Alert,
+    DeadLetter,
+    Mention,
+    Reason,
+    Scored,
+    most_probable,
+)
 from monitor.store.base import RECEIVERS, Outgoing
 
 _SCALE = 100_000  # five digits of a probability; `round` takes four times as long
@@ -58,23 +67,23 @@ def outgoing(
 
 def scored_message(scored: Scored) -> dict[str, object]:
     """A message of the topic ``scored``."""
-    document = scored.document
+    document, sentiment = scored.document, scored.sentiment
     topic, partition, offset = document.origin
     return {
         "id": document.id,
-        "kind": document.kind.value,
+        "kind": document.kind,
         "source": document.source,
         "published_at": document.published_at,
         "title": document.title,
         "url": document.url,
         "tickers": document.tickers,
-        "sentiment": scored.label,
-        "probabilities": _probabilities(scored.sentiment),
-        "topic": scored.topic_name,
+        "sentiment": SENTIMENTS[most_probable(sentiment)],
+        "probabilities": _probabilities(sentiment),
+        "topic": TOPICS[scored.topic],
         "topic_confidence": int(scored.topic_confidence * _SCALE + 0.5) / _SCALE,
         "story": scored.story or document.id,
         "copy_of": scored.copy_of,
-        "mentions": [_mention(mention) for mention in scored.mentions],
+        "mentions": [_mention(mention) for mention in scored.mentions] if scored.mentions else (),
         "model_version": scored.model_version,
         "scored_at": scored.scored_at,
         "origin": {"topic": topic, "partition": partition, "offset": offset},
@@ -82,12 +91,13 @@ def scored_message(scored: Scored) -> dict[str, object]:
 
 
 def _mention(mention: Mention) -> dict[str, object]:
+    key, name, surface, sentiment = mention
     return {
-        "key": mention.key,
-        "name": mention.name,
-        "surface": mention.surface,
-        "sentiment": SENTIMENTS[most_probable(mention.sentiment)],
-        "probabilities": _probabilities(mention.sentiment),
+        "key": key,
+        "name": name,
+        "surface": surface,
+        "sentiment": SENTIMENTS[most_probable(sentiment)],
+        "probabilities": _probabilities(sentiment),
     }
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import lzma
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -38,10 +39,13 @@ what only looks like a name; a word that ends the names of organisations (Bank, 
 
 SHIPPED: Final = Path(__file__).parent / "data"
 _ALWAYS: Final = (date.min.toordinal(), date.max.toordinal())
-_BREAK: Final = re.compile(r"[^\w]|[_\u2e80-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
-"""What stands between two words of an alphabet."""
+_BREAK: Final = re.compile(r"[^\w ]|[_\u2e80-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
+"""What stands between two words of an alphabet, beside the space."""
 IDEOGRAM: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _ASCII: Final = bytes(c if c < 128 and chr(c).isalnum() else 32 for c in range(256))
+_BETWEEN: Final = "\n"
+"""Between two texts that are searched together; normalised texts have none, nor has any name."""
+_ASCII_LOW: Final = bytes(10 if c == 10 else ord(chr(b).lower()) for c, b in enumerate(_ASCII))
 CUES: Final = word_list("organisation_ends")
 """Last words of the names of companies."""
 
@@ -91,6 +95,11 @@ def spaced(text: str) -> str:
     """
     if text.isascii():
         return text.encode("ascii").translate(_ASCII).decode("ascii")
+    return _spaced(text)
+
+
+@lru_cache(maxsize=1_024)  # of a text that is searched, and then read
+def _spaced(text: str) -> str:
     return _BREAK.sub(" ", text)
 
 
@@ -116,6 +125,10 @@ def patterns_of(name: str) -> set[str]:
         if "'" in form:
             found.add(" ".join(folded(form.replace("'", "")).split()))
     return {f" {form} " for form in found if form}
+
+
+Hit = tuple[int, int, int]
+"""Which pattern was found, and its first character and the one behind its last."""
 
 
 @dataclass(slots=True)
@@ -160,6 +173,50 @@ class Gazetteer:
         form = f" {' '.join(folded(name).split())} "
         hits = self.words.find_matches_as_indexes(form, overlapping=True)
         return next((self.word_meanings[i] for i, s, e in hits if e - s == len(form)), ())
+
+
+def hits_of(gazetteer: Gazetteer, texts: Sequence[str]) -> dict[int, list[Hit]]:
+    """Whatever of ``word_meanings`` stands in each of these texts, by the text's place; texts in
+    which nothing does are left out. They overlap, in the order of their ends.
+
+    The texts are searched as one: a search by itself costs as much as 200 characters.
+    """
+    found: dict[int, list[Hit]] = {}
+    if gazetteer.words is None:
+        return found
+    plain = [number for number, text in enumerate(texts) if text.isascii()]
+    if plain:
+        joined = _joined([texts[number] for number in plain]).encode("ascii")
+        low = joined.translate(_ASCII_LOW).decode("ascii")
+        _search(gazetteer.words, low, texts, plain, found)
+    if len(plain) < len(texts):
+        others = [number for number, text in enumerate(texts) if not text.isascii()]
+        low = _joined([folded(texts[number]) for number in others])
+        _search(gazetteer.words, low, texts, others, found)
+    return found
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return f" {f' {_BETWEEN} '.join(texts)} "
+
+
+def _search(
+    automaton: AhoCorasick,
+    low: str,
+    texts: Sequence[str],
+    numbers: Sequence[int],
+    found: dict[int, list[Hit]],
+) -> None:
+    """Search texts that are joined, and note whose each hit is."""
+    upcoming = iter(numbers)
+    number, begin, end = -1, 0, -1
+    for index, start, stop in automaton.find_matches_as_indexes(low, overlapping=True):
+        while start >= end:
+            number = next(upcoming)
+            begin = end + 1
+            end = begin + len(texts[number]) + 2
+        # A pattern has a space in front and one behind.
+        found.setdefault(number, []).append((index, start - begin, stop - begin - 2))
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -366,11 +423,13 @@ __all__ = [
     "WEAK_MARK",
     "Company",
     "Gazetteer",
+    "Hit",
     "Meaning",
     "Row",
     "company_key",
     "compiled",
     "folded",
+    "hits_of",
     "load",
     "patterns_of",
     "read_rows", "spaced",

@@ -23,8 +23,10 @@ from monitor.entity.gazetteer import (
     TICKER,
     WEAK,
     Gazetteer,
+    Hit,
     Meaning,
     folded,
+    hits_of,
     spaced,
 )
 from monitor.entity.names import COMPANY, company_key, name_key, normalised
@@ -90,16 +92,16 @@ _CHINESE_SUPPORT: Final = re.compile("股|公司|集团|涨|跌|板|财报|业�
 
 _PLACE: Final = itemgetter(2, 3)
 """Of a link."""
+_CHUNK: Final = 256
+"""Texts that are searched together: what is in hand stays in the cache."""
 
 
-def _leftmost_longest(hit: tuple[int, int, int]) -> tuple[int, int]:
+def _leftmost_longest(hit: Hit) -> tuple[int, int]:
     return hit[1], -hit[2]
 
 
 def _may_list(text: str) -> bool:
-    """Whether something may stand here that `_LISTED` or `_CODE` finds; much cheaper than they."""
-    if not text.isascii() and IDEOGRAM.search(text):
-        return True
+    """Whether something may stand here that `_LISTED` finds; much cheaper than it."""
     place = text.find(":")
     while place > 0:
         if text[place - 1].isupper() or text[place - 2].isupper():
@@ -166,7 +168,34 @@ class Linker:
             tickers: symbols that came with the message.
             at: when it was published; names and symbols mean what they meant then.
         """
-        return _Reading(self, text, spans, tickers, at.toordinal()).links()
+        return self.link_all([text], [spans], [tickers], [at])[0]
+
+    def link_all(
+        self,
+        texts: Sequence[str],
+        spans: Sequence[Sequence[Span]],
+        tickers: Sequence[Sequence[str]],
+        at: Sequence[datetime],
+    ) -> list[list[Link]]:
+        """What `link` says of each text of a batch. A third of its time for texts that name nobody:
+        they are searched together, and only those in which something was found are read."""
+        found: list[list[Link]] = []
+        for first in range(0, len(texts), _CHUNK):
+            part = slice(first, first + _CHUNK)
+            hits = hits_of(self.gazetteer, texts[part])
+            for number, (text, named, symbols, moment) in enumerate(
+                zip(texts[part], spans[part], tickers[part], at[part], strict=True)
+            ):
+                mine = hits.get(number)
+                chinese = not text.isascii() and IDEOGRAM.search(text) is not None
+                listing = chinese or _may_list(text)
+                if mine or named or symbols or listing or "$" in text:
+                    day = moment.toordinal()
+                    reading = _Reading(self, text, named, symbols, day, mine or [])
+                    found.append(reading.links(listing, chinese))
+                else:
+                    found.append([])
+        return found
 
     def symbol(self, symbol: str, day: int, country: str = "US") -> Meaning | None:
         """What a symbol of an exchange of this country meant on a day."""
@@ -190,9 +219,15 @@ class _Reading:
     """One text while it is being linked."""
 
     def __init__(
-        self, linker: Linker, text: str, spans: Sequence[Span], tickers: Sequence[str], day: int
+        self,
+        linker: Linker,
+        text: str,
+        spans: Sequence[Span],
+        tickers: Sequence[str],
+        day: int,
+        hits: list[Hit],
     ) -> None:
-        self.linker, self.text, self.day = linker, text, day
+        self.linker, self.text, self.day, self.hits = linker, text, day, hits
         self.spans = [
             s for s in spans if s.score >= SPAN_FLOOR and 0 <= s.start < s.end <= len(text)
         ]
@@ -214,15 +249,16 @@ class _Reading:
             if meaning is not None and meaning.key not in self.keys:
                 self._add(meaning.key, 0, 0, _BY_SYMBOL, ticker)
 
-    def links(self) -> list[Link]:
+    def links(self, listing: bool, chinese: bool) -> list[Link]:
+        """``listing``: a symbol may stand beside its exchange; ``chinese``: there are ideograms."""
         if "$" in self.text:
             self._cashtags()
-        if _may_list(self.text):
-            self._listed()
+        if listing:
+            self._listed(chinese)
         if "(" in self.text:
             self._definitions()
         self._words()
-        if not self.text.isascii() and IDEOGRAM.search(self.text):
+        if chinese:
             self._ideograms()
         if self.pending:
             self._decide()
@@ -295,7 +331,7 @@ class _Reading:
         context = self._context(start, end)
         return not _SHARE_WORDS.isdisjoint((*context.before()[1], *context.after()[1]))
 
-    def _listed(self) -> None:
+    def _listed(self, chinese: bool) -> None:
         for match in _LISTED.finditer(self.text):
             exchange, symbol, head, suffix, code = match.groups()
             meaning = None
@@ -316,7 +352,7 @@ class _Reading:
                 start, end = match.span()
             if meaning is not None:
                 self._add(meaning.key, start, end, _BY_SYMBOL)
-        if not self.text.isascii() and IDEOGRAM.search(self.text):
+        if chinese:
             for match in _CODE.finditer(self.text):
                 meaning = self.linker.symbol(match.group(1), self.day, "CN")
                 if meaning is not None and self._free(*match.span()):
@@ -325,16 +361,12 @@ class _Reading:
     # -- names
 
     def _words(self) -> None:
-        automaton = self.linker.gazetteer.words
-        if automaton is None:
-            return
-        hits = automaton.find_matches_as_indexes(f" {self.low} ", overlapping=True)
+        hits = self.hits
         if len(hits) > 1:
             hits.sort(key=_leftmost_longest)
         meanings = self.linker.gazetteer.word_meanings
         reached = 0
         for index, start, end in hits:
-            end -= 2
             if start < reached:
                 continue
             meaning = self._valid(meanings[index])

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, FromClause, Row, Select, select, true
 
 from monitor.events import (
+    SENTIMENTS,
     TOPICS,
     About,
     Alert,
@@ -96,17 +97,17 @@ def document_rows(batch: Iterable[Scored], ingested_ms: int) -> list[tuple[Any, 
         made.append(
             (
                 document.id,
-                document.kind.value,
+                str(document.kind),  # a third of the time of its `value`
                 document.source,
                 (document.published_at - _EPOCH) // _MILLISECOND,
                 document.title,
                 document.url,
                 document.author,
                 document.lang,
-                _ticker_list(document.tickers),
-                scored.topic_name,
+                _ticker_list(document.tickers) if document.tickers else "[]",
+                TOPICS[scored.topic],
                 float(scored.topic_confidence),
-                scored.label,
+                SENTIMENTS[most_probable(scored.sentiment)],
                 float(negative),
                 float(neutral),
                 float(positive),

@@ -284,20 +284,15 @@ notifications = Table(
     Index("notifications_due", "status", "next_attempt_ms"),
 )
 
+# A log: of the rows of one number the last counts, and a bucket's worth of documents is one value.
 stories = Table(
     "stories",
     metadata,
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("first_id", Text, nullable=False),
-    Column("first_ms", BigInteger, nullable=False),
-    Column("last_ms", BigInteger, nullable=False),
-    Column("origin_id", Text),
-    Column("origin_ms", BigInteger),
-    Column("story", BigInteger, nullable=False),  # the same number in all rows of one story
-    Column("story_id", Text, nullable=False),
-    Column("story_ms", BigInteger, nullable=False),
-    Column("words", LargeBinary, nullable=False),
-    Index("stories_by_last", "last_ms"),
+    Column("id", _Serial, primary_key=True),
+    Column("newest_ms", BigInteger, nullable=False),  # last_ms of its newest wording
+    Column("forget_ms", BigInteger),  # wordings before it in the log that are older are none
+    Column("wordings", LargeBinary, nullable=False),  # see monitor.store.wordings
+    Index("stories_by_newest", "newest_ms"),
 )
 
 silences = Table(

@@ -98,7 +98,7 @@ class SqlStore:
         self._put_dead_letter = dialect.insert_or_ignore(schema.dead_letters)
         self._put_gap = dialect.insert_or_ignore(schema.gaps)
         self._put_buckets = Bulk(dialect.upsert(schema.buckets), schema.buckets, engine)
-        self._told = ToldTable(engine)
+        self._told = ToldTable()
         self._sources = SourceTable(engine)
         self._put_key_state = dialect.upsert(schema.key_states)
         states = schema.key_states.c

@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from monitor.store import schema
 from monitor.store.rows import milliseconds
-from monitor.store.statements import Bulk, Dialect
+from monitor.store.wordings import pack, unpack
 from monitor.story.base import Changes, ToldRow
-
-_COLUMNS = [column.name for column in schema.stories.columns]
-_ORDER = [ToldRow._fields.index(name) for name in _COLUMNS]
 
 
 class ToldTable:
-    """The statements, rendered once for one database."""
+    """The statements, made once."""
 
-    def __init__(self, engine: Engine) -> None:
-        upsert = Dialect(engine.dialect.name).upsert(schema.stories)
-        self._put = Bulk(upsert, schema.stories, engine)
-        self._forget = delete(schema.stories).where(schema.stories.c.last_ms < bindparam("before"))
+    def __init__(self) -> None:
+        table = schema.stories.c
+        self._put = schema.stories.insert().inline()
+        self._forget = delete(schema.stories).where(table.newest_ms < bindparam("before"))
+        self._all = select(table.forget_ms, table.wordings).order_by(table.id.desc())
         documents = schema.documents.c
         self._flip = (
             update(schema.documents)
@@ -34,16 +32,20 @@ class ToldTable:
             .where(documents.story == bindparam("old"))
             .values(story=bindparam("new"))
         )
-        table = schema.stories.c
-        self._all = select(*(table[name] for name in ToldRow._fields)).order_by(table.number)
 
     def write(
         self, connection: Connection, rows: Sequence[ToldRow], before: datetime | None
     ) -> None:
-        """Delete the rows whose last document is older than ``before``; then put ``rows``."""
-        if before is not None:
-            connection.execute(self._forget, {"before": milliseconds(before)})
-        self._put.execute(connection, [tuple(row[place] for place in _ORDER) for row in rows])
+        """Forget the rows whose last document is older than ``before``; then put ``rows``."""
+        if before is None and not rows:
+            return
+        forget = None if before is None else milliseconds(before)
+        if forget is not None:
+            connection.execute(self._forget, {"before": forget})
+        newest = max((row.last_ms for row in rows), default=forget)
+        connection.execute(
+            self._put, {"newest_ms": newest, "forget_ms": forget, "wordings": pack(rows)}
+        )
 
     def change(self, connection: Connection, changes: Changes) -> None:
         """What stored documents have turned out to be."""
@@ -58,6 +60,13 @@ class ToldTable:
 
     def read(self, connection: Connection) -> list[ToldRow]:
         """All rows, by number."""
-        return [
-            ToldRow(*row)._replace(words=bytes(row.words)) for row in connection.execute(self._all)
-        ]
+        found: dict[int, ToldRow | None] = {}  # by the last word; None: forgotten since
+        horizon: int | None = None
+        for forget, wordings in connection.execute(self._all):
+            for row in unpack(bytes(wordings)):
+                if row.number not in found:
+                    kept = horizon is None or row.last_ms >= horizon
+                    found[row.number] = row if kept else None
+            if forget is not None:
+                horizon = forget if horizon is None else max(forget, horizon)
+        return [row for _, row in sorted(found.items()) if row is not None]

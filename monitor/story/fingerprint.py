@@ -25,7 +25,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -97,6 +97,9 @@ def unpacked(stored: Sequence[bytes]) -> Prints:
 
 def _signed_off(text: str) -> str:
     """Without the name of a source behind a last dash or bar."""
+    tail = text[-_SIGNATURE:]
+    if " - " not in tail and " | " not in tail:
+        return text
     at = max(text.rfind(" - ", -_SIGNATURE), text.rfind(" | ", -_SIGNATURE))
     if at > 0 and all(not word[0].islower() for word in text[at + 3 :].split()):
         return text[:at]
@@ -110,7 +113,7 @@ def _fill(texts: Sequence[str], words: Words, sizes: Sizes) -> None:
     word = (scan.hashes >> 19).astype(np.uint16)
     word[word == 0] = 1
     word |= (scan.first == _DIGIT).astype(np.uint16) * FIGURE
-    word |= ((scan.lengths <= 3) & (scan.first == _LETTER)).astype(np.uint16) * SHORT
+    word |= (scan.short & (scan.first == _LETTER)).astype(np.uint16) * SHORT
     _turn(word, scan.hashes)
     word |= scan.names.astype(np.uint16) * NAME
 
@@ -132,7 +135,7 @@ class _Scan(NamedTuple):
 
     starts: Sizes  # [w] first characters
     hashes: Hashes  # [w]
-    lengths: Hashes  # [w] characters
+    short: npt.NDArray[np.bool_]  # [w] of three characters or fewer
     first: npt.NDArray[np.uint8]  # [w] kind of the first character
     names: npt.NDArray[np.bool_]  # [w]
     mentions: npt.NDArray[np.bool_]  # [w] behind an at sign
@@ -144,13 +147,13 @@ def _scan(texts: Sequence[str]) -> _Scan:
     ends = np.cumsum(np.fromiter(map(len, texts), np.intp, len(texts)) + 1)
     joined = "\n".join([*texts, ""])
     codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), "<u4")
-    character = np.minimum(codes, 0xFFFF).astype(np.intp)
+    character = codes.astype(np.intp)
     table = _tables()
-    kind = table.kinds.take(character)
-    value = table.values.take(character)
+    kind = table.kinds.take(character, mode="clip")
+    value = table.values.take(character, mode="clip")
     _mend(kind, value, character)
     capital = kind == _CAPITAL
-    kind[capital] = _LETTER
+    kind -= capital.view(np.uint8)  # a letter from here on
 
     inside = kind > _AT
     begins = inside.copy()
@@ -158,21 +161,23 @@ def _scan(texts: Sequence[str]) -> _Scan:
     starts = np.flatnonzero(begins)
     # Pairs of neighbours make the order of the characters count. A word's sum is a difference of
     # running sums: modulo 2**32, both are exact.
-    value[1:] *= table.neighbours.take(character[:-1])
+    value[1:] *= table.neighbours.take(character[:-1], mode="clip")
     joined_on = starts[(starts > 0) & inside[starts - 1]]  # whatever stands in front of a word
-    value[joined_on] = table.values[character[joined_on]]
-    bounds = np.append(starts, len(kind))
-    hashes = _by_word(value, bounds)
+    value[joined_on] = table.values.take(character[joined_on], mode="clip")
+    hashes = _by_word(value, np.append(starts, len(kind)))
     hashes ^= hashes >> 15
     hashes *= np.uint32(0x2C1B3C6D)
     names = capital[starts]
-    names[1:] &= _by_word(kind == _END, bounds)[:-1] == 0
     names[:1] = False
+    behind_an_end = np.searchsorted(starts, np.flatnonzero(kind == _END))
+    names[behind_an_end[: np.searchsorted(behind_an_end, len(starts))]] = False
     ahead = kind[starts - 1]
+    # The last character is a break, so that nothing goes on behind it.
+    goes_on = np.append(inside & ~begins, (False, False))
     return _Scan(
         starts=starts,
         hashes=hashes,
-        lengths=_by_word(inside, bounds),
+        short=~(goes_on[starts + 1] & goes_on[starts + 2] & goes_on[starts + 3]),
         first=kind[starts],
         names=names,
         mentions=(starts > 0) & (ahead == _AT),
@@ -191,7 +196,7 @@ def _mend(kind: npt.NDArray[np.uint8], value: Hashes, character: Sizes) -> None:
     value[points[~inner]] = 0
 
 
-def _by_word(value: npt.NDArray[Any], bounds: Sizes) -> Hashes:
+def _by_word(value: Hashes, bounds: Sizes) -> Hashes:
     """Sums of a value from each bound to the next."""
     running = np.empty(len(value) + 1, np.uint32)
     running[0] = 0

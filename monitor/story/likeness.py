@@ -32,7 +32,8 @@ BRIEF: Final = 8
 _FIGURE, _NAME, _WORD, _SHORT = 3.0, 2.0, 1.0, 0.5
 _HASH: Final = 0x1FFF
 _LEAD: Final = 4  # words that may stand in front of a headline
-_PAIRS: Final = 256  # compared at a time
+_PAIRS: Final = 256  # compared at a time, at least: …
+_CELLS: Final = 1 << 14  # … of short texts as many as have so many words, which stay in the cache
 
 Rows = npt.NDArray[np.intp]
 Shares = npt.NDArray[np.float32]
@@ -45,8 +46,14 @@ def copies(found: Prints, left: Rows, right: Rows) -> npt.NDArray[np.bool_]:
     longer, shorter = np.where(swap, right, left), np.where(swap, left, right)
     # Those of like length together: short ones are compared over few columns.
     order = np.lexsort((found.sizes[longer], found.sizes[shorter]))
-    for start in range(0, len(order), _PAIRS):
-        part = order[start : start + _PAIRS]
+    widths = found.sizes[longer[order]]
+    start = 0
+    while start < len(order):
+        cells = np.maximum.accumulate(widths[start : start + _CELLS])
+        cells *= np.arange(1, len(cells) + 1)
+        end = start + max(_PAIRS, int(np.searchsorted(cells, _CELLS, "right")))
+        part = order[start:end]
+        start = end
         one, other = longer[part], shorter[part]
         width, narrow = int(found.sizes[one].max()), int(found.sizes[other].max())
         alike[part] = _copies(found.words[one, :width], found.words[other, :narrow])
@@ -56,11 +63,14 @@ def copies(found: Prints, left: Rows, right: Rows) -> npt.NDArray[np.bool_]:
 def _copies(longer: Words, shorter: Words) -> npt.NDArray[np.bool_]:
     alike = contained(longer, shorter) >= CONTAINED
     which = np.flatnonzero(alike)
+    if not len(which):
+        return alike
     longer, shorter = longer[which], shorter[which]
     more, fewer = (np.count_nonzero(words, axis=1) for words in (longer, shorter))
     order = in_order(longer, shorter)
     brief = np.flatnonzero(fewer < BRIEF)
-    order[brief] = in_order(longer[brief, : BRIEF + _LEAD], shorter[brief])
+    if len(brief):
+        order[brief] = in_order(longer[brief, : BRIEF + _LEAD], shorter[brief])
     enough = np.where(more > 2 * fewer, CITED, IN_ORDER)
     alike[which] = (order >= enough) & ~opposed(longer, shorter)
     return alike
@@ -104,16 +114,33 @@ def in_order(left: Words, right: Words) -> Shares:
 def opposed(left: Words, right: Words) -> npt.NDArray[np.bool_]:
     """Whether one text says the opposite of the other [p]: one has a word and the other has none of
     its side but one of the opposite side, or one has a "not" where the other has none."""
-    (left_first, left_second), (right_first, right_second) = _sides_of(left), _sides_of(right)
+    found = np.zeros(len(left), bool)
+    left_turns, right_turns = _turns(left), _turns(right)
+    which = np.flatnonzero(left_turns.any(axis=1) | right_turns.any(axis=1))
+    if not len(which):
+        return found
+    left, right = left[which], right[which]
+    left_turns, right_turns = left_turns[which], right_turns[which]
+    left_first, left_second = _sides_of(left, left_turns)
+    right_first, right_second = _sides_of(right, right_turns)
     turned = (left_first & ~right_first & right_second & ~left_second) | (
         right_first & ~left_first & left_second & ~right_second
     )
-    return (turned > 0) | _negated(left, right) | _negated(right, left)
+    negated = _negated(left, left_turns, right) | _negated(right, right_turns, left)
+    found[which] = (turned > 0) | negated
+    return found
 
 
-def _sides_of(words: Words) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+def _turns(words: Words) -> npt.NDArray[np.bool_]:
+    """Which words turn a report."""
+    turns: npt.NDArray[np.bool_] = (words & (FIGURE | SHORT)) == FIGURE | SHORT
+    return turns
+
+
+def _sides_of(
+    words: Words, turns: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
     """The pairs of opposites of which a text has the first and the second side, as bits [p]."""
-    turns = (words & (FIGURE | SHORT)) == FIGURE | SHORT
     place = np.where(turns, words & _HASH, 0)
     first, second = _sides()
     return (
@@ -128,9 +155,8 @@ def _sides() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
     return np.array([0, *first], np.uint32), np.array([0, *second], np.uint32)
 
 
-def _negated(words: Words, others: Words) -> npt.NDArray[np.bool_]:
+def _negated(words: Words, turns: npt.NDArray[np.bool_], others: Words) -> npt.NDArray[np.bool_]:
     """Whether the others have, side by side, what a "not" stands between in the words [p]."""
-    turns = (words & (FIGURE | SHORT)) == FIGURE | SHORT
     negation = turns & ((words & _HASH) <= NEGATION_COUNT)
     row, place = np.nonzero(negation[:, 1:-1])
     found = np.zeros(len(words), bool)
@@ -149,11 +175,18 @@ def _plain(words: Words) -> Words:
 
 
 def _weights(words: Words) -> Shares:
+    return _weight_of().take(words)
+
+
+@cache
+def _weight_of() -> Shares:
+    """The weight of each of the 65,536 words."""
+    words = np.arange(0x10000)
     # A word that turns a report weighs as any other: it is looked at by itself.
     weights = np.where((words & (SHORT | FIGURE)) == SHORT, np.float32(_SHORT), np.float32(_WORD))
     weights[(words & NAME) != 0] = _NAME
     weights[(words & (FIGURE | SHORT)) == FIGURE] = _FIGURE
-    weights[words == 0] = 0
+    weights[0] = 0
     return weights
 
 

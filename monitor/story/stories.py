@@ -88,6 +88,9 @@ class Stories:
         self._first = np.zeros(capacity, np.int64)
         self._last = np.zeros(capacity, np.int64)
         self._live = np.zeros(capacity, bool)
+        # The same memory by single rows: a fifth of the time that numpy takes for one number.
+        self._number_of, self._story_of = self._numbers.data, self._story.data
+        self._first_of, self._last_of = self._first.data, self._last.data
         self._ids: list[str] = [""] * capacity  # of the first documents
         self._origins: dict[int, _First] = {}
         self._stories: dict[int, _Story] = {}
@@ -205,6 +208,7 @@ class Stories:
         fresh: dict[int, int] = {}  # new row: its document
         again: dict[int, int] = {}  # row whose partners may be others now: a document of it
         short = (found.sizes < LEAST).tolist()
+        first_of, last_of, window = self._first_of, self._last_of, self._window
         for i, (document, at, form) in enumerate(
             zip(documents, times, forms.tolist(), strict=True)
         ):
@@ -212,9 +216,7 @@ class Stories:
                 rows.append(-1)
                 continue
             row = self._rows.get(form)
-            if row is None or not (
-                self._first[row] - self._window <= at <= self._last[row] + self._window
-            ):
+            if row is None or not (first_of[row] - window <= at <= last_of[row] + window):
                 row = self._new_row(form, at, document.id)
                 fresh[row] = i
             elif self._extend(row, at, document.id):
@@ -233,7 +235,9 @@ class Stories:
         for left, right in self._edges(asked, keys[asking]):
             self._link(left, right)
         told = [
-            Told(document.id, None) if row < 0 else self._told(row, (at, document.id))
+            Told(document.id, None)
+            if row < 0 or self._is_alone(row, at, document.id)
+            else self._told(row, (at, document.id))
             for document, at, row in zip(documents, times, rows, strict=True)
         ]
         self._note()
@@ -248,30 +252,30 @@ class Stories:
             row = self._used
             self._used += 1
         self._rows[form] = row
-        self._first[row] = self._last[row] = at
+        self._first_of[row] = self._last_of[row] = at
         self._ids[row] = identifier
-        self._numbers[row] = self._story[row] = self._next
+        self._number_of[row] = self._story_of[row] = self._next
         self._next += 1
         return row
 
     def _extend(self, row: int, at: int, identifier: str) -> bool:
         """One more document of these words; whether others may be within its window now."""
         nearer = False
-        if at > self._last[row]:
-            nearer = self._newest is not None and self._newest > self._last[row] + self._window
-            self._last[row] = at
+        if at > self._last_of[row]:
+            nearer = self._newest is not None and self._newest > self._last_of[row] + self._window
+            self._last_of[row] = at
             self._changed.add(row)
-            story = self._stories.get(int(self._story[row]))
-            if story is not None and at >= self._last[story.newest]:
+            story = self._stories.get(self._story_of[row])
+            if story is not None and at >= self._last_of[story.newest]:
                 story.newest = row
         if (at, identifier) < self._earliest(row):
             self._remember(row)
             nearer = True
-            self._first[row], self._ids[row] = at, identifier
+            self._first_of[row], self._ids[row] = at, identifier
             if self._origins.get(row, (at, identifier)) >= (at, identifier):
                 self._origins.pop(row, None)
             self._changed.add(row)
-            story = self._stories.get(int(self._story[row]))
+            story = self._stories.get(self._story_of[row])
             if story is not None and (at, identifier) < story.first:
                 story.first = at, identifier
                 self._changed.add(story.newest)
@@ -294,7 +298,8 @@ class Stories:
         keep = (left != right) & (apart <= self._window)
         keep &= enough(shared, self._sizes[left], self._sizes[right])
         left, right = left[keep], right[keep]
-        pairs = np.unique(np.minimum(left, right) << 32 | np.maximum(left, right))
+        pairs = np.sort(np.minimum(left, right) << 32 | np.maximum(left, right))
+        pairs = pairs[np.diff(pairs, prepend=-1) != 0]
         left, right = pairs >> 32, pairs & 0xFFFFFFFF
         alike = copies(Prints(self._words, self._sizes), left, right)
         left, right = left[alike], right[alike]
@@ -306,7 +311,7 @@ class Stories:
     # ------------------------------------------------------------------ rows and stories
 
     def _earliest(self, row: int) -> _First:
-        return int(self._first[row]), self._ids[row]
+        return self._first_of[row], self._ids[row]
 
     def _link(self, left: int, right: int) -> None:
         """Two rows are copies of one another."""
@@ -317,24 +322,24 @@ class Stories:
         if self._earliest(left) < self._origins.get(right, self._earliest(right)):
             self._origins[right] = self._earliest(left)
             self._changed.add(right)
-        one, other = self._story_of(left), self._story_of(right)
+        one, other = self._several(left), self._several(right)
         if one is other:
             return
         if len(one.rows) < len(other.rows):
             one, other = other, one
         for row in other.rows:
-            self._story[row] = one.number
+            self._story_of[row] = one.number
         self._changed |= other.rows
         one.rows |= other.rows
-        if self._last[other.newest] > self._last[one.newest]:
+        if self._last_of[other.newest] > self._last_of[one.newest]:
             one.newest = other.newest
         del self._stories[other.number]
         first = min(one.first, other.first)
         one.first = first
         self._changed.add(one.newest)
 
-    def _story_of(self, row: int) -> _Story:
-        number = int(self._story[row])
+    def _several(self, row: int) -> _Story:
+        number = self._story_of[row]
         story = self._stories.get(number)
         if story is None:
             story = self._stories[number] = _Story(number, self._earliest(row), row)
@@ -342,11 +347,11 @@ class Stories:
 
     def _remember(self, row: int) -> None:
         """Note what was told of a row before this chunk, if anything was, before that changes."""
-        if self._numbers[row] >= self._start:
+        if self._number_of[row] >= self._start:
             return
         if row not in self._origins:
             self._owned.setdefault(row, self._ids[row])
-        story = self._stories.get(int(self._story[row]))
+        story = self._stories.get(self._story_of[row])
         first = self._earliest(row) if story is None else story.first
         self._called.setdefault(first[1], row)
 
@@ -361,9 +366,18 @@ class Stories:
             if new != old:
                 self._renames[old] = new
 
+    def _is_alone(self, row: int, at: int, identifier: str) -> bool:
+        """Whether a document is the first of its words, and those are like no others: most are."""
+        return (
+            self._ids[row] == identifier
+            and self._first_of[row] == at
+            and self._story_of[row] not in self._stories
+            and row not in self._origins
+        )
+
     def _told(self, row: int, place: _First | None) -> Told:
         """What a document of this row is; None for ``place``: one that is not the row's first."""
-        story = self._stories.get(int(self._story[row]))
+        story = self._stories.get(self._story_of[row])
         earliest = self._earliest(row)
         first = earliest if story is None else story.first
         before = self._origins.get(row, earliest)
@@ -441,7 +455,7 @@ class Stories:
             self._ids[row] = ""
             self._origins.pop(row, None)
             self._changed.discard(row)
-            number = int(self._story[row])
+            number = self._story_of[row]
             story = self._stories.get(number)
             if story is not None:
                 story.rows.discard(row)

@@ -29,11 +29,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from harness.daemon import SCRIPTED, SHIPPED, DaemonProcess, Installation, until
-from harness.flow import message
+from harness.invented import invented_messages
 from kafka import KafkaConsumer
 from prometheus_client import CollectorRegistry
 
@@ -82,8 +83,29 @@ class Run:
         return 1 - self.busy / self.seconds
 
 
-def stages(daemon: DaemonProcess) -> dict[str, float]:
-    return {s: daemon.metric("monitor_stage_seconds_sum", stage=s) for s in STAGES}
+class Counters(NamedTuple):
+    """What a daemon tells of itself, read at once: each question costs it a document's time a
+    thousand times over."""
+
+    cpu: float
+    busy: float
+    memory: float
+    stages: dict[str, float]
+
+    @classmethod
+    def of(cls, daemon: DaemonProcess) -> Counters:
+        samples = daemon.metrics()
+
+        def total(name: str, **labels: str) -> float:
+            wanted = labels.items()
+            return sum(v for (n, found), v in samples.items() if n == name and wanted <= found)
+
+        return cls(
+            total("process_cpu_seconds_total"),
+            total("monitor_device_busy_seconds_total"),
+            total("process_resident_memory_bytes"),
+            {s: total("monitor_stage_seconds_sum", stage=s) for s in STAGES},
+        )
 
 
 def read_to(site: Installation) -> int:
@@ -94,8 +116,10 @@ def read_to(site: Installation) -> int:
 def under_way(site: Installation, daemon: DaemonProcess) -> bool:
     """Whether the first forward pass has begun, or, without a model, something is stored: with one
     several batches are judged before the first of them is."""
+    if read_to(site) > 0:
+        return True
     answered = daemon.get("/metrics")[0] == 200
-    return read_to(site) > 0 or (answered and daemon.metric("monitor_micro_batches_total") > 0)
+    return answered and daemon.metric("monitor_micro_batches_total") > 0
 
 
 def run(kafka: KafkaSettings, values: Sequence[bytes], command: Sequence[str]) -> Run:
@@ -111,16 +135,12 @@ def run(kafka: KafkaSettings, values: Sequence[bytes], command: Sequence[str]) -
         with DaemonProcess(site.write(), command) as daemon:
             until(lambda: under_way(site, daemon), "the first verdict", daemon, 600)
             first, begun = read_to(site), time.perf_counter()
-            cpu, before = daemon.metric("process_cpu_seconds_total"), stages(daemon)
-            busy = daemon.metric("monitor_device_busy_seconds_total")
+            before = Counters.of(daemon)
             until(lambda: read_to(site) >= len(values), "all is stored", daemon, 3_600)
             seconds = time.perf_counter() - begun
-            busy = daemon.metric("monitor_device_busy_seconds_total") - busy
             until(lambda: not site.count("outbox"), "all is published", daemon, 600)
             published = time.perf_counter() - begun
-            cpu = daemon.metric("process_cpu_seconds_total") - cpu
-            after = stages(daemon)
-            memory = daemon.metric("process_resident_memory_bytes")
+            after = Counters.of(daemon)
         assert site.taken() == len(values)
         documents = len(values) - first
         share = documents / len(values)
@@ -128,10 +148,10 @@ def run(kafka: KafkaSettings, values: Sequence[bytes], command: Sequence[str]) -
             documents,
             seconds,
             published,
-            cpu,
-            {s: after[s] - before[s] for s in STAGES},
-            busy,
-            memory,
+            after.cpu - before.cpu,
+            {s: after.stages[s] - before.stages[s] for s in STAGES},
+            after.busy - before.busy,
+            after.memory,
             read_alone(kafka, site.topics.news, len(values)) * share,
             write_alone(site, Path(folder) / "alone.db") * share,
         )
@@ -206,14 +226,6 @@ def sample(count: int) -> list[dict[str, str]]:
     return list(islice(sound, count))
 
 
-def plain(count: int, step: timedelta) -> list[bytes]:
-    """Short messages, so far apart in event time."""
-    return [
-        json.dumps(message(n, START + n * step, "-0+"[n % 3], n % 20)).encode()
-        for n in range(count)
-    ]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=int, default=1_500, help="through the model; 0: none")
@@ -228,9 +240,11 @@ def main() -> None:
             kafka = stack.enter_context(EmbeddedBroker()).settings()
         for _ in range(options.rounds if options.unscored else 0):
             # At 30 s a document each ten of them close a bucket of all keys.
-            for seconds in (0.3, 30.0):
-                values = plain(options.unscored, timedelta(seconds=seconds))
-                told(f"without a model, {seconds} s apart", run(kafka, values, SCRIPTED))
+            for sort, seconds in (("short", 0.3), ("short", 30.0), ("named", 0.3)):
+                step = timedelta(seconds=seconds)
+                values = invented_messages(sort, options.unscored, START, step)
+                name = f"without a model, {sort} texts {seconds} s apart"
+                told(name, run(kafka, values, SCRIPTED))
         if not options.documents:
             return
         messages = sample(options.documents)

@@ -15,7 +15,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from harness.linking import read
 
 from models.text import normalise
 from monitor.entity.gazetteer import SHIPPED, load, read_rows
-from monitor.entity.link import Linker
+from monitor.entity.link import Link, Linker
 
 DATA = Path(__file__).parents[1] / "testdata" / "linking.jsonl"
 AT = datetime(2023, 3, 10, tzinfo=UTC)
@@ -83,6 +83,11 @@ def tokens_peer(names: list[str]) -> Callable[[str], list[str]]:
     return find
 
 
+def one_by_one(call: Callable[[str], object]) -> Callable[[Sequence[str]], object]:
+    """The same for many texts."""
+    return lambda texts: [call(text) for text in texts]
+
+
 def main() -> None:
     """Print microseconds a text of each."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
@@ -97,22 +102,26 @@ def main() -> None:
     names = sorted({n.lstrip("~") for r in rows for n in r.names if n}, key=len, reverse=True)
     pattern = re.compile(r"\b(?:" + "|".join(map(re.escape, names)) + r")\b")
     tokens = tokens_peer(names)
+
+    def linked(texts: Sequence[str]) -> list[list[Link]]:
+        n = len(texts)  # together, as the daemon does it
+        return linker.link_all(texts, [()] * n, [()] * n, [AT] * n)
+
     print(f"{len(names)} names for the peers")
     for kind, length in (("ordinary", 200), ("ordinary", 500), ("dense", 200)):
         texts = texts_of(sentences_of(kind), length, options.texts)
         best: dict[str, float] = {}
         for _ in range(options.rounds):
             for name, call, some in (
-                ("linker", lambda t: linker.link(t, (), (), AT), texts),
-                ("dictionary of tokens", tokens, texts),
-                ("regular expression", pattern.findall, texts[:4]),
+                ("linker", linked, texts),
+                ("dictionary of tokens", one_by_one(tokens), texts),
+                ("regular expression", one_by_one(pattern.findall), texts[:4]),
             ):
                 begin = time.process_time()
-                for text in some:
-                    call(text)
+                call(some)
                 spent = (time.process_time() - begin) / len(some)
                 best[name] = min(best.get(name, spent), spent)
-        links = sum(len(linker.link(t, (), (), AT)) for t in texts) / len(texts)
+        links = sum(map(len, linked(texts))) / len(texts)
         print(f"{kind}, {length} characters, {links:.1f} links a text:")
         for name, spent in best.items():
             print(f"  {name:22} {spent * 1e6:10.1f} µs  {spent / best['linker']:8.1f} times")
