@@ -499,10 +499,11 @@ class VolumeDetector:
         """ln of what the negative ones among the voices of each name weigh, [keys, 1]; nothing for
         those that everything counts for, whose share has a detector of its own."""
         found = np.zeros((len(part.keys), 1))
-        where = np.flatnonzero((part.codes >= _CORE) & (part.n > 0))
-        rows, weight = part.rows[where], self._settings.share_weight
+        where = ((part.codes >= _CORE) & (part.n > 0)).nonzero()[0]
+        rows, weight = part.rows, self._settings.share_weight
         usual = self._of_voices(self._pool.negative, self._settings.share)
-        share = (rows["negative"] + weight * usual) / (rows["documents"] + weight)
+        negative, documents = rows["negative"][where], rows["documents"][where]
+        share = (negative + weight * usual) / (documents + weight)
         null = scale_odds(np.minimum(share, 0.9), MARGIN)
         worse = scale_odds(null[:, np.newaxis], WORSE)
         found[where] = share_log_ratio(

@@ -18,6 +18,7 @@ _WRITES = "monitor_writes"
 _WAL_KEPT = 64 << 20  # bytes the write-ahead log is cut back to after a large transaction
 _CHECKPOINT_PAGES = 4000  # random ids touch many pages: writing them back less often gives a third
 _CACHE_KIB = 16 << 10  # the ids are random, so their index profits from staying in memory
+_READ_CACHE_KIB = 64 << 10
 
 
 def open_engine(url: str, *, busy_timeout: float = 10.0) -> Engine:
@@ -71,7 +72,15 @@ def open_reader(url: str, *, busy_timeout: float = 10.0) -> Engine:
             "an empty one with `monitor migrate`"
         )
     uri = f"file:{quote(str(path.absolute()))}"
-    return _sqlite(parsed.set(database=uri, query={"mode": "ro", "uri": "true"}), busy_timeout)
+    engine = _sqlite(parsed.set(database=uri, query={"mode": "ro", "uri": "true"}), busy_timeout)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: DBAPIConnection, _record: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA cache_size = -{_READ_CACHE_KIB}")
+        cursor.close()
+
+    return engine
 
 
 def writing(engine: Engine) -> Engine:
