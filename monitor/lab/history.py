@@ -1,8 +1,4 @@
-"""The stored documents in the order in which the system came to know them.
-
-SQLite: the order of insertion, which is that of the polls. PostgreSQL: by the time of the poll, and
-within it by place in Kafka. Nothing is written.
-"""
+"""The stored documents in the order in which the system came to know them. Nothing is written."""
 
 from __future__ import annotations
 
@@ -10,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import accumulate, repeat
-from operator import itemgetter
 from sys import intern
 from typing import Any, NamedTuple
 
@@ -20,10 +15,8 @@ from sqlalchemy import (
     ColumnElement,
     Engine,
     Integer,
-    Select,
     bindparam,
     func,
-    literal_column,
     select,
     type_coerce,
 )
@@ -39,6 +32,7 @@ from monitor.events import (
 )
 from monitor.keys import ALL
 from monitor.lab.ledger import Outcome, reason
+from monitor.lab.reading import Rows, in_order_of_insertion, in_order_of_polls
 from monitor.store import rows, schema
 from monitor.store.faults import connected
 
@@ -174,8 +168,8 @@ class History:
         at: list[int] = []
         appended: list[int] = []
         versions: list[str] = []
-        for page in self._whole(texts):
-            more, came, came_in, by = _documents(page, texts)
+        for part in self._rows(texts):
+            more, came, came_in, by = _documents(part, texts)
             at += list(accumulate(came, max, initial=at[-1] if at else 0))[1:]
             documents += more
             appended += came_in
@@ -191,49 +185,12 @@ class History:
         if documents:
             yield _page(documents, [0, len(documents)], at, appended, versions)
 
-    def _whole(self, texts: bool) -> Iterator[list[Any]]:
-        """Rows, all of a document together."""
-        rows: list[Any] = []
-        for page in self._joined(texts):
-            rows += page
-            last = len(rows) - 1
-            while last and rows[last - 1][0] == rows[last][0]:
-                last -= 1
-            if last:
-                yield rows[:last]
-                del rows[:last]
-        if rows:
-            yield rows
-
-    def _joined(self, texts: bool) -> Iterator[Sequence[Any]]:
-        documents, mentions = schema.documents.c, schema.mentions.c
-        columns: list[ColumnElement[Any]] = [
-            documents.id, documents.kind, documents.source, documents.published_ms,
-            documents.author_hash, documents.topic, documents.p_negative, documents.p_neutral,
-            documents.p_positive, documents.model_version, documents.kafka_topic,
-            documents.kafka_partition, documents.appended_ms, documents.story, documents.copy_of,
-            type_coerce(documents.counted, Integer), documents.ingested_ms,
-            mentions.key, mentions.p_negative, mentions.p_neutral, mentions.p_positive,
-        ]  # fmt: skip
-        if texts:
-            columns += [documents.title, documents.text]
-        named = schema.documents.outerjoin(schema.mentions, mentions.document_id == documents.id)
-        query: Select[Any] = select(*columns).select_from(named).order_by(*self._order())
-        with connected(self._engine, "reading the documents") as connection:
-            stream = connection.execution_options(stream_results=True).execute(query)
-            yield from stream.partitions(_PAGE)
-
-    def _order(self) -> list[ColumnElement[Any]]:
-        documents = schema.documents.c
+    def _rows(self, texts: bool) -> Iterator[Rows]:
+        columns = [*_COLUMNS, *_TEXTS] if texts else _COLUMNS
         if self._engine.dialect.name == "sqlite":
-            return [literal_column("documents.rowid")]
-        came: ColumnElement[Any] = func.coalesce(documents.ingested_ms, documents.appended_ms)
-        return [
-            came,
-            documents.kafka_topic,
-            documents.kafka_partition,
-            documents.kafka_offset,
-        ]
+            yield from in_order_of_insertion(self._engine, columns, _PAGE)
+        else:
+            yield from in_order_of_polls(self._engine, columns, _PAGE)
 
     def _ask_taught(self, start: int) -> frozenset[str]:
         if self._posts is None:
@@ -257,25 +214,19 @@ class History:
 
 
 def _documents(
-    rows: Sequence[Any], texts: bool
+    rows: Rows, texts: bool
 ) -> tuple[Iterable[Known], list[int], Sequence[int], Sequence[str]]:
     """What rows tell, column by column: documents, with the times at which each was read and was
     appended (milliseconds), and the model that judged it."""
-    columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
-    ids, towards = columns[0], columns[18:21]
     # One object for each key: it is looked up many times, and found by what it is.
-    keys = [None if key is None else intern(key) for key in columns[17]]
-    first = [0]
-    first += [i for i in range(1, len(ids)) if ids[i] != ids[i - 1]]
+    keys, towards = list(map(intern, rows.keys)), rows.towards
     views = list(map(_view, zip(keys, *_classified(*towards), strict=True)))
-    ends = [*first[1:], len(ids)]
-    of_each = [
-        () if keys[i] is None else tuple(views[i:end]) for i, end in zip(first, ends, strict=True)
-    ]
+    begins, ends = rows.first[:-1], rows.first[1:]
+    of_each = [tuple(views[i:end]) if i < end else () for i, end in zip(begins, ends, strict=True)]
     (
         ids, kinds, sources, published, authors, topics, negative, neutral, positive, by, of_topic,
         numbers, came_in, stories, copies_of, counted, ingested,
-    ) = map(_picker(first), columns[:17])  # fmt: skip
+    ) = rows.documents[: len(_COLUMNS)]  # fmt: skip
     heard = map(
         _heard,
         zip(
@@ -290,18 +241,15 @@ def _documents(
             strict=True,
         ),
     )
-    contents: Iterable[Content | None] = repeat(None, len(first))
+    contents: Iterable[Content | None] = repeat(None, len(ids))
     if texts:
         sentiments = zip(negative, neutral, positive, strict=True)
         said = list(zip(*towards, strict=True))
         contents = [
-            Content(
-                columns[21][i],
-                columns[22][i],
-                sentiment,
-                tuple((k, s) for k, s in zip(keys[i:end], said[i:end], strict=True) if k),
+            Content(title, text, sentiment, tuple(zip(keys[i:end], said[i:end], strict=True)))
+            for title, text, sentiment, i, end in zip(
+                *rows.documents[len(_COLUMNS) :], sentiments, begins, ends, strict=True
             )
-            for i, end, sentiment in zip(first, ends, sentiments, strict=True)
         ]
     documents = map(
         _known,
@@ -320,16 +268,11 @@ def _documents(
     return documents, came, came_in, by
 
 
-def _picker(places: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
-    """Of a column what stands at these places."""
-    return itemgetter(*places) if len(places) > 1 else itemgetter(slice(places[0], places[0] + 1))
-
-
-def _classified(*sentiments: Sequence[float | None]) -> tuple[list[int], list[int]]:
-    """`most_probable` and `scaled` of many, given by class; of what is not there anything."""
+def _classified(*sentiments: Sequence[float]) -> tuple[list[int], list[int]]:
+    """`most_probable` and `scaled` of many, given by class."""
     shares = np.array(sentiments, dtype=np.float64)
     scores = np.rint((shares[2] - shares[0]) * SCORE_SCALE)
-    return shares.argmax(axis=0).tolist(), np.nan_to_num(scores).astype(np.int64).tolist()
+    return shares.argmax(axis=0).tolist(), scores.astype(np.int64).tolist()
 
 
 def _page(
@@ -349,6 +292,13 @@ def _page(
     )
 
 
+_OF = schema.documents.c
+_COLUMNS: list[ColumnElement[Any]] = [
+    _OF.id, _OF.kind, _OF.source, _OF.published_ms, _OF.author_hash, _OF.topic, _OF.p_negative,
+    _OF.p_neutral, _OF.p_positive, _OF.model_version, _OF.kafka_topic, _OF.kafka_partition,
+    _OF.appended_ms, _OF.story, _OF.copy_of, type_coerce(_OF.counted, Integer), _OF.ingested_ms,
+]  # fmt: skip
+_TEXTS: list[ColumnElement[Any]] = [_OF.title, _OF.text]
 _partition = cache(Partition)
 # As _make() of each, which is a function in Python.
 _view: Callable[[Iterable[Any]], View] = partial(tuple.__new__, View)

@@ -7,7 +7,10 @@ import heapq
 import itertools
 import json
 import random
+import shutil
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from math import ceil
@@ -25,7 +28,7 @@ from monitor.annotate import Annotator
 from monitor.cli import app
 from monitor.clock import ManualClock
 from monitor.config import Settings, load_settings
-from monitor.errors import MonitorError
+from monitor.errors import MonitorError, StoreError
 from monitor.events import About, Alert, Mention, Scored
 from monitor.lab import history
 from monitor.lab.command import experiment
@@ -192,6 +195,19 @@ def alerts(outcomes: list[Outcome]) -> dict[str, Alert]:
     return {o.alert.id: bare(o.alert) for o in outcomes}
 
 
+def mentioned(folder: Path) -> list[tuple[str, str]]:
+    """(document, key) of all that the lab reads."""
+    engine = open_reader(url(folder))
+    found = [
+        (known.heard.id, view.key)
+        for page in history.History(engine).pages()
+        for known in page.documents
+        for view in known.heard.views
+    ]
+    engine.dispose()
+    return found
+
+
 def rerun(folder: Path, *sets: str) -> tuple[dict[str, Alert], dict[str, Alert]]:
     """The alerts of today's rules, and of those with changes."""
     settings = settings_of(folder)
@@ -223,6 +239,34 @@ def test_however_few_rows_are_read_at_once_the_alerts_are_the_same(
     monkeypatch.setattr(history, "_PAGE", 3)
     today, _ = rerun(folder)
     assert stored(folder) == today
+
+
+def test_mentions_are_those_of_their_documents_whichever_were_deleted(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Retention deletes documents first, and what they name after that."""
+    shutil.copy(folder / "monitor.db", tmp_path)
+    with closing(sqlite3.connect(tmp_path / "monitor.db")) as database:
+        database.execute("DELETE FROM documents WHERE rowid % 3 = 1")
+        database.commit()
+        query = (
+            "SELECT document_id, key FROM mentions WHERE document_id IN (SELECT id FROM documents)"
+        )
+        named = sorted(database.execute(query))
+    assert len(named) > 50
+    assert named == sorted(mentioned(tmp_path))
+
+
+def test_mentions_out_of_order_are_refused(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "_PAGE", 3)
+    shutil.copy(folder / "monitor.db", tmp_path)
+    with closing(sqlite3.connect(tmp_path / "monitor.db")) as database:
+        database.execute("UPDATE mentions SET rowid = rowid + 1000000 WHERE rowid = 1")
+        database.commit()
+    with pytest.raises(StoreError, match="put together by hand"):
+        mentioned(tmp_path)
 
 
 def test_another_budget_gives_the_alerts_of_a_pipeline_with_that_budget(
