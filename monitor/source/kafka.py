@@ -1,7 +1,7 @@
 """The Kafka source, on kafka-python.
 
 Positions live in the database: Kafka's committed offsets are written for lag tools and never read
-back. Four of the client's habits shape this module:
+back. Five of the client's habits shape this module:
 
 - ``auto_offset_reset`` hides loss, so it is off. An offset out of range arrives as an exception and
   leaves as a `Gap`; a partition without a committed offset arrives as one too, and starts at the
@@ -15,13 +15,15 @@ back. Four of the client's habits shape this module:
 - A fetch that asks for empty partitions alone waits ``fetch_max_wait`` at the broker, and every
   request behind it on the connection waits too. So while one partition has a backlog those that are
   read to their ends are parked: paused, their ends asked for all the same.
+- A position that it wants confirmed (KIP-320) is not fetched from until a broker has, which may be
+  never, and nothing is said. Where there is more and nothing comes for long, it is sought anew.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -50,6 +52,7 @@ _SLICE = 0.1
 _CONFIRM_INTERVAL = 1.0  # seconds between two looks at the log's ends while nothing comes
 _CONFIRM_TIMEOUT = 2.0
 _JOIN_PATIENCE = 5.0
+_STALLED = 30.0
 
 
 class _Notes(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no types
@@ -94,6 +97,8 @@ class KafkaSource:
         self._ends: dict[TopicPartition, int] = {}
         self._parked: set[TopicPartition] = set()  # paused because others have a backlog
         self._flowing = False  # whether the last poll brought records
+        self._waiting: dict[TopicPartition, float] = {}  # since when nothing comes, though
+        # there is more
         self._committed: dict[TopicPartition, OffsetAndMetadata] = {}
         self._commit_error = ""
         self._confirmed = 0.0
@@ -146,6 +151,7 @@ class KafkaSource:
             self._advance(fetched)
             self._flowing = bool(records)
             self._confirm_ends(self._flowing)
+            self._rouse(fetched, time.monotonic())
         except Exception as error:  # a broken record raises whatever its codec raises
             self._rewind()
             raise source_error(self._settings, "Reading from Kafka", error) from error
@@ -371,6 +377,24 @@ class KafkaSource:
                 self._ends.pop(tp, None)
         else:
             self._ends.update(ends)
+
+    def _rouse(self, fetched: Collection[TopicPartition], now: float) -> None:
+        """Seek anew where nothing came for `_STALLED` seconds though there is more."""
+        waiting = () if self._paused else self._positions.items() - self._ends.items()
+        self._waiting = {
+            tp: self._waiting.get(tp, now)
+            for tp, at in waiting
+            if tp not in fetched and at < self._ends.get(tp, at)
+        }
+        for tp, since in self._waiting.items():
+            if now - since >= _STALLED:
+                log.warning(
+                    "%s/%d: nothing comes from offset %d on though the log goes on to %d;"
+                    " seeking it anew",
+                    *(tp.topic, tp.partition, self._positions[tp], self._ends[tp]),
+                )
+                self._consumer.seek(tp, self._positions[tp])
+                self._waiting[tp] = now
 
     def _rewind(self) -> None:
         """Put every partition where the caller knows it to be."""

@@ -1,4 +1,5 @@
-"""Which partitions the Kafka source leaves alone while others have a backlog."""
+"""Which partitions the Kafka source leaves alone while others have a backlog, and which it seeks
+anew."""
 
 from __future__ import annotations
 
@@ -18,6 +19,10 @@ class Client:
     def __init__(self) -> None:
         self.paused: set[TopicPartition] = set()
         self.fetched_ends: dict[TopicPartition, int] = {}
+        self.sought: list[tuple[TopicPartition, int]] = []
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self.sought.append((partition, offset))
 
     def assignment(self) -> set[TopicPartition]:
         return {DONE, BEHIND}
@@ -52,6 +57,7 @@ def source(client: Client) -> KafkaSource:
         "_positions": {DONE: 5, BEHIND: 5},
         "_ends": {DONE: 5, BEHIND: 900},
         "_flowing": True,
+        "_waiting": {},
     }
     vars(found).update(state)
     return found
@@ -93,3 +99,28 @@ def test_an_end_that_was_asked_for_is_not_forgotten_for_an_older_fetch(
     source._park()
 
     assert (70, set()) == (source._ends[DONE], client.paused)
+
+
+def test_where_nothing_comes_for_long_though_there_is_more_the_position_is_sought_anew(
+    source: KafkaSource, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    for now in (0.0, 15.0, 29.0):
+        source._rouse((), now)
+    assert [] == client.sought
+    source._rouse((), 30.0)
+    source._rouse((), 45.0)
+    assert [(BEHIND, 5)] == client.sought
+    assert "news/1: nothing comes from offset 5 on though the log goes on to 900" in caplog.text
+
+
+def test_who_is_paused_or_has_just_been_read_is_not_roused(
+    source: KafkaSource, client: Client
+) -> None:
+    source._rouse((), 0.0)
+    source._rouse((BEHIND,), 20.0)
+    source._rouse((), 35.0)
+    source._paused = True
+    source._rouse((), 60.0)
+    source._paused = False
+    source._rouse((), 89.0)
+    assert [] == client.sought
