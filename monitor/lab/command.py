@@ -73,13 +73,14 @@ def run_lab(options: LabOptions) -> int:
             found, comparison = experiment(
                 engine, settings, today, other, options.since, options.until, told, options.stored
             )
+        names = History(engine).names()
     finally:
         engine.dispose()
     changes = differences(today, other)
-    show(comparison, found.documents, changes, stored=options.stored)
+    show(comparison, found.documents, changes, names, stored=options.stored)
     if options.json is not None:
         against = "stored" if options.stored else "rules"
-        write_json(options.json, as_json(comparison, found.documents, changes, against))
+        write_json(options.json, as_json(comparison, found.documents, changes, names, against))
     return 0
 
 

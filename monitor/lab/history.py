@@ -149,6 +149,11 @@ class History:
             found = [rows.alert_of(row) for row in connection.execute(query)]
         return [Outcome(a, a.fired_at if a.sent else None, reason(a)) for a in found]
 
+    def names(self) -> dict[str, str]:
+        """Companies and watched items as a person would say them, by key."""
+        with connected(self._engine, "reading the names") as connection:
+            return {row.key: row.name for row in connection.execute(select(schema.names))}
+
     def taught(self, start: int) -> frozenset[str]:
         """The documents that were history among those of a bucket (seconds) that are not counted.
 

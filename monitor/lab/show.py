@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from monitor.events import Alert
 from monitor.keys import display_name
 from monitor.lab.compare import Changed, Comparison, Moved, Side
 from monitor.lab.ledger import Outcome
@@ -20,9 +21,15 @@ _KEPT_BACK = ("insufficient", "expected", "under")
 
 
 def show(
-    found: Comparison, documents: int, changes: Sequence[str], *, stored: bool = False
+    found: Comparison,
+    documents: int,
+    changes: Sequence[str],
+    names: Mapping[str, str],
+    *,
+    stored: bool = False,
 ) -> None:
-    """Print everything. ``stored``: the changed rules stand beside what fired."""
+    """Print everything. ``names``: of companies and watched items, by key; ``stored``: the changed
+    rules stand beside what fired."""
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH
@@ -40,14 +47,18 @@ def show(
         )
     for name, changed in (("gained", found.gained), ("lost", found.lost)):
         if changed:
-            console.print(_listed(name, changed))
+            console.print(_listed(name, changed, names))
     moved = sorted((m for m in found.both if m.lead), key=lambda m: -abs(m.lead))
     if moved:
-        console.print(_moved(moved))
+        console.print(_moved(moved, names))
 
 
 def as_json(
-    found: Comparison, documents: int, changes: Sequence[str], against: str = "rules"
+    found: Comparison,
+    documents: int,
+    changes: Sequence[str],
+    names: Mapping[str, str],
+    against: str = "rules",
 ) -> dict[str, Any]:
     """Everything; times in RFC 3339, lead times in seconds (positive: earlier than today).
 
@@ -65,11 +76,15 @@ def as_json(
         "reproduced": found.reproduced,
         "median_lead": None if found.median_lead is None else found.median_lead.total_seconds(),
         "both": [
-            {**_alert(m.other), "sent_today": _iso(m.today.sent_at), "lead": m.lead.total_seconds()}
+            {
+                **_alert(m.other, names),
+                "sent_today": _iso(m.today.sent_at),
+                "lead": m.lead.total_seconds(),
+            }
             for m in found.both
         ],
-        "gained": [_change(c) for c in found.gained],
-        "lost": [_change(c) for c in found.lost],
+        "gained": [_change(c, names) for c in found.gained],
+        "lost": [_change(c, names) for c in found.lost],
     }
 
 
@@ -106,7 +121,7 @@ def _precision(side: Side) -> str:
     return f"{side.precision:.0%} ({side.interval.low:.0%}–{side.interval.high:.0%})"
 
 
-def _listed(name: str, changed: Sequence[Changed]) -> Table:
+def _listed(name: str, changed: Sequence[Changed], names: Mapping[str, str]) -> Table:
     more = f", the first {_MOST} of {len(changed)}" if len(changed) > _MOST else ""
     table = Table(title=f"{name}{more}", title_justify="left", box=None)
     for column in ("sent at", "alert", "verdict", "otherwise"):
@@ -114,14 +129,14 @@ def _listed(name: str, changed: Sequence[Changed]) -> Table:
     for change in changed[:_MOST]:
         table.add_row(
             _shown(change.outcome.sent_at),
-            change.outcome.alert.summary,
+            _summary(change.outcome.alert, names),
             change.judgement or "",
             change.otherwise or "no alarm",
         )
     return table
 
 
-def _moved(moved: Sequence[Moved]) -> Table:
+def _moved(moved: Sequence[Moved], names: Mapping[str, str]) -> Table:
     more = f", the {_MOST} that moved most of {len(moved)}" if len(moved) > _MOST else ""
     table = Table(title=f"earlier or later{more}", title_justify="left", box=None)
     for column in ("sent at", "today at", "lead", "alert"):
@@ -131,7 +146,7 @@ def _moved(moved: Sequence[Moved]) -> Table:
             _shown(each.other.sent_at),
             _shown(each.today.sent_at),
             _minutes(each.lead),
-            display_name(each.other.alert.key),
+            display_name(each.other.alert.key, names),
         )
     return table
 
@@ -148,7 +163,7 @@ def _side(side: Side) -> dict[str, Any]:
     }
 
 
-def _alert(outcome: Outcome) -> dict[str, Any]:
+def _alert(outcome: Outcome, names: Mapping[str, str]) -> dict[str, Any]:
     alert = outcome.alert
     return {
         "key": alert.key,
@@ -160,13 +175,21 @@ def _alert(outcome: Outcome) -> dict[str, Any]:
         "resolved_at": _iso(alert.resolved_at),
         "documents": alert.documents,
         "negative": alert.negative,
-        "summary": alert.summary,
+        "summary": _summary(alert, names),
     }
 
 
-def _change(changed: Changed) -> dict[str, Any]:
+def _summary(alert: Alert, names: Mapping[str, str]) -> str:
+    """A rerun does not read whom its texts name, so that its summaries have symbols for names."""
+    symbol = display_name(alert.key)
+    if not alert.summary.startswith(symbol):
+        return alert.summary
+    return display_name(alert.key, names) + alert.summary.removeprefix(symbol)
+
+
+def _change(changed: Changed, names: Mapping[str, str]) -> dict[str, Any]:
     return {
-        **_alert(changed.outcome),
+        **_alert(changed.outcome, names),
         "otherwise": changed.otherwise or None,
         "verdict": changed.judgement,
     }

@@ -328,6 +328,7 @@ def test_the_command_shows_what_is_gained_and_lost_and_writes_nothing(
     assert 0 == found["other"]["sent"]
     assert found["today"]["sent"] == len(found["lost"]) == found["reproduced"] > 0
     assert "of 1000 independent voices" in found["lost"][0]["otherwise"]
+    assert any(each["summary"].startswith("Northgate plc: ") for each in found["lost"])
     assert before == (folder / "monitor.db").read_bytes()
 
 
