@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from monitor.config import load_settings
 from monitor.detect.correction import Corrections
 from monitor.entity.gazetteer import load
 from monitor.errors import ConfigError, MonitorError
+from monitor.garbage import collector_spared
 from monitor.jsonfile import write_json
 from monitor.lab.compare import Comparison, compare
 from monitor.lab.experiment import Outcomes, Setup, run
@@ -114,7 +114,7 @@ def experiment(
     entities = settings.entities
     setup = Setup(_corrections(settings.model).of, settings.sources.depend_share, _clock(settings))
     stored = history.alerts()
-    with _little_garbage():
+    with collector_spared():
         found = run(
             history,
             today,
@@ -131,20 +131,6 @@ def experiment(
         if fired.judgement is not None
     }
     return found, compare(found.today, found.other, stored, judged, since, until)
-
-
-@contextmanager
-def _little_garbage() -> Iterator[None]:
-    """What is there by now is none, and a rerun makes millions of tuples and hardly a cycle: it is
-    looked for seldom."""
-    thresholds = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(100_000, *thresholds[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*thresholds)
-        gc.unfreeze()
 
 
 @contextmanager

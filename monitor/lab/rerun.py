@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 
@@ -27,12 +27,12 @@ from monitor.lab.rewatch import Rewatch
 from monitor.lab.rules import Rules
 from monitor.ruling import make_watch, make_watermarks, make_window
 from monitor.store.base import KeyState
+from monitor.store.rows import moment
 from monitor.story.base import Flip
 
 _MOST = 4_096  # documents heard at once
 _FOREVER = float(1 << 43)  # seconds
 _MINUTES = BUCKET_SECONDS // LOOK
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 CorrectionOf = Callable[[str, str], Correction]
 """(key, version of the model)."""
@@ -53,7 +53,7 @@ class Trial:
 
     def note(self, alerts: Iterable[Alert], until: int) -> None:
         """Alerts that changed by ``until`` (event time, seconds)."""
-        self.ledger.note(alerts, _EPOCH + timedelta(seconds=until))
+        self.ledger.note(alerts, moment(until * 1000))
 
     def follow_model(self, before: str, after: str) -> None:
         """Another model judges: what of the states means the same goes on, as in a reload."""
@@ -173,12 +173,12 @@ class Lane:
     def _idle(self, now: float, until: int | None = None) -> None:
         """Nothing is read up to ``now`` (wall time): partitions may fall idle."""
         while self._at and self._idle_at < now:
-            moment = self._watermarks.next_idle(self._at)
-            if moment is None or moment + 0.001 >= now:
-                self._idle_at = now if moment is None else moment
-                self._due = moment is not None and moment <= now
+            idle = self._watermarks.next_idle(self._at)
+            if idle is None or idle + 0.001 >= now:
+                self._idle_at = now if idle is None else idle
+                self._due = idle is not None and idle <= now
                 return
-            self._at = moment + 0.001
+            self._at = idle + 0.001
             self._move(self._at, until)
 
     def _next_move(self, course: _Course, poll: int) -> int:
@@ -262,7 +262,7 @@ class Lane:
         now = _moment(at)
         if self._blindness is not None:
             self._blindness.begin(self._event_ms(at))
-        context = Context(now, _moment(self._appended / 1000), self._version)
+        context = Context(now, moment(self._appended), self._version)
         self._look(watermark, context)
         if not closes:
             return
@@ -330,4 +330,4 @@ class _Course:
 
 
 def _moment(seconds: float) -> datetime:
-    return _EPOCH + timedelta(milliseconds=round(seconds * 1000))
+    return moment(round(seconds * 1000))

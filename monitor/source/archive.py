@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
@@ -13,10 +12,16 @@ from kafka import errors as kafka_errors
 from monitor.errors import SourceError
 from monitor.events import Origin, Record
 from monitor.source.base import Found
-from monitor.source.client import client_options, milliseconds, require_reachable, source_error
+from monitor.source.client import (
+    EPOCH,
+    appended_at,
+    consumer_options,
+    milliseconds,
+    require_reachable,
+    source_error,
+)
 from monitor.source.settings import KafkaSettings
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SLICE = 0.5
 _APART = 1_000
 """Records between two that are wanted which are read over rather than sought over: a fetch brings
@@ -37,18 +42,7 @@ class KafkaArchive:
         self._closed = False
         require_reachable(settings)
         try:
-            self._consumer = KafkaConsumer(
-                **client_options(settings),
-                group_id=None,
-                auto_offset_reset="none",
-                enable_auto_commit=False,
-                isolation_level="read_committed",
-                allow_auto_create_topics=False,
-                fetch_max_wait_ms=milliseconds(settings.fetch_max_wait),
-                fetch_max_bytes=settings.fetch_max_bytes,
-                max_partition_fetch_bytes=settings.max_partition_fetch_bytes,
-                metrics_enabled=False,
-            )
+            self._consumer = KafkaConsumer(**consumer_options(settings), group_id=None)
         except kafka_errors.KafkaError as error:
             raise source_error(settings, "Connecting to Kafka", error) from error
         try:
@@ -152,7 +146,7 @@ class KafkaArchive:
             for message in fetched:
                 if message.offset <= last:
                     origin = Origin(partition.topic, partition.partition, message.offset)
-                    appended = _EPOCH + timedelta(milliseconds=max(0, message.timestamp))
+                    appended = appended_at(message.timestamp) or EPOCH
                     yield Record(origin, message.value, message.key, appended)
             position = self._consumer.position(partition, timeout_ms=0)
             if position is not None and position != reached:

@@ -6,6 +6,7 @@ import logging
 import socket
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from monitor.errors import SourceError
 from monitor.source.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MAX_TIMESTAMP = 253_402_300_799_000  # the last second of year 9999, in milliseconds
 
 # What waiting cannot mend: a person has to change a credential, a right, or the configuration.
 _FATAL = (
@@ -70,6 +74,28 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
     if settings.sasl_token_file is not None:
         options["sasl_oauth_token_provider"] = TokenFile(settings.sasl_token_file)
     return options
+
+
+def consumer_options(settings: KafkaSettings) -> dict[str, Any]:
+    """The options of a consumer that never starts or commits by itself, with `client_options`."""
+    return {
+        **client_options(settings),
+        "auto_offset_reset": "none",
+        "enable_auto_commit": False,
+        "isolation_level": "read_committed",
+        "allow_auto_create_topics": False,
+        "fetch_max_wait_ms": milliseconds(settings.fetch_max_wait),
+        "fetch_max_bytes": settings.fetch_max_bytes,
+        "max_partition_fetch_bytes": settings.max_partition_fetch_bytes,
+        "metrics_enabled": False,  # nobody reads them
+    }
+
+
+def appended_at(timestamp: int) -> datetime | None:
+    """When a record was published, by its milliseconds since the epoch; None: it says no time."""
+    if 0 <= timestamp <= _MAX_TIMESTAMP:
+        return EPOCH + timedelta(milliseconds=timestamp)
+    return None
 
 
 def milliseconds(seconds: float) -> int:

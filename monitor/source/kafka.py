@@ -24,7 +24,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
@@ -40,13 +40,18 @@ from kafka.structs import MemberState
 from monitor.errors import SourceError
 from monitor.events import Gap, Origin, Partition, Record
 from monitor.source.base import Batch
-from monitor.source.client import client_options, milliseconds, require_reachable, source_error
+from monitor.source.client import (
+    EPOCH,
+    appended_at,
+    consumer_options,
+    milliseconds,
+    require_reachable,
+    source_error,
+)
 from monitor.source.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MAX_TIMESTAMP = 253_402_300_799_000  # the last second of year 9999, in milliseconds
 _CLOSE_TIMEOUT = 5.0
 _SLICE = 0.1
 _CONFIRM_INTERVAL = 1.0  # seconds between two looks at the log's ends while nothing comes
@@ -106,22 +111,14 @@ class KafkaSource:
         require_reachable(settings)
         try:
             self._consumer = KafkaConsumer(
-                **client_options(settings),
+                **consumer_options(settings),
                 group_id=settings.group_id,
                 group_instance_id=settings.group_instance_id,
-                auto_offset_reset="none",
-                enable_auto_commit=False,
-                isolation_level="read_committed",
-                allow_auto_create_topics=False,
                 partition_assignment_strategy=[CooperativeStickyAssignor],
                 session_timeout_ms=milliseconds(settings.session_timeout),
                 heartbeat_interval_ms=milliseconds(min(3.0, settings.session_timeout / 4)),
                 max_poll_interval_ms=milliseconds(settings.max_poll_interval),
-                fetch_max_wait_ms=milliseconds(settings.fetch_max_wait),
-                fetch_max_bytes=settings.fetch_max_bytes,
-                max_partition_fetch_bytes=settings.max_partition_fetch_bytes,
                 metadata_max_age_ms=60_000,  # new partitions are seen within a minute
-                metrics_enabled=False,  # nobody reads them
             )
         except KafkaError as error:
             raise source_error(settings, "Connecting to Kafka", error) from error
@@ -330,19 +327,14 @@ class KafkaSource:
             if tp in unsettled:
                 continue
             topic, number = tp
-            at, appended = None, _EPOCH
+            at, appended = None, EPOCH
             for message in messages:
                 if message.timestamp != at:  # a producer's batch often has one for all
                     at = message.timestamp
-                    appended = self._appended_at(at)
+                    appended = appended_at(at) or self._wall()
                 origin = Origin(topic, number, message.offset)
                 records.append(Record(origin, message.value, message.key, appended))
         return records
-
-    def _appended_at(self, timestamp: int) -> datetime:
-        if 0 <= timestamp <= _MAX_TIMESTAMP:
-            return _EPOCH + timedelta(milliseconds=timestamp)
-        return self._wall()
 
     def _advance(self, fetched: Mapping[TopicPartition, Sequence[Any]]) -> None:
         """Learn the positions: they pass control records and compacted gaps without a record."""
@@ -380,11 +372,10 @@ class KafkaSource:
 
     def _rouse(self, fetched: Collection[TopicPartition], now: float) -> None:
         """Seek anew where nothing came for `_STALLED` seconds though there is more."""
-        waiting = () if self._paused else self._positions.items() - self._ends.items()
         self._waiting = {
             tp: self._waiting.get(tp, now)
-            for tp, at in waiting
-            if tp not in fetched and at < self._ends.get(tp, at)
+            for tp, at in self._positions.items()
+            if at < self._ends.get(tp, at) and tp not in fetched and not self._paused
         }
         for tp, since in self._waiting.items():
             if now - since >= _STALLED:

@@ -35,7 +35,6 @@ def pack(rows: Sequence[ToldRow]) -> bytes:
     )
     columns = np.array(
         [
-            (len(rows),) * len(rows),
             numbers,
             first_ms,
             last_ms,
@@ -51,9 +50,8 @@ def pack(rows: Sequence[ToldRow]) -> bytes:
         *("" if named == own else named for named, own in zip(story_id, first, strict=True)),
         *(before or "" for before in origin),
     ]
-    return b"".join(
-        (_VERSION, columns[0, :1].tobytes(), columns[1:].tobytes(), *words, "\0".join(ids).encode())
-    )
+    count = len(rows).to_bytes(8, "little")
+    return b"".join((_VERSION, count, columns.tobytes(), *words, "\0".join(ids).encode()))
 
 
 def unpack(packed: bytes) -> list[ToldRow]:

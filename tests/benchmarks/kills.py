@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -72,7 +73,7 @@ def main() -> int:
     begun = time.monotonic()
     with (
         tempfile.TemporaryDirectory() as folder,
-        Killing(Path(folder), options.seed) as killing,
+        closing(Killing(Path(folder), options.seed)) as killing,
         progress_bar(Console(stderr=True)) as bar,
     ):
         line = bar.add_task("kills", total=options.kills)

@@ -12,7 +12,7 @@ KILLS = 25
 
 
 def test_kills_at_random_moments_lose_no_alert_and_give_no_id_two_bodies(tmp_path: Path) -> None:
-    with Killing(tmp_path, seed=20260302) as killing:
+    with closing(Killing(tmp_path, seed=20260302)) as killing:
         killing.run(KILLS)
         found = killing.outcome()
 

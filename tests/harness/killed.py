@@ -17,8 +17,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from harness import killing
 from harness.killing import receivers_clock
@@ -101,7 +100,7 @@ class Outcome:
 
 
 class Killing:
-    """One run in a folder, with the receivers of its webhooks; a context manager."""
+    """One run in a folder, with the receivers of its webhooks; to be closed."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self._folder = folder
@@ -175,17 +174,6 @@ class Killing:
     def close(self) -> None:
         for receiver in self._receivers:
             receiver.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _note(self, phases: dict[str, str]) -> None:
         self._main[phases["MainThread"]] += 1
