@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, or_, select, update
 
 from monitor.store import schema
 from monitor.store.rows import milliseconds
@@ -27,9 +27,16 @@ class ToldTable:
             .where(documents.id == bindparam("of_id"))
             .values(story=bindparam("to_story"), copy_of=bindparam("of_copy"))
         )
+        of_old = documents.story == bindparam("old")
         self._rename = (
             update(schema.documents)
-            .where(documents.story == bindparam("old"))
+            # In two parts: the index of stories has only the second.
+            .where(
+                or_(
+                    and_(documents.id == bindparam("old"), of_old),
+                    and_(of_old, documents.story != documents.id),
+                )
+            )
             .values(story=bindparam("new"))
         )
 

@@ -78,21 +78,26 @@ def _copies(longer: Words, shorter: Words) -> npt.NDArray[np.bool_]:
 
 def contained(left: Words, right: Words) -> Shares:
     """The larger of the weighted shares of either text's words that the other has [p]."""
+    # Word by word of all pairs at once: numpy reduces along the last axis one pair at a time.
+    left, right = np.ascontiguousarray(left.T), np.ascontiguousarray(right.T)
     one, other = _plain(left), _plain(right)
     left_has = np.zeros(one.shape, bool)
     right_has = np.zeros(other.shape, bool)
-    for column in range(other.shape[1]):
-        same = one == other[:, column : column + 1]
+    same = np.empty(one.shape, bool)
+    for word, has in zip(other, right_has, strict=True):
+        np.equal(one, word, out=same)
         left_has |= same
-        same.any(axis=1, out=right_has[:, column])
+        np.logical_or.reduce(same, axis=0, out=has)
     larger: Shares = np.maximum(_share(left, left_has), _share(right, right_has))
     return larger
 
 
 def _share(words: Words, has: npt.NDArray[np.bool_]) -> Shares:
+    """The weighted share of the words [w, p] that the other has [p]."""
     weights = _weights(words)
-    total = np.maximum(weights.sum(axis=1), np.float32(_SHORT))
-    share: Shares = (weights * has).sum(axis=1) / total
+    total = np.maximum(np.add.reduce(weights, axis=0), np.float32(_SHORT))
+    weights *= has
+    share: Shares = np.add.reduce(weights, axis=0) / total
     return share
 
 

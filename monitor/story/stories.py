@@ -134,7 +134,10 @@ class Stories:
                 for d, t in zip(documents, told, strict=True)
             ]
         if self._renames and len(documents) > size:
-            told = [t._replace(story=self._name(t.story)) for t in told]
+            renamed = self._renames
+            told = [
+                t if t.story not in renamed else t._replace(story=self._name(t.story)) for t in told
+            ]
         return told
 
     def changes(self) -> Changes:

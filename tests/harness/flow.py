@@ -40,11 +40,13 @@ START = datetime(2026, 3, 2, tzinfo=UTC)
 
 Message = dict[str, object]
 
+_SIGNS = {"-": 0, "0": 1, "+": 2}
+
 
 def judge(text: str) -> tuple[int, int]:
     """Sentiment and topic as the text itself says: "- 5 …" is negative on topic 5."""
-    sign, topic, *_ = text.split()
-    return {"-": 0, "0": 1, "+": 2}[sign], int(topic)
+    sign, topic, _ = text.split(None, 2)
+    return _SIGNS[sign], int(topic)
 
 
 def message(
