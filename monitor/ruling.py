@@ -17,7 +17,7 @@ from monitor.detect.gates import Gate, Gates
 from monitor.detect.roster import Roster
 from monitor.detect.share.detector import ShareDetector
 from monitor.detect.share.settings import ShareSettings
-from monitor.detect.state import ExhibitOf, LifecycleSettings, Seal, no_receipt
+from monitor.detect.surroundings import ExhibitOf, LifecycleSettings, Seal, no_receipt
 from monitor.detect.volume.detector import VolumeDetector
 from monitor.detect.volume.settings import VolumeSettings
 from monitor.detect.watch import Watch

@@ -1,7 +1,7 @@
-"""The volume detector: one bucket in, readings out; each step is made of the package's rooms.
+"""The volume detector: the rows of one closed bucket in, readings out.
 
-`rows` that the bucket touches → how often they are spoken of (`level`, with what `groups` of keys
-tell) → what that weighs as `evidence` → what each of them is granted by the budget.
+What is expected of a key is its `level`, on what `groups` of keys tell together; what was heard of
+it is `evidence` against that, in units of the threshold that the budget grants.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class VolumeDetector:
                     part,
                     i,
                     judged,
-                    # The table, and the groups are what they were before this bucket.
+                    # The table and the groups are what they were before this bucket.
                     self._witness(start, part, i, judged, blind) if judged.alarm[i] else None,
                 )
                 for i in np.flatnonzero(judged.alarm | part.fires).tolist()
