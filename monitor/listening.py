@@ -16,7 +16,7 @@ from monitor.aggregate.dependence import Dependence
 from monitor.aggregate.roster import OTHERS, STREAM
 from monitor.aggregate.sources import Sources, SourceSettings, Turn
 from monitor.detect.blind import BlindAlerts, Missed
-from monitor.detect.state import Context
+from monitor.detect.surroundings import Context
 from monitor.events import Alert, Evidence, Scored, SourceState
 from monitor.heartbeat import Heartbeat, MemoryHeartbeat
 from monitor.keys import universe

@@ -26,7 +26,7 @@ from monitor.clock import Clock
 from monitor.counting import Counting
 from monitor.detect.about import Abouts
 from monitor.detect.gates import Exhibit
-from monitor.detect.state import Context, ExhibitOf, Fired, Seal
+from monitor.detect.surroundings import Context, ExhibitOf, Fired, Seal
 from monitor.detect.watch import Watch
 from monitor.drill.rule import advance
 from monitor.errors import FencedError, LeaseError, SourceError, StoreError

@@ -15,9 +15,11 @@ from monitor.detect.calendar import Calendar, read_calendar
 from monitor.detect.correction import Correction
 from monitor.detect.gates import Gate, Gates
 from monitor.detect.roster import Roster
-from monitor.detect.share import ShareDetector, ShareSettings
-from monitor.detect.state import ExhibitOf, LifecycleSettings, Seal, no_receipt
-from monitor.detect.volume import VolumeDetector, VolumeSettings
+from monitor.detect.share.detector import ShareDetector
+from monitor.detect.share.settings import ShareSettings
+from monitor.detect.surroundings import ExhibitOf, LifecycleSettings, Seal, no_receipt
+from monitor.detect.volume.detector import VolumeDetector
+from monitor.detect.volume.settings import VolumeSettings
 from monitor.detect.watch import Watch
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from monitor.detect.state import Context
+from monitor.detect.surroundings import Context
 from monitor.events import Alert, AlertStatus, Evidence, Severity
 from monitor.keys import ALL, display_name, source_key
 

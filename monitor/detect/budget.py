@@ -17,10 +17,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.detect.null import Floats, Ints
 from monitor.detect.table import DAY_BUCKETS
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 CLASSES = np.array([1.0, 4.0, 16.0, 64.0])
 """Updates a day between the classes of activity of names."""

@@ -25,6 +25,7 @@ class Seasonality:
     def __init__(self, state: Floats) -> None:
         """``state``: documents and buckets of each hour, [groups, 2, 168]."""
         self.state = state
+        self._course: Course | None = None
 
     @classmethod
     def unknown(cls, groups: int) -> Seasonality:
@@ -50,8 +51,15 @@ class Seasonality:
         weekly[~known] = 1.0
         return weekly
 
+    def course(self) -> Course:
+        """The factors up to the last bucket."""
+        if self._course is None:
+            self._course = Course(self.factors())
+        return self._course
+
     def learn(self, hour: int, documents: Sequence[int], decay: float) -> None:
         """Add one bucket of each group in this hour of the week."""
+        self._course = None
         self.state *= decay
         self.state[:, 0, hour] += documents
         self.state[:, 1, hour] += 1

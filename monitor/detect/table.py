@@ -205,12 +205,6 @@ def left(lag: Ints, bucket: Ints, now: int) -> tuple[Ints, Ints]:
     return np.divmod(leaving.T.ravel().nonzero()[0], len(lag))
 
 
-def mean_of(alternatives: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Of each row of some statistics; as ``mean(axis=1)``, without its ceremony."""
-    found: NDArray[np.float32] = np.add.reduce(alternatives, axis=1) / alternatives.shape[1]
-    return found
-
-
 def digest(settings: object) -> str:
     """Short hash of a detector's parameters: part of its version."""
     return hashlib.sha256(repr(settings).encode()).hexdigest()[:8]

@@ -8,14 +8,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from monitor.detect.base import Detector
 from monitor.detect.calendar import Calendar
 from monitor.detect.correction import UNCORRECTED, Correction
+from monitor.detect.lifecycle import Lifecycle
 from monitor.detect.roster import NAME as ROSTER
 from monitor.detect.roster import VERSION as ROSTER_VERSION
 from monitor.detect.roster import Roster
-from monitor.detect.state import (
+from monitor.detect.surroundings import (
     Context,
     ExhibitOf,
     Inhibited,
-    Lifecycle,
     LifecycleSettings,
     Seal,
     Surroundings,

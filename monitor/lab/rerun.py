@@ -16,7 +16,7 @@ from monitor.aggregate.rollup import bucket_start
 from monitor.counting import Counting, history_of
 from monitor.detect.correction import Correction
 from monitor.detect.gates import Exhibit
-from monitor.detect.state import Context
+from monitor.detect.surroundings import Context
 from monitor.detect.watch import LOOK
 from monitor.events import BUCKET_SECONDS, Alert, Heard, Partition
 from monitor.lab.archive import Archive, Postings

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from monitor.detect.base import Detector, Reading
-from monitor.detect.share import ShareDetector, ShareSettings
-from monitor.detect.volume import VolumeDetector, VolumeSettings
+from monitor.detect.share.detector import ShareDetector
+from monitor.detect.share.settings import ShareSettings
+from monitor.detect.volume.detector import VolumeDetector
+from monitor.detect.volume.settings import VolumeSettings
 from monitor.detect.witness import Witness
 from monitor.receipt.base import Figures, Receipt
 from monitor.receipt.check import Check, Outcome, minute

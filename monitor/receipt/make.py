@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from monitor.aggregate.voices import HOUR, hour_of
-from monitor.detect.state import Fired
+from monitor.detect.surroundings import Fired
 from monitor.detect.witness import Witness
 from monitor.events import TOPICS, Alert, Scored
 from monitor.keys import is_of

@@ -25,9 +25,11 @@ from harness.streams import Stream, matched, spoken_of
 from numpy.typing import NDArray
 from scipy.stats import nbinom
 
-from monitor.detect.share import ShareDetector, ShareSettings
+from monitor.detect.share.detector import ShareDetector
+from monitor.detect.share.settings import ShareSettings
 from monitor.detect.table import Spoken
-from monitor.detect.volume import VolumeDetector, VolumeSettings
+from monitor.detect.volume.detector import VolumeDetector
+from monitor.detect.volume.settings import VolumeSettings
 
 LEVELS = (1e3, 1e4, 1e6)
 

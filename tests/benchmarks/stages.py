@@ -36,7 +36,7 @@ from monitor.annotate import Annotator
 from monitor.counting import Counting
 from monitor.detect.correction import Corrections
 from monitor.detect.gates import Exhibit
-from monitor.detect.state import Context
+from monitor.detect.surroundings import Context
 from monitor.entity.entities import open_entities
 from monitor.events import Alert, Kind, Origin, Partition, Record
 from monitor.garbage import spare_the_collector

@@ -18,7 +18,7 @@ from monitor.aggregate.window import Window
 from monitor.annotate import Annotator
 from monitor.clock import ManualClock
 from monitor.detect.calendar import Calendar
-from monitor.detect.state import LifecycleSettings
+from monitor.detect.surroundings import LifecycleSettings
 from monitor.detect.watch import Watch
 from monitor.events import Kind
 from monitor.heartbeat import MemoryHeartbeat

@@ -10,7 +10,7 @@ from harness.telling import Names, own_words, post
 
 from monitor.annotate import Annotator
 from monitor.detect.gates import Gate, Gates
-from monitor.detect.state import LifecycleSettings
+from monitor.detect.surroundings import LifecycleSettings
 from monitor.receipt.provenance import Provenances
 from monitor.store.base import Store
 from monitor.store.memory import MemoryDatabase, MemoryStore

@@ -8,7 +8,7 @@ from dataclasses import replace
 from harness.samples import DAY, MONDAY, NOW, evidence, moment
 
 from monitor.detect.blind import BlindAlerts, Missed, summarise
-from monitor.detect.state import Context
+from monitor.detect.surroundings import Context
 from monitor.events import AlertStatus, Evidence, Severity
 
 CONTEXT = Context(NOW, NOW, "memory-1")

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.detect.base import Detector
-from monitor.detect.share import ShareDetector, ShareSettings
+from monitor.detect.share.detector import ShareDetector
+from monitor.detect.share.settings import ShareSettings
 from monitor.detect.table import Spoken
-from monitor.detect.volume import VolumeDetector, VolumeSettings
+from monitor.detect.volume.detector import VolumeDetector
+from monitor.detect.volume.settings import VolumeSettings
 from monitor.events import Sums
 
 KEYS = ("all", "topic:Macro", "company:US:A", "company:US:B", "name:x", "watch:w",

@@ -9,15 +9,10 @@ import pytest
 from harness.samples import DAY, MONDAY, NOW, evidence, moment, reading
 
 from monitor.detect.base import Reading
+from monitor.detect.draft import counted, summarise
 from monitor.detect.gates import Exhibit, Speaker
-from monitor.detect.state import (
-    Context,
-    Inhibited,
-    Lifecycle,
-    LifecycleSettings,
-    counted,
-    summarise,
-)
+from monitor.detect.lifecycle import Lifecycle
+from monitor.detect.surroundings import Context, Inhibited, LifecycleSettings
 from monitor.events import (
     BUCKET_SECONDS,
     TOPICS,

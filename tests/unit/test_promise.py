@@ -10,9 +10,11 @@ from harness.rivals import Statistic, seasonal_tail
 from harness.samples import DAY_BUCKETS, MONDAY
 from harness.streams import Floats, Stream, matched, spoken_of
 
-from monitor.detect.share import ShareDetector, ShareSettings
+from monitor.detect.share.detector import ShareDetector
+from monitor.detect.share.settings import ShareSettings
 from monitor.detect.table import Spoken
-from monitor.detect.volume import VolumeDetector, VolumeSettings
+from monitor.detect.volume.detector import VolumeDetector
+from monitor.detect.volume.settings import VolumeSettings
 
 EDGE = ShareSettings(prior_weight=1e12, prior_share=0.25, margin=1.0, z=0.0, min_baseline=0.0)
 """p⁺ is the true share: nothing but the bound itself protects."""

@@ -12,7 +12,7 @@ from harness.alerts import START, an_alert
 from monitor.config import Detect, Entities, Settings
 from monitor.detect.base import Reading
 from monitor.detect.gates import Exhibit, Gate
-from monitor.detect.state import Fired
+from monitor.detect.surroundings import Fired
 from monitor.detect.witness import Witness
 from monitor.events import Alert
 from monitor.opening import configuration_of

@@ -12,7 +12,8 @@ from harness.samples import DAY_BUCKETS, MONDAY, sums_of
 from numpy.typing import NDArray
 
 from monitor.detect.base import Reading
-from monitor.detect.share import ShareDetector, ShareSettings
+from monitor.detect.share.detector import ShareDetector
+from monitor.detect.share.settings import ShareSettings
 from monitor.detect.table import Spoken
 from monitor.events import BUCKET_SECONDS, Bucket, Sums
 
@@ -306,8 +307,8 @@ def test_a_company_leans_on_all_companies_and_a_topic_on_the_stream() -> None:
         loud = {f"company:US:{c}": Sums(10, 6) for c in "AB"}
         step(detector, MONDAY + 300 * i, {"all": Sums(20, 2), "topic:t": Sums(20, 2), **loud})
     now = MONDAY // 300 + 2 * DAY_BUCKETS
-    assert 0.6 == pytest.approx(detector._base_of("company:US:NEW", now), abs=0.02)
-    assert 0.1 == pytest.approx(detector._base_of("topic:new", now), abs=0.02)
+    assert 0.6 == pytest.approx(detector._baselines.of("company:US:NEW", now), abs=0.02)
+    assert 0.1 == pytest.approx(detector._baselines.of("topic:new", now), abs=0.02)
 
 
 def test_a_company_on_a_topic_leans_on_the_odds_of_both() -> None:
@@ -320,7 +321,7 @@ def test_a_company_on_a_topic_leans_on_the_odds_of_both() -> None:
             "company:US:B": Sums(30, 7),
         }
         step(detector, MONDAY + 300 * i, sums)
-    found = detector._base_of("pair:Legal|company:US:A", MONDAY // 300 + 4 * DAY_BUCKETS)
+    found = detector._baselines.of("pair:Legal|company:US:A", MONDAY // 300 + 4 * DAY_BUCKETS)
     odds = (0.1 / 0.9) * (0.5 / 0.5) / (0.2 / 0.8)
     assert odds / (1 + odds) == pytest.approx(found, abs=0.02)
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from monitor.detect.base import Reading
 from monitor.detect.table import Spoken
-from monitor.detect.volume import VolumeDetector, VolumeSettings
+from monitor.detect.volume.detector import VolumeDetector
+from monitor.detect.volume.settings import VolumeSettings
 from monitor.events import BUCKET_SECONDS, Sums
 
 RATES = np.array([0.02, 0.1, 0.4, 1.0, 2.0, 5.0])
@@ -47,7 +48,7 @@ def warm(days: int, seed: int = 1) -> tuple[VolumeDetector, np.random.Generator,
 
 def steady(detector: VolumeDetector, n: int, buckets: int, firing: Sequence[str] = ()) -> None:
     """So many documents of every key in each of the next buckets."""
-    first = int(detector._pool.buckets)
+    first = int(detector._groups.pool.buckets)
     for i in range(first, first + buckets):
         both = {k: Sums(n) for k in ("all", "topic:k")}
         step(detector, MONDAY + i * BUCKET_SECONDS, both, firing)
@@ -171,11 +172,11 @@ def test_a_level_that_rises_is_not_learned_before_it_is_told_as_such() -> None:
 def test_the_rhythm_is_not_learned_from_a_burst_of_the_whole_stream() -> None:
     detector = VolumeDetector()
     steady(detector, 4, 2 * DAY_BUCKETS)
-    before = detector._seasons.state[:3].copy()
+    before = detector._groups.seasons.state[:3].copy()
     steady(detector, 100, 12, firing=["all"])
-    assert (before == detector._seasons.state[:3]).all()
+    assert (before == detector._groups.seasons.state[:3]).all()
     steady(detector, 100, 12)
-    assert not (before[0] == detector._seasons.state[0]).all()
+    assert not (before[0] == detector._groups.seasons.state[0]).all()
 
 
 def test_the_level_is_learned_at_the_factor_of_its_own_hour() -> None:

@@ -10,11 +10,12 @@ from harness.samples import DAY_BUCKETS, MONDAY, NOW, evidence
 
 from monitor.detect.calendar import Calendar, Event
 from monitor.detect.correction import UNCORRECTED, Correction
+from monitor.detect.draft import WITHIN_ERROR
 from monitor.detect.gates import Exhibit, Speaker
 from monitor.detect.roster import Roster
-from monitor.detect.share import ShareDetector
-from monitor.detect.state import BLIND, CHANGED, WITHIN_ERROR, Context, LifecycleSettings
-from monitor.detect.volume import VolumeDetector
+from monitor.detect.share.detector import ShareDetector
+from monitor.detect.surroundings import BLIND, CHANGED, Context, LifecycleSettings
+from monitor.detect.volume.detector import VolumeDetector
 from monitor.detect.watch import Watch
 from monitor.events import Alert, AlertStatus, Sums
 from monitor.store.base import KeyState

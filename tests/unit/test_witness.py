@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from monitor.detect.base import Detector, Reading
-from monitor.detect.share import ShareDetector, ShareSettings
+from monitor.detect.share.detector import ShareDetector
+from monitor.detect.share.settings import ShareSettings
 from monitor.detect.table import Spoken
-from monitor.detect.volume import VolumeDetector, VolumeSettings
+from monitor.detect.volume.detector import VolumeDetector
+from monitor.detect.volume.settings import VolumeSettings
 from monitor.detect.witness import Witness
 from monitor.events import BUCKET_SECONDS, TOPICS, Sums
 from monitor.keys import pair_key, topic_key

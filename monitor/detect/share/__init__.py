@@ -1,0 +1,1 @@
+"""Alarm when the share of negative documents of a key rises."""
