@@ -15,7 +15,7 @@ from monitor.detect.correction import UNCORRECTED, Correction, Estimate, rate_bo
 from monitor.detect.gates import Exhibit, Gate, Gates, gate_for, lacks
 from monitor.detect.hierarchy import arrange
 from monitor.detect.hierarchy import context as explain
-from monitor.events import BUCKET_SECONDS, About, Alert, AlertStatus, Setting, Severity, rate_unit
+from monitor.events import BUCKET_SECONDS, About, Alert, AlertStatus, Setting, Severity, told_rates
 from monitor.keys import display_name, is_company, is_pair
 
 _NAMESPACE = uuid.UUID("6f0c8a52-1f0e-5d0b-9f55-6b3f5c0a4c11")
@@ -479,10 +479,10 @@ def summarise(
     name = display_name(reading.key, names or {})
     voices = counted(reading.documents, stories)
     if detector == "volume":
-        times, span = rate_unit(reading.baseline)
-        value, usual = times * reading.value, times * reading.baseline
-        low, high = (times * bound for bound in setting.rate or (0.0, 0.0))
-        bounds = "" if setting.rate is None else f" ({low:.1f} to {high:.1f})"
+        (usual, value, *rate), span = told_rates(
+            reading.baseline, reading.value, *(setting.rate or ())
+        )
+        bounds = " ({:.1f} to {:.1f})".format(*rate) if rate else ""
         return (
             f"{name}: {value:.1f} voices {span}{bounds} where {usual:.1f} are "
             f"usual ({voices} since it rose, {reading.negative} negative)"
