@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from monitor.counting import Counting
@@ -72,11 +72,11 @@ class Detecting:
         heard = self._listening.drain() if self._listening else Heard()
         return [*self._watch.drain(version), *heard.key_states], heard
 
-    def _look(self, watermark: float | None, context: Context) -> list[Alert]:
+    def _look(self, watermark: float | None, context: Context) -> Iterable[Alert]:
         """Into the bucket that is open: what is beyond chance need not wait for its end."""
         start = self._counting.closed_until
         if watermark is None or start is None:
-            return []
+            return ()
         blind = self._listening.blind_keys(start) if self._listening else ()
         return self._watch.look(start, watermark, self._counting.part, context, blind)
 
