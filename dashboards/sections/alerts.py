@@ -16,10 +16,10 @@ from monitor.store.verdicts.base import Judgement, Verdict
 def alerts(at: Target) -> None:
     """Those that fire, and the latest of the others."""
     wanted = str(st.query_params.get("alert", ""))[:64]  # what the link of a notification names
-    alerts, delivered = queries.alerts(at, wanted), queries.deliveries(at)
+    found, delivered = queries.alerts(at, wanted), queries.deliveries(at)
     receipts = queries.receipts(at)
     st.html(cards.heading("Latest alerts"))
-    if not alerts:
+    if not found:
         st.html(
             cards.nothing(
                 "No alert so far.",
@@ -27,12 +27,12 @@ def alerts(at: Target) -> None:
             )
         )
         return
-    shown = [a for a in alerts if a.status is not AlertStatus.RESOLVED or a.id == wanted]
-    shown += [a for a in alerts if a not in shown][: max(1, 3 - len(shown))]
-    rest = [a for a in alerts if a not in shown]
+    shown = [a for a in found if a.status is not AlertStatus.RESOLVED or a.id == wanted]
+    shown += [a for a in found if a not in shown][: max(1, 3 - len(shown))]
+    rest = [a for a in found if a not in shown]
 
     now, mutes = datetime.now(UTC), queries.muted(at)
-    judged = queries.verdicts(at, tuple(a.id for a in alerts))
+    judged = queries.verdicts(at, tuple(a.id for a in found))
 
     def listed(some: list[Alert]) -> None:
         for a in some:

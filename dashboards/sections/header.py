@@ -16,8 +16,8 @@ from monitor.keys import ALL
 
 
 def header(at: Target, url: str | None, was_empty: bool) -> None:
-    """How the system does, and the figures of the window; starts the page anew where the database
-    is another one, or has become less empty."""
+    """How the system does, and the figures of the window; the page begins anew where the database
+    is another one or is no longer empty."""
     try:
         now_there = queries.target(url)
         vitals = queries.vitals(now_there)
