@@ -11,7 +11,7 @@ from dashboards.health import Level, State
 from dashboards.palette import Palette
 from dashboards.words import duration, escaped, link, moment, percent, signed
 from monitor.alert.standing import Standing, not_sent, standing
-from monitor.events import Alert, Evidence, Reason, Waterfall, rate_unit
+from monitor.events import Alert, Evidence, Reason, Waterfall, told_rates
 from monitor.keys import DRILL_SCHEDULE, display_name, name_of
 from monitor.store.reads import Receipt
 from monitor.store.verdicts.base import Judgement
@@ -247,17 +247,18 @@ def _movement(alert: Alert) -> str:
     if alert.detector == "drill":
         return f"<b>DRILL</b>: nothing has happened · {counted}"
     if alert.detector == "volume":
-        times, span = rate_unit(alert.baseline)
-        moved = f"Voices {span} <b>{times * alert.baseline:,.1f} → {times * alert.value:,.1f}</b>"
-        if alert.interval is not None:
-            least, most = (times * bound for bound in alert.interval)
-            moved += f" ({least:,.1f} to {most:,.1f})"
+        (usual, value, *bounds), span = told_rates(
+            alert.baseline, alert.value, *(alert.interval or ())
+        )
+        moved = f"Voices {span} <b>{usual:,.1f} → {value:,.1f}</b>"
+        if bounds:
+            moved += " ({:,.1f} to {:,.1f})".format(*bounds)
     else:
         moved = f"Negative share <b>{percent(alert.baseline)} → {percent(alert.value)}</b>"
         if alert.interval is not None:
             low, high = map(percent, alert.interval)
-            usual = percent(alert.setting.corrected_baseline)
-            moved += f" (corrected {low} to {high}, usual {usual})"
+            baseline = percent(alert.setting.corrected_baseline)
+            moved += f" (corrected {low} to {high}, usual {baseline})"
     return f"{moved} within {duration(lasted)} · {counted}"
 
 

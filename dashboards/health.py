@@ -10,6 +10,8 @@ from dashboards.words import duration, moment
 
 REPLAY_AFTER = 86_400.0
 """Seconds between wall time and event time past which the stream is called a replay."""
+STALLED_AFTER = 120.0
+"""Seconds without a write after which the page says "stalled"."""
 
 
 class Level(StrEnum):

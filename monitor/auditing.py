@@ -15,10 +15,11 @@ from rich.table import Table
 
 from models import manifest
 from models.errors import ModelError
-from monitor.app import current_release, kept_author_key, load_scorer, make_decoder
 from monitor.config import Settings, load_settings
+from monitor.decoding import kept_author_key, make_decoder
 from monitor.errors import MonitorError, SourceError
 from monitor.jsonfile import write_json
+from monitor.loading import current_release, load_scorer
 from monitor.metrics import Metrics
 from monitor.opening import configuration_of, kafka_settings
 from monitor.receipt.audit import audit

@@ -10,15 +10,12 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 
-from monitor.app import (
-    author_key,
-    current_release,
-    load_scorer,
-)
 from monitor.config import Settings, load_settings
+from monitor.decoding import author_key
 from monitor.detect.calendar import read_calendar
 from monitor.entity.entities import open_entities
 from monitor.errors import ConfigError, MonitorError
+from monitor.loading import current_release, load_scorer
 from monitor.metrics import Metrics
 from monitor.notifying import make_receivers
 from monitor.opening import every_topic, kafka_settings, open_database

@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.table import Table
 
 from monitor import config
-from monitor.app import drill_sender, drilled_receivers, told_of
 from monitor.config import load_settings
 from monitor.drill.judge import judge, stops
 from monitor.drill.keeper import Keeper
 from monitor.drill.start import begin, new_drill
 from monitor.errors import ConfigError
 from monitor.opening import open_database
+from monitor.rehearsing import drill_sender, drilled_receivers, told_of
 from monitor.store.drills.base import Drill, DrillOutcome, Sent
 from monitor.store.drills.sql import SqlDrills
 

@@ -360,10 +360,13 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
-def rate_unit(usual: float) -> tuple[int, str]:
-    """How a rate an hour, and those that are held against it, is told: times what, and of what
-    time. Of who is usually spoken of twice a day nobody would say 0.1 an hour."""
-    return (1, "an hour") if usual >= 1 else (24, "a day")
+def told_rates(usual: float, *held: float) -> tuple[list[float], str]:
+    """A usual rate an hour, and those that are held against it, as they are told: the figures, the
+    usual one first, and of what time. Of who is usually spoken of twice a day nobody would say 0.1
+    an hour."""
+    if usual >= 1:
+        return [usual, *held], "an hour"
+    return [24 * rate for rate in (usual, *held)], "a day"
 
 
 class Explained(NamedTuple):

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from monitor.app import make_clock, make_decoder
 from monitor.config import Settings, load_settings
+from monitor.decoding import make_decoder
 from monitor.errors import ConfigError
 from monitor.events import Kind
 from monitor.folder.judge import RowJudge
 from monitor.folder.reading import ChangedFileError, Reading, UnusableFileError, open_file
-from monitor.opening import every_topic, kafka_settings, open_database
+from monitor.opening import every_topic, kafka_settings, make_clock, open_database
 from monitor.source.client import ensure_topics
 from monitor.source.dispatch import Dispatcher
 from monitor.source.files import FieldMap

@@ -8,7 +8,7 @@ import numpy as np
 
 from models.spans.verdicts import TokenVerdicts
 from monitor.entity.entities import Entities
-from monitor.entity.link import Link, Span
+from monitor.entity.reading import Link, Span
 from monitor.events import Mention, Scored
 from monitor.keys import watch_key
 from monitor.score.base import Verdicts

@@ -1,5 +1,5 @@
-"""What every process of the house opens the same way: the database, Kafka, and what figures
-depend on."""
+"""What every process of the house opens the same way: the database, Kafka, the clock of event
+times, and what figures depend on."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 from sqlalchemy import Engine, make_url
 
 from monitor import config
+from monitor.clock import Clock, ScaledClock, SystemClock
+from monitor.outgoing import OutTopics
 from monitor.source.settings import KafkaSettings
 from monitor.store.engine import open_engine
 from monitor.store.migrations import migrate
@@ -59,6 +61,19 @@ def kafka_settings(kafka: config.Kafka) -> KafkaSettings:
 def every_topic(kafka: config.Kafka) -> list[str]:
     """Topics that are read and written."""
     return [*kafka.topics, kafka.scored_topic, kafka.alerts_topic, kafka.dead_letters_topic]
+
+
+def out_topics(kafka: config.Kafka) -> OutTopics:
+    """The topics that the daemon writes."""
+    return OutTopics(kafka.scored_topic, kafka.alerts_topic, kafka.dead_letters_topic)
+
+
+def make_clock(settings: config.Settings) -> Clock:
+    """The clock of event times."""
+    if settings.replay is None:
+        return SystemClock()
+    r = settings.replay
+    return ScaledClock(r.event_origin, r.wall_origin, r.speed)
 
 
 def configuration_of(settings: config.Settings) -> dict[str, Any]:

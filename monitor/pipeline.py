@@ -12,10 +12,9 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,27 +23,26 @@ from monitor.aggregate.window import Window
 from monitor.annotate import Annotator
 from monitor.clock import Clock
 from monitor.counting import Counting
-from monitor.detect.about import Abouts
-from monitor.detect.gates import Exhibit
-from monitor.detect.surroundings import Context, ExhibitOf, Fired, Seal
+from monitor.detect.surroundings import Context, ExhibitOf, Seal
 from monitor.detect.watch import Watch
-from monitor.drill.rule import advance
+from monitor.detecting import Detecting
+from monitor.drill.rule import rehearse
 from monitor.errors import FencedError, LeaseError, SourceError, StoreError
-from monitor.events import Alert, Evidence, Partition, Scored, Waterfall
+from monitor.exhibits import Exhibits
 from monitor.inflight import Flight, InFlight
 from monitor.intake import Decode, Intake
 from monitor.judging import Judging
-from monitor.keys import is_of
-from monitor.listening import Heard, Listening
+from monitor.listening import Listening
 from monitor.metrics import Metrics
 from monitor.outgoing import OutTopics, outgoing
+from monitor.positions import Positions
 from monitor.receipt.make import Notary
 from monitor.receipt.provenance import Provenances
+from monitor.reporting import report
 from monitor.score.base import Scorer
-from monitor.source.base import Batch, Source
+from monitor.source.base import Source
 from monitor.source.pace import Pace
-from monitor.store.base import Commit, DrillProgress, Journey, Move, Position, Store
-from monitor.story.shown import evidence_of, most_negative
+from monitor.store.base import Commit, Store
 
 log = logging.getLogger(__name__)
 
@@ -102,13 +100,13 @@ class Pipeline:
         quiet or blind. ``successor`` gives, once, a scorer that is to take the place of
         ``scorer``. What is known of program, configuration and models goes into the receipts as
         ``provenances``."""
-        self._watermarks = watermarks
+        self._positions = Positions(watermarks)
         self._counting = Counting(window)
-        self._notary = Notary(store, provenances or Provenances())
-        self._watch = watch(self.exhibit, self.seal)
-        self._listening = listening
+        self._exhibits = Exhibits(store, Notary(store, provenances or Provenances()), wall)
+        self._detecting = Detecting(
+            self._counting, watch(self._exhibits.exhibit, self._exhibits.seal), listening
+        )
         self._store = store
-        self._abouts = Abouts(store)
         self._metrics = metrics
         self._clock = clock
         self._wall = wall
@@ -120,12 +118,7 @@ class Pipeline:
         self._judging = Judging(
             scorer, successor, self._annotate, self._flights, metrics, clock, wall
         )
-        self._positions: dict[Partition, Position] = {}  # of the last transaction
-        self._followed: frozenset[Partition] = frozenset()  # by the watermarks
         self._appended_at = wall()  # until a record is read
-        self._current: Sequence[Scored] = ()  # the batch in hand …
-        self._copies: dict[str, str | None] = {}  # … what stored ones repeat by it …
-        self._current_at = self._appended_at  # … and when it was polled
         self._landed = 0  # transactions
         self._moved = (0, 0)  # texts judged and transactions, at the last sign of life
         self.progress = clock.monotonic()
@@ -168,7 +161,8 @@ class Pipeline:
             self._pace.took(len(flight.batch.records), took)
             with self._timed("commit"):
                 self._intake.commit(flight.batch)  # 5
-            self._report(flight)
+            firing, now = self._detecting.firing, self._clock.now()
+            report(flight, firing, self._metrics, now, self._wall())
         return taken
 
     def run(self, stop: threading.Event) -> None:
@@ -207,19 +201,14 @@ class Pipeline:
         """Go on from the last transaction, and forget what is in flight; called before the first
         pass and after a fence."""
         snapshot = self._store.load(self._counting.lookback)
-        self._positions = dict(snapshot.positions)
+        assigned = self._intake.assigned
+        self._positions.restore(snapshot.positions, assigned, self._clock.monotonic())
         self._drop()
-        self._notary.drain()
-        self._abouts.restart()
+        self._exhibits.restart()
         self._annotate.restore(snapshot)
         self._counting.restore(snapshot)
-        self._watermarks.assign({}, self._clock.monotonic())
-        self._follow(self._intake.assigned, self._clock.monotonic())
-        version = self._judging.current.model_version
-        self._watch.restore(snapshot.key_states, snapshot.alerts, version)
-        if self._listening is not None:
-            self._listening.restore(snapshot)
-        self._metrics.firing.set(self._firing)
+        self._detecting.restore(snapshot, self._judging.current.model_version)
+        self._metrics.firing.set(self._detecting.firing)
 
     def close(self) -> None:
         """Free the model's devices. Idempotent."""
@@ -238,54 +227,12 @@ class Pipeline:
     @property
     def sources(self) -> dict[str, Any]:
         """Whether the sources speak, as a JSON object; any thread may ask."""
-        return self._listening.view() if self._listening else {}
+        return self._detecting.sources
 
     @property
     def in_flight(self) -> int:
         """Batches between their poll and their transaction."""
         return len(self._flights)
-
-    def exhibit(self, key: str, since: int, until: int, limit: int) -> Exhibit:
-        """What a window of a key holds: in what is stored, and in the batch in hand."""
-        begin, end = datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC)
-        fresh = [
-            s for s in self._current if begin <= s.document.published_at < end and is_of(s, key)
-        ]
-        told = Counter(self._store.stories(key, begin, end))
-        told.update(s.story or s.document.id for s in fresh)
-        stored = self._store.evidence(key, begin, end, limit)
-        pieces = most_negative((*stored, *(evidence_of(s, key) for s in fresh)), limit)
-        speakers = Counter(self._store.speakers(key, begin, end))
-        speakers.update((s.document.source, s.document.author) for s in fresh if s.copy_of is None)
-        return Exhibit(
-            tuple(replace(piece, copies=told[piece.story] - 1) for piece in pieces),
-            told,
-            speakers,
-            self._waterfall(pieces),
-            lambda: self._abouts.read(fresh, key, begin, end),
-        )
-
-    def seal(self, fired: Fired) -> str:
-        """Make the receipt of an alert that fires; its SHA-256."""
-        return self._notary.seal(fired, self._current, self._copies, self._wall())
-
-    def _waterfall(self, pieces: Sequence[Evidence]) -> Waterfall | None:
-        """The way of the newest of these documents, to an alert that fires now."""
-        if not pieces:
-            return None
-        newest = max(pieces, key=lambda piece: (piece.published_at, piece.document_id)).document_id
-        fresh = next((s for s in self._current if s.document.id == newest), None)
-        journey = (
-            Journey(
-                fresh.document.published_at,
-                fresh.document.appended_at,
-                self._current_at,
-                fresh.scored_at,
-            )
-            if fresh is not None
-            else self._store.journey(newest)
-        )
-        return None if journey is None else Waterfall(*journey, fired_at=self._wall())
 
     # ------------------------------------------------------------------ 0 to 2
 
@@ -294,11 +241,9 @@ class Pipeline:
             self._follow_model()
 
     def _follow_model(self) -> None:
-        """The verdicts that follow are another model's: so are the detectors' baselines."""
         # Should this read fail, `run` loads everything anew, for the newest model.
         snapshot = self._store.load(self._counting.lookback)
-        version = self._judging.current.model_version
-        self._watch.restore(snapshot.key_states, snapshot.alerts, version)
+        self._detecting.follow(snapshot, self._judging.current.model_version)
 
     def _poll_and_decode(self) -> int:
         full = len(self._flights) >= self._settings.in_flight or self._flights.unsubmitted
@@ -321,40 +266,37 @@ class Pipeline:
         if self._judging.collect(flight):
             self._follow_model()
         with self._timed("aggregate"):
-            self._observe(flight)
+            if flight.appended_at is not None:
+                self._appended_at = max(self._appended_at, flight.appended_at)
+            self._positions.observe(flight)
             counted = self._counting.count(flight.scored, flight.changes.flipped, self._clock.now())
-            flight.scored = self._current = counted.scored
-            self._copies = {flip.document: flip.told.copy_of for flip in flight.changes.flipped}
-            self._current_at = flight.now
+            flight.scored = counted.scored
+            copies = {flip.document: flip.told.copy_of for flip in flight.changes.flipped}
+            self._exhibits.take(flight.scored, copies, flight.now)
             self._metrics.late.inc(counted.late)
-            watermark = self._watermarks.current(flight.polled_at)
+            watermark = self._positions.watermark(flight.polled_at)
             version = self._judging.current.model_version
             context = Context(flight.now, self._appended_at, version)
-            self._watch.learn(counted.history, self._counting.closed_until)
-            self._listen(flight, context)
-            self._look(flight, watermark, context)
-            for closed in self._counting.close(watermark):
-                blind = self._hear_bucket(closed.start)
-                flight.alerts += self._watch.step(closed.start, closed.sums, context, blind)
-                self._look(flight, watermark, context)
-            self._judge_sources(flight, context)
+            flight.alerts += self._detecting.detect(flight, counted.history, watermark, context)
             if watermark is not None:
                 self._metrics.watermark.set(watermark)
-            drills, fired = self._rehearse(flight)
+            drills, fired = rehearse(flight.drilled, self._store.drill, flight.now, self._wall())
+            for alert in fired:
+                log.warning("%s", alert.summary)
             alerts = list({a.id: a for a in flight.alerts}.values())
             told, forget_before = self._annotate.drain()
-            heard = self._listening.drain() if self._listening else Heard()
+            key_states, heard = self._detecting.drain(version)
             return Commit(
-                moves=self._moves(flight.batch),
+                moves=self._positions.moves(flight.batch),
                 closed_until=self._counting.closed_until,
                 documents=flight.scored,
                 changes=flight.changes,
                 dead_letters=flight.dead_letters,
                 buckets=self._counting.drain(),
                 history=counted.history,
-                key_states=[*self._watch.drain(version), *heard.key_states],
+                key_states=key_states,
                 alerts=[*alerts, *fired],
-                receipts=self._notary.drain(),
+                receipts=self._exhibits.drain(),
                 outgoing=list(
                     outgoing(
                         self._settings.topics,
@@ -373,95 +315,6 @@ class Pipeline:
                 gaps=flight.batch.gaps,
                 now=flight.now,
             )
-
-    def _look(self, flight: Flight, watermark: float | None, context: Context) -> None:
-        """Into the bucket that is open: what is beyond chance need not wait for its end."""
-        start = self._counting.closed_until
-        if watermark is not None and start is not None:
-            blind = self._listening.blind_keys(start) if self._listening else ()
-            part = self._counting.part
-            flight.alerts += self._watch.look(start, watermark, part, context, blind)
-
-    def _observe(self, flight: Flight) -> None:
-        """Event time moves here and not at the poll: until the verdicts of what was read before are
-        counted, no bucket may close over them and no partition fall idle."""
-        batch = flight.batch
-        if batch.assigned or batch.revoked:
-            self._follow((self._followed - batch.revoked) | batch.assigned, flight.polled_at)
-        if flight.appended_at is not None:
-            self._appended_at = max(self._appended_at, flight.appended_at)
-        self._watermarks.observe_all(flight.decoded, flight.polled_at)
-        self._watermarks.reached_end(
-            {
-                p
-                for p, offset in batch.positions.items()
-                if p not in batch.assigned and offset >= batch.ends.get(p, offset + 1)
-            }
-        )
-
-    def _rehearse(self, flight: Flight) -> tuple[list[DrillProgress], list[Alert]]:
-        """The drills whose documents came, and those that fire; they change nothing else."""
-        arrived: dict[str, list[Scored]] = {}
-        for scored in flight.drilled:
-            arrived.setdefault(scored.document.drill or "", []).append(scored)
-        changed: list[DrillProgress] = []
-        fired: list[Alert] = []
-        for drill, documents in arrived.items():
-            before = self._store.drill(drill)
-            after, alert = advance(before, drill, documents, flight.now, self._wall())
-            changed += [after] if after is not None else []
-            fired += [alert] if alert is not None else []
-        for alert in fired:
-            log.warning("%s", alert.summary)
-        return changed, fired
-
-    def _listen(self, flight: Flight, context: Context) -> None:
-        """First, so that whoever speaks again is not blind for the buckets that close now."""
-        if self._listening is not None:
-            flight.alerts += self._listening.hear(
-                flight.batch, flight.scored, flight.event_now, context
-            )
-
-    def _hear_bucket(self, start: int) -> Collection[str]:
-        """The keys for which a source does not speak though it should, in a bucket that closes."""
-        if self._listening is None:
-            return ()
-        blind = self._listening.blind_keys(start)
-        self._listening.close(start)
-        return blind
-
-    def _judge_sources(self, flight: Flight, context: Context) -> None:
-        if self._listening is not None:
-            flight.alerts += self._listening.judge(flight.event_now, context)
-
-    @property
-    def _firing(self) -> int:
-        return self._watch.firing + (self._listening.firing if self._listening else 0)
-
-    def _follow(self, partitions: frozenset[Partition], monotonic: float) -> None:
-        self._followed = partitions
-        self._watermarks.assign(
-            {
-                p: position.max_event_time.timestamp()
-                if (position := self._positions.get(p)) and position.max_event_time
-                else None
-                for p in partitions
-            },
-            monotonic,
-        )
-
-    def _moves(self, batch: Batch) -> list[Move]:
-        moves = []
-        for partition, offset in batch.positions.items():
-            stored = self._positions.get(partition)
-            if partition in batch.assigned or (stored and stored.next_offset == offset):
-                continue  # a partition just assigned has not been sought to its place yet
-            newest = self._watermarks.max_event_time(partition)
-            position = Position(
-                offset, None if newest is None else datetime.fromtimestamp(newest, UTC)
-            )
-            moves.append(Move(partition, stored.next_offset if stored else None, position))
-        return moves
 
     # ------------------------------------------------------------------ 4 apply
 
@@ -493,8 +346,7 @@ class Pipeline:
                     delay = min(delay * 2, self._settings.retry_most)
                 else:
                     self.healthy_store = True
-                    for move in commit.moves:
-                        self._positions[move.partition] = move.position
+                    self._positions.landed(commit.moves)
                     return True
 
     def _refused(self, error: StoreError, delay: float) -> None:
@@ -523,7 +375,7 @@ class Pipeline:
 
     def _drop(self) -> None:
         """Forget what is in flight: it will be read again from the last transaction on."""
-        self._flights.restart({p: at.next_offset for p, at in self._positions.items()})
+        self._flights.restart(self._positions.next_offsets)
         self._judging.restart()
 
     def _finish(self, stop: threading.Event) -> None:
@@ -541,35 +393,7 @@ class Pipeline:
         if self._flights:
             log.info("%d batches in flight are left to the next start", len(self._flights))
 
-    # ------------------------------------------------------------------ metrics
-
-    def _report(self, flight: Flight) -> None:
-        self._metrics.batch(
-            records=len(flight.batch.records),
-            scored=flight.scored,
-            dead_letters=flight.dead_letters,
-            alerts=flight.alerts,
-            gaps=flight.batch.gaps,
-            done=self._wall(),
-        )
-        for gap in flight.batch.gaps:
-            log.error(
-                "%s/%d: offsets %d to %d were deleted by retention before they were read",
-                gap.partition.topic,
-                gap.partition.number,
-                gap.expected,
-                gap.resumed - 1,
-            )
-        for alert in flight.alerts:
-            if alert.fired_at is not None:
-                log.warning("alert %s: %s", alert.status, alert.summary)
-        self._metrics.firing.set(self._firing)
-        if flight.scored:
-            newest = max(s.document.published_at for s in flight.scored)
-            self._metrics.event_lag.set((self._clock.now() - newest).total_seconds())
-        ends = flight.batch.ends
-        behind = [max(ends[p] - o, 0) for p, o in flight.batch.positions.items() if p in ends]
-        self._metrics.offset_lag.set(sum(behind))
+    # ------------------------------------------------------------------ signs of life
 
     def _beat(self, waiting: bool = False) -> None:
         """A sign of life, if there is one: with batches in flight a verdict or a transaction, so

@@ -19,7 +19,7 @@ from monitor.alert.codec import (
 )
 from monitor.alert.group import group_labels
 from monitor.alert.standing import not_sent
-from monitor.events import Alert, AlertStatus, Subject, Waterfall, rate_unit
+from monitor.events import Alert, AlertStatus, Subject, Waterfall, told_rates
 from monitor.keys import DRILL_SCHEDULE, display_name
 
 VERSION = "4"
@@ -220,11 +220,11 @@ def _description(alert: Alert) -> str:
     if alert.detector == "blind":
         lines.append(f"Expected {_figure(alert.baseline)} documents an hour, and none came.")
     elif alert.detector != "drill":
-        times, unit = 1, ""
+        figures, unit = [alert.baseline, alert.value], ""
         if alert.detector == "volume":
-            times, span = rate_unit(alert.baseline)
+            figures, span = told_rates(*figures)
             unit = f" {span}"
-        seen, usual = (_figure(times * rate) for rate in (alert.value, alert.baseline))
+        usual, seen = map(_figure, figures)
         lines.append(
             f"Seen {seen}, expected {usual}{unit}; "
             f"{alert.negative} of {alert.documents} independent voices negative, "
@@ -242,8 +242,7 @@ def _beyond(alert: Alert) -> list[str]:
     """What the model's errors leave of the figures, and what the more general keys explain."""
     setting, about, lines = alert.setting, alert.about, []
     if setting.rate is not None:
-        times, span = rate_unit(alert.baseline)
-        low, high = (times * bound for bound in setting.rate)
+        (_, low, high), span = told_rates(alert.baseline, *setting.rate)
         lines.append(f"Their number alone leaves {low:.3g} to {high:.3g} {span}.")
     if setting.corrected is not None and setting.corrected_baseline is not None:
         value, low, high = setting.corrected

@@ -12,7 +12,7 @@ from monitor.detect.correction import Estimate, rate_bounds
 from monitor.detect.gates import Exhibit, lacks
 from monitor.detect.hierarchy import context as explain
 from monitor.detect.surroundings import Context, Inhibited, LifecycleSettings, Surroundings
-from monitor.events import BUCKET_SECONDS, About, Alert, AlertStatus, Setting, Severity, rate_unit
+from monitor.events import BUCKET_SECONDS, About, Alert, AlertStatus, Setting, Severity, told_rates
 from monitor.keys import display_name
 
 WITHIN_ERROR = "the corrected share may be as usual"
@@ -145,10 +145,10 @@ def summarise(
     name = display_name(reading.key, names or {})
     voices = counted(reading.documents, stories)
     if detector == "volume":
-        times, span = rate_unit(reading.baseline)
-        value, usual = times * reading.value, times * reading.baseline
-        low, high = (times * bound for bound in setting.rate or (0.0, 0.0))
-        bounds = "" if setting.rate is None else f" ({low:.1f} to {high:.1f})"
+        (usual, value, *rate), span = told_rates(
+            reading.baseline, reading.value, *(setting.rate or ())
+        )
+        bounds = " ({:.1f} to {:.1f})".format(*rate) if rate else ""
         return (
             f"{name}: {value:.1f} voices {span}{bounds} where {usual:.1f} are "
             f"usual ({voices} since it rose, {reading.negative} negative)"

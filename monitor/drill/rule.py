@@ -7,7 +7,7 @@ the way, from Kafka to the receiver, and that the model judges what nobody could
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -36,6 +36,25 @@ def alert_labels(drill: str = "any") -> dict[str, str]:
         "detector": DETECTOR,
         "alert_id": alert_id(drill),
     }
+
+
+def rehearse(
+    arrived: Iterable[Scored],
+    before: Callable[[str], DrillProgress | None],
+    ingested_at: datetime,
+    now: datetime,
+) -> tuple[list[DrillProgress], list[Alert]]:
+    """The drills whose documents came, and the alerts that fire; ``before``: how far a drill is."""
+    by_drill: dict[str, list[Scored]] = {}
+    for scored in arrived:
+        by_drill.setdefault(scored.document.drill or "", []).append(scored)
+    changed: list[DrillProgress] = []
+    fired: list[Alert] = []
+    for drill, documents in by_drill.items():
+        after, alert = advance(before(drill), drill, documents, ingested_at, now)
+        changed += [after] if after is not None else []
+        fired += [alert] if alert is not None else []
+    return changed, fired
 
 
 def advance(

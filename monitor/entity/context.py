@@ -1,6 +1,6 @@
 """Whether a name means the company where it stands: Apple or the fruit, Target or a target.
 
-Evidence is counted in points; `linked` says how many a name needs. The weights were set on
+Evidence is counted in points; `mentions` says how many a name needs. The weights were set on
 hand-labelled news, tweets and posts that are no part of this repository.
 """
 

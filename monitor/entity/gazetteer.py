@@ -163,6 +163,13 @@ class Gazetteer:
         meanings = self.symbols.get(symbol.replace("-", "."), ()) if country == "US" else ()
         return meanings[0].key if meanings else None
 
+    def name_of(self, key: str) -> str:
+        """How a person would call what a key means."""
+        company = self.companies.get(key)
+        if company is not None:
+            return company.name
+        return self.organisations.get(key, key.rpartition(":")[2])
+
     def meanings(self, name: str) -> tuple[Meaning, ...]:
         """What a name may mean, whatever the day and the context."""
         if self.ideograms is not None and IDEOGRAM.search(name):

@@ -13,7 +13,7 @@ from ahocorasick_rs import AhoCorasick, Implementation
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from monitor.entity.gazetteer import IDEOGRAM, Gazetteer, folded, patterns_of
-from monitor.entity.link import Link
+from monitor.entity.reading import Link
 from monitor.errors import ConfigError
 
 LONGEST_PATTERN: Final = 500

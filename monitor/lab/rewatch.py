@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from models.text import normalise
 from monitor.entity.gazetteer import Gazetteer
-from monitor.entity.link import Link
+from monitor.entity.reading import Link
 from monitor.entity.watch import WatchItem, WatchList
 from monitor.events import View, most_probable, scaled
 from monitor.keys import watch_key

@@ -39,10 +39,10 @@ from kafka import KafkaConsumer
 from prometheus_client import CollectorRegistry
 
 from models.predict import DEFAULT
-from monitor.app import load_scorer
 from monitor.config import Model
 from monitor.demo.broker import EmbeddedBroker
 from monitor.demo.feed import endless
+from monitor.loading import load_scorer
 from monitor.metrics import STAGES, Metrics
 from monitor.source.client import client_options, ensure_topics
 from monitor.source.publish import KafkaPublisher

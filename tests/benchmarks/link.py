@@ -25,7 +25,8 @@ from harness.linking import read
 
 from models.text import normalise
 from monitor.entity.gazetteer import SHIPPED, load, read_rows
-from monitor.entity.link import Link, Linker
+from monitor.entity.link import Linker
+from monitor.entity.reading import Link
 
 DATA = Path(__file__).parents[1] / "testdata" / "linking.jsonl"
 AT = datetime(2023, 3, 10, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The databases that the contract suites run against: memory, SQLite and PostgreSQL."""
+"""What the contract suites run against: databases (memory, SQLite, PostgreSQL) and brokers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from pathlib import Path
 
 import pytest
 from harness.certificate import make_certificate
+from harness.worlds import EmbeddedWorld, KafkaWorld, MemoryWorld, RealWorld, World
 from sqlalchemy import Engine
 
+from monitor.demo.broker import EmbeddedBroker
+from monitor.source.settings import KafkaSettings
 from monitor.store.base import Outbox, Store
 from monitor.store.drills.base import Drills
 from monitor.store.drills.memory import MemoryDrills
@@ -177,3 +180,36 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
         )
     finally:
         engine.dispose()
+
+
+@pytest.fixture(
+    params=["memory", "embedded", pytest.param("real", marks=pytest.mark.kafka)],
+)
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    if request.param == "memory":
+        yield MemoryWorld()
+        return
+    made: KafkaWorld
+    if request.param == "embedded":
+        broker: EmbeddedBroker = request.getfixturevalue("embedded_broker")
+        made = EmbeddedWorld(broker.settings(session_timeout=3.5))
+    else:
+        made = RealWorld(request.getfixturevalue("real_broker"))
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def embedded(embedded_broker: EmbeddedBroker) -> Iterator[EmbeddedWorld]:
+    world = EmbeddedWorld(embedded_broker.settings(session_timeout=3.5))
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def real(real_broker: KafkaSettings) -> Iterator[RealWorld]:
+    world = RealWorld(real_broker)
+    yield world
+    world.close()

@@ -1,204 +1,43 @@
-"""What every ``Store`` promises, whichever database is behind it."""
+"""What every ``Store`` promises of its transactions, whichever database is behind it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from datetime import timedelta
 
 import pytest
+from harness.commits import (
+    ABC,
+    DAY,
+    NEWS_0,
+    NEWS_1,
+    NORTHGATE,
+    T0,
+    Backend,
+    alert,
+    full,
+    move,
+    naming,
+    scored,
+    source,
+    wording,
+)
 
 from monitor.errors import FencedError, LeaseError, StoreError
 from monitor.events import (
-    TOPICS,
-    About,
-    Alert,
     AlertStatus,
     Bucket,
     DeadLetter,
-    Document,
-    Evidence,
     Explained,
-    Gap,
     Kind,
-    Mention,
     Origin,
-    Partition,
     Reason,
-    Scored,
     Setting,
-    Severity,
     SourceState,
-    Subject,
-    Term,
-    Waterfall,
     heard_of,
 )
-from monitor.store.base import (
-    RECEIVERS,
-    Commit,
-    Journey,
-    KeyState,
-    Move,
-    Named,
-    Outbox,
-    Outgoing,
-    Position,
-    RhythmRow,
-    Snapshot,
-    SourceRow,
-    Store,
-)
-from monitor.story.base import Changes, Flip, Rename, Told, ToldRow
-
-T0 = datetime(2023, 3, 9, 12, 0, tzinfo=UTC)
-NEWS_0 = Partition("news", 0)
-NEWS_1 = Partition("news", 1)
-DAY = 86_400
-
-
-class Backend(Protocol):
-    store: Callable[[], Store]
-    outbox: Callable[[], Outbox]
-
-
-def scored(
-    number: int,
-    negative: float = 0.5,
-    *,
-    kind: Kind = Kind.NEWS,
-    topic: str = "Macro",
-    title: str | None = None,
-    text: str = "A plain text.",
-) -> Scored:
-    """Document ``number``, published that many minutes after T0."""
-    document = Document(
-        id=f"d{number}",
-        kind=kind,
-        source="wire",
-        published_at=T0 + timedelta(minutes=number),
-        title=f"Title {number}" if title is None else title,
-        text=text,
-        url=None,
-        author=None,
-        lang="en",
-        tickers=("ABC", "XYZ"),
-        origin=Origin("news", 0, number),
-        appended_at=T0 + timedelta(minutes=number, seconds=1),
-    )
-    return Scored(
-        document=document,
-        sentiment=(negative, (1 - negative) / 2, (1 - negative) / 2),
-        topic=TOPICS.index(topic),
-        topic_confidence=0.9,
-        model_version="m1",
-        scored_at=T0 + timedelta(minutes=number, seconds=2),
-    )
-
-
-def alert(identifier: str, status: AlertStatus, minutes: int = 0) -> Alert:
-    return Alert(
-        id=identifier,
-        key="topic:Macro",
-        detector="share",
-        detector_version="share-1",
-        status=status,
-        severity=Severity.WARNING,
-        started_at=T0 + timedelta(minutes=minutes),
-        fired_at=None if status is AlertStatus.PENDING else T0 + timedelta(minutes=minutes + 5),
-        resolved_at=T0 + timedelta(hours=3) if status is AlertStatus.RESOLVED else None,
-        value=0.6,
-        baseline=0.2,
-        evalue=1234.5,
-        threshold=1000.0,
-        documents=20,
-        negative=12,
-        window_start=T0,
-        window_end=T0 + timedelta(minutes=30),
-        summary="Macro: 60 % negative, expected 20 %",
-        model_version="m1",
-        appended_at=T0 + timedelta(minutes=31),
-        updated_at=T0 + timedelta(minutes=32),
-        evidence=(
-            Evidence("d1", T0, "wire", "Title 1", "https://example.org/1", 0.9, "Macro", "A text."),
-            Evidence("d2", T0, "forum", "", None, 0.8),
-        ),
-        waterfall=Waterfall(
-            published_at=T0,
-            appended_at=T0 + timedelta(seconds=1),
-            ingested_at=None,
-            scored_at=T0 + timedelta(seconds=2),
-            fired_at=T0 + timedelta(minutes=32),
-        ),
-        about=About(
-            12,
-            (Term("rate rise", 9, 3.25),),
-            (Subject("company:US:ABC", "Alpha plc", 7),),
-            (Subject("topic:Macro", "Macro", 12),),
-        ),
-    )
-
-
-def move(partition: Partition, expected: int | None, to: int, minutes: int = 0) -> Move:
-    return Move(partition, expected, Position(to, T0 + timedelta(minutes=minutes)))
-
-
-def wording(number: int, last_ms: int) -> ToldRow:
-    return ToldRow(
-        number=number,
-        words=b"\x00\xff\x80",
-        first_id=f"d{number}",
-        first_ms=last_ms - 60_000,
-        last_ms=last_ms,
-        origin_id=None,
-        origin_ms=None,
-        story=number,
-        story_id=f"d{number}",
-        story_ms=last_ms - 60_000,
-    )
-
-
-def source(
-    name: str,
-    state: SourceState = SourceState.NEW,
-    kind: Kind | None = None,
-    keys: tuple[str, ...] = (),
-) -> SourceRow:
-    """What is known of a source."""
-    return SourceRow(
-        name=name,
-        kind=kind,
-        state=state,
-        since=T0,
-        last=T0 - timedelta(hours=3) if name else None,
-        expected=41.5,
-        seen=40,
-        missing=12.25,
-        reason="HTTP 503" if keys else "",
-        recent=(0, 3, 4),
-        keys=keys,
-        memory=b"\x00\xff memory",
-    )
-
-
-def full(expected: int | None = None, to: int = 3) -> Commit:
-    """A commit with something of everything."""
-    return Commit(
-        moves=[move(NEWS_0, expected, to), move(NEWS_1, expected, to, minutes=1)],
-        closed_until=10 * DAY,
-        documents=[scored(1), scored(2)],
-        dead_letters=[DeadLetter(Origin("news", 0, 2), Reason.NOT_JSON, "line 1", b"{\xff", T0)],
-        buckets=[Bucket("all", 10 * DAY, 2, 1, 0, -42, 0)],
-        key_states=[KeyState("share", "all", "share-1", b"\x00state")],
-        alerts=[alert("a1", AlertStatus.FIRING)],
-        outgoing=[Outgoing(RECEIVERS, b"{}"), Outgoing("scored", b"{}\n{}\n")],
-        gaps=[Gap(NEWS_1, 5, 9)],
-        told=[wording(3, 1_000), wording(4, 2_000)._replace(story=3, origin_id="d0", origin_ms=1)],
-        sources=[source(""), source("wire", SourceState.BLIND, Kind.NEWS, ("all", "topic:Macro"))],
-        rhythms=[RhythmRow("wire", b"\x00\xff rhythm")],
-        now=T0,
-    )
+from monitor.store.base import Commit, KeyState, Position, Snapshot
+from monitor.story.base import Changes, Flip, Rename, Told
 
 
 def test_a_new_database_is_empty(backend: Backend) -> None:
@@ -332,17 +171,6 @@ def test_any_detail_of_a_dead_letter_can_be_written(backend: Backend) -> None:
     )
 
 
-def test_known_tells_stored_ids_from_new_ones(backend: Backend) -> None:
-    store = backend.store()
-    store.load(DAY)
-    store.apply(Commit(documents=[scored(n) for n in range(0, 1200, 2)]))
-
-    asked = [f"d{n}" for n in range(1300)]
-
-    assert {f"d{n}" for n in range(0, 1200, 2)} == store.known(asked)
-    assert set() == store.known([])
-
-
 def test_an_unexpected_offset_is_fenced_and_nothing_of_the_batch_is_written(
     backend: Backend,
 ) -> None:
@@ -416,117 +244,6 @@ def test_the_lease_comes_before_the_first_apply(backend: Backend) -> None:
         backend.store().apply(full())
 
 
-def test_reading_needs_no_lease(backend: Backend) -> None:
-    writer, reader = backend.store(), backend.store()
-    writer.load(DAY)
-    assert set() == reader.known(["d1"])
-    assert [] == reader.evidence("all", T0, T0 + timedelta(days=1), 5)
-
-    writer.apply(full())
-
-    assert {"d1"} == reader.known(["d1", "d9"])
-
-
-def test_evidence_is_the_most_negative_of_its_time_and_key(backend: Backend) -> None:
-    store = backend.store()
-    store.load(DAY)
-    store.apply(
-        Commit(
-            documents=[
-                scored(0, 0.95),
-                scored(1, 0.30),
-                scored(2, 0.80, kind=Kind.COMMENT),
-                scored(3, 0.70, topic="Fed | Central Banks"),
-                scored(4, 0.70),
-                scored(5, 0.99),
-            ]
-        )
-    )
-    since, until = T0 + timedelta(minutes=1), T0 + timedelta(minutes=5)
-
-    def ids(key: str, limit: int = 9) -> list[str]:
-        return [e.document_id for e in store.evidence(key, since, until, limit)]
-
-    assert ["d2", "d3", "d4", "d1"] == ids("all")
-    assert ["d2", "d3"] == ids("all", 2)
-    assert [] == ids("all", 0)
-    assert ["d2"] == ids("kind:comment")
-    assert ["d3", "d4", "d1"] == ids("kind:news")
-    assert ["d3"] == ids("topic:Fed | Central Banks")
-    assert [] == ids("topic:Currencies")
-
-
-def test_evidence_carries_what_a_person_wants_to_see(backend: Backend) -> None:
-    store = backend.store()
-    store.load(DAY)
-    document = scored(1, 0.75).document._replace(
-        url="https://example.org/1", text="One\n  two. " * 99
-    )
-    store.apply(Commit(documents=[scored(1, 0.75)._replace(document=document)]))
-
-    (found,) = store.evidence("all", T0, T0 + timedelta(days=1), 5)
-
-    assert found.excerpt.startswith("One two. One two.")
-    assert found.excerpt.endswith("…")
-    assert len(found.excerpt) <= 280
-    assert (
-        Evidence(
-            document_id="d1",
-            published_at=T0 + timedelta(minutes=1),
-            source="wire",
-            title="Title 1",
-            url="https://example.org/1",
-            negative=0.75,
-            topic="Macro",
-            excerpt=found.excerpt,
-            story="d1",
-        )
-        == found
-    )
-
-
-def test_copies_of_one_title_are_one_piece_of_evidence(backend: Backend) -> None:
-    store = backend.store()
-    store.load(DAY)
-    store.apply(
-        Commit(
-            documents=[
-                scored(1, 0.9, title="Lender's shares halted – again"),
-                scored(2, 0.8, title="LENDER’S SHARES HALTED - AGAIN "),
-                scored(3, 0.7, title="Something else"),
-            ]
-        )
-    )
-
-    found = store.evidence("all", T0, T0 + timedelta(days=1), 5)
-
-    assert ["d1", "d3"] == [e.document_id for e in found]
-
-
-def test_comments_without_a_title_are_told_apart_by_their_text(backend: Backend) -> None:
-    store = backend.store()
-    store.load(DAY)
-    store.apply(
-        Commit(
-            documents=[
-                scored(1, 0.9, title="", text="I sold everything."),
-                scored(2, 0.8, title="", text="I sold everything!"),
-                scored(3, 0.7, title="", text="Holding on."),
-            ]
-        )
-    )
-
-    found = store.evidence("all", T0, T0 + timedelta(days=1), 5)
-
-    assert ["d1", "d3"] == [e.document_id for e in found]
-
-
-@pytest.mark.parametrize("key", ["", "topic:", "kind:rumour", "entity:ABC"])
-def test_an_unknown_key_is_refused(backend: Backend, key: str) -> None:
-    with pytest.raises(ValueError, match="unknown key"):
-        backend.store().evidence(key, T0, T0, 1)
-
-
 def test_close_may_be_called_twice(backend: Backend) -> None:
     store = backend.store()
     store.load(DAY)
@@ -545,151 +262,6 @@ def test_a_failed_apply_can_be_repeated(backend: Backend) -> None:
     store.apply(full(3, 4))
 
     assert 4 == store.load(DAY).positions[NEWS_1].next_offset
-
-
-def naming(number: int, negative: float, *mentions: Mention) -> Scored:
-    return scored(number, negative)._replace(mentions=mentions)
-
-
-ABC = Mention("company:US:ABC", "Abc Corp.", "Abc", (0.75, 0.125, 0.125))
-NORTHGATE = Mention("name:northgate", "Northgate", "Northgate", (0.125, 0.25, 0.625))
-
-
-def test_evidence_of_a_company_is_what_names_it_with_what_it_says_of_it(backend: Backend) -> None:
-    store = backend.store()
-    store.load(DAY)
-    store.apply(
-        Commit(
-            documents=[
-                naming(1, 0.1, ABC, NORTHGATE),
-                naming(2, 0.9, ABC._replace(sentiment=(0.5, 0.5, 0.0))),
-                naming(3, 0.95),
-            ]
-        )
-    )
-
-    def found(key: str) -> list[tuple[str, float]]:
-        pieces = store.evidence(key, T0, T0 + timedelta(days=1), 5)
-        return [(e.document_id, e.negative) for e in pieces]
-
-    assert [("d1", 0.75), ("d2", 0.5)] == found("company:US:ABC")
-    assert [("d1", 0.125)] == found("name:northgate")
-    assert [] == found("watch:anything")
-
-
-def test_documents_are_counted_by_the_story_that_they_tell(backend: Backend) -> None:
-    store = backend.store()
-    store.load(DAY)
-    copies = [naming(n, 0.5, ABC)._replace(story="d1", copy_of="d1") for n in (2, 3)]
-    store.apply(Commit(documents=[naming(1, 0.5), *copies, scored(4)]))
-
-    def told(key: str, minutes: int = 60) -> Mapping[str, int]:
-        return store.stories(key, T0, T0 + timedelta(minutes=minutes))
-
-    assert {"d1": 3, "d4": 1} == told("all")
-    assert {"d1": 2} == told("company:US:ABC")
-    assert {"d1": 2} == told("all", 3)
-    assert {} == told("name:northgate")
-
-
-def test_evidence_of_a_company_on_a_topic_is_what_names_it_there(backend: Backend) -> None:
-    store = backend.store()
-    store.load(DAY)
-    elsewhere = scored(2, 0.9, topic="Energy | Oil")._replace(mentions=(ABC,))
-    store.apply(Commit(documents=[naming(1, 0.1, ABC), elsewhere, naming(3, 0.9, NORTHGATE)]))
-    until = T0 + timedelta(hours=1)
-
-    for key, ids in (
-        ("pair:Macro|company:US:ABC", ["d1"]),
-        ("pair:Energy | Oil|company:US:ABC", ["d2"]),
-        ("pair:Energy | Oil|company:US:XYZ", []),
-        ("other:company", ["d1", "d2"]),
-        ("other:name", ["d3"]),
-    ):
-        found = store.evidence(key, T0, until, 5)
-        assert ids == sorted(e.document_id for e in found), key
-        assert ids == sorted(store.stories(key, T0, until)), key
-    assert [0.75] == [e.negative for e in store.evidence("pair:Macro|company:US:ABC", T0, until, 5)]
-
-
-def test_speakers_are_those_who_repeat_nobody(backend: Backend) -> None:
-    def said(number: int, source: str, author: str | None) -> Scored:
-        found = naming(number, 0.5, ABC) if number < 4 else scored(number)
-        return found._replace(document=found.document._replace(source=source, author=author))
-
-    store = backend.store()
-    store.load(DAY)
-    documents = [said(1, "wire", None), said(2, "wire", None), said(3, "forum", "ann")]
-    documents += [said(4, "forum", "bob"), said(5, "blog", None)._replace(copy_of="d1")]
-    store.apply(Commit(documents=documents))
-
-    until = T0 + timedelta(hours=1)
-    named = {("wire", None): 2, ("forum", "ann"): 1}
-    assert named == store.speakers("company:US:ABC", T0, until)
-    assert {**named, ("forum", "bob"): 1} == store.speakers("all", T0, until)
-    assert {("wire", None): 1} == store.speakers("all", T0, T0 + timedelta(minutes=2))
-
-
-def test_voices_are_the_newest_that_repeat_nobody_with_whom_they_name(backend: Backend) -> None:
-    abc = Mention("company:US:ABC", "Alpha Beta plc", "Alpha", (0.9, 0.05, 0.05))
-    other = Mention("name:beta", "Beta", "Beta", (0.1, 0.8, 0.1))
-    documents = [
-        scored(1, text="x" * 1000)._replace(mentions=(abc, other)),
-        scored(2)._replace(mentions=(abc,), copy_of="d1", story="d1"),
-        scored(3)._replace(mentions=(abc,), story="d1"),
-        scored(4),
-    ]
-    store = backend.store()
-    store.load(0)
-    store.apply(Commit(documents=documents))
-    until = T0 + timedelta(hours=1)
-
-    def ids(key: str, limit: int = 9) -> list[str]:
-        return [v.id for v in store.voices(key, T0, until, limit)]
-
-    assert ids("all") == ["d4", "d3", "d1"]
-    assert ids("all", 2) == ["d4", "d3"]
-    assert ids("company:US:ABC") == ids("other:company") == ["d3", "d1"]
-    assert ids("pair:Macro|company:US:ABC") == ["d3", "d1"]
-    first = store.voices("company:US:ABC", T0, T0 + timedelta(minutes=2), 9)[0]
-    assert (first.story, first.source, first.author, first.topic) == ("d1", "wire", None, "Macro")
-    assert first.published_at == T0 + timedelta(minutes=1)
-    assert first.text.startswith("Title 1\nxxx") and 300 < len(first.text) < 1000
-    assert first.named == (
-        Named("company:US:ABC", "Alpha Beta plc", "Alpha"),
-        Named("name:beta", "Beta", "Beta"),
-    )
-    assert store.voices("all", until, until + timedelta(hours=1), 9) == []
-
-
-def test_a_sample_has_some_of_every_slice_of_a_time(backend: Backend) -> None:
-    abc = Mention("company:US:ABC", "Alpha", "Alpha", (0.9, 0.05, 0.05))
-    documents = [
-        scored(
-            n,
-            kind=Kind.COMMENT if n % 2 else Kind.NEWS,
-            topic="Earnings" if n % 3 else "Macro",
-        )._replace(mentions=(abc,) if n % 5 == 0 else (), copy_of="d0" if n == 1 else None)
-        for n in range(60)
-    ]
-    store = backend.store()
-    store.load(0)
-    store.apply(Commit(documents=documents))
-
-    def sampled(key: str, slices: int = 3, each: int = 2, look: int = 20) -> list[int]:
-        until = T0 + timedelta(hours=1)
-        found = store.sample(key, T0, until, slices, each, look)
-        assert all(text.endswith("\nA plain text.") for text in found)
-        return [int(text.split("\n")[0].removeprefix("Title ")) for text in found]
-
-    assert sampled("all") == [0, 2, 20, 21, 40, 41]
-    assert sampled("all", look=1) == [0, 20, 40]
-    assert sampled("kind:comment") == [3, 5, 21, 23, 41, 43]
-    assert sampled("topic:Macro") == [0, 3, 21, 24, 42, 45]
-    assert sampled("company:US:ABC", slices=2, each=3) == [0, 5, 10, 30, 35, 40]
-    assert sampled("pair:Macro|company:US:ABC", slices=1, each=9) == [0, 15, 30, 45]
-    assert sampled("other:company", slices=1, each=3) == [0, 5, 10]
-    assert sampled("source:nobody") == []
 
 
 def test_an_empty_state_deletes_the_one_that_was_there(backend: Backend) -> None:
@@ -773,30 +345,6 @@ def test_history_is_added_to_the_buckets_that_are_there(backend: Backend) -> Non
     assert [more[1], added] == store.load(DAY).buckets
 
 
-def test_a_document_keeps_the_times_of_its_stops(backend: Backend) -> None:
-    store = backend.store()
-    store.load(0)
-    polled = T0 + timedelta(minutes=1, seconds=1, milliseconds=500)
-    store.apply(Commit(documents=[scored(1)], now=polled))
-    assert store.journey("d2") is None
-    assert store.journey("d1") == Journey(
-        published_at=T0 + timedelta(minutes=1),
-        appended_at=T0 + timedelta(minutes=1, seconds=1),
-        ingested_at=polled,
-        scored_at=T0 + timedelta(minutes=1, seconds=2),
-    )
-
-
-def test_the_first_ingestion_of_a_document_counts(backend: Backend) -> None:
-    store = backend.store()
-    store.load(0)
-    for minutes in (2, 9):
-        store.apply(Commit(documents=[scored(1)], now=T0 + timedelta(minutes=minutes)))
-    found = store.journey("d1")
-    assert found is not None
-    assert found.ingested_at == T0 + timedelta(minutes=2)
-
-
 def test_sources_replace_their_rows_and_are_deleted_with_their_rhythms(backend: Backend) -> None:
     store = backend.store()
     store.load(DAY)
@@ -814,26 +362,3 @@ def test_sources_replace_their_rows_and_are_deleted_with_their_rhythms(backend: 
     last.apply(Commit(gone=["wire", "never there"]))
     after = backend.store().load(DAY)
     assert (["forum"], []) == ([row.name for row in after.sources], list(after.rhythms))
-
-
-def test_the_newest_documents_of_a_source_come_first(backend: Backend) -> None:
-    store = backend.store()
-    store.load(DAY)
-    documents = [scored(n, 0.1 * n) for n in range(6)]
-    other = documents[5]._replace(document=documents[5].document._replace(source="forum"))
-    store.apply(Commit(documents=[*documents[:5], other]))
-    since, until = T0 + timedelta(minutes=1), T0 + timedelta(minutes=5)
-    assert ["d4", "d3"] == [e.document_id for e in store.latest("wire", since, until, 2)]
-    assert ["d5", "d4"] == [e.document_id for e in store.latest(None, since, until, 2)]
-    assert [] == store.latest("nobody", since, until, 2)
-    (first,) = store.latest("wire", since, since, 9)
-    assert ("d1", "wire", "Title 1") == (first.document_id, first.source, first.title)
-
-
-def test_the_documents_of_a_source_are_evidence_of_its_key(backend: Backend) -> None:
-    store = backend.store()
-    store.load(DAY)
-    store.apply(Commit(documents=[scored(1, 0.9), scored(2, 0.1)]))
-    span = T0, T0 + timedelta(hours=1)
-    assert ["d1", "d2"] == [e.document_id for e in store.evidence("source:wire", *span, 5)]
-    assert [] == store.evidence("source:forum", *span, 5)

@@ -19,8 +19,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from monitor.entity.link import Link, Linker, Span
+from monitor.entity.link import Linker
 from monitor.entity.names import core, words_of
+from monitor.entity.reading import Link, Span
+from monitor.entity.symbols import symbol_of
 
 DUE = ("company", "private")
 
@@ -137,7 +139,7 @@ def _same(link: Link, keys: Iterable[str], linker: Linker, at: datetime) -> bool
         if link.key in (key, linker.gazetteer.resolve(key)):
             return True
         if key.startswith("company:US:"):
-            then = linker.symbol(key.removeprefix("company:US:"), at.toordinal())
+            then = symbol_of(linker.gazetteer, key.removeprefix("company:US:"), at.toordinal())
             if then is not None and then.key == link.key:
                 return True
         if key.startswith("name:"):

@@ -3,154 +3,47 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from html.parser import HTMLParser
-from typing import Any
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from harness.alerts import NOW, START, an_alert
-from harness.scripted import Request as Arrived
+from harness.channels import (
+    CASES,
+    CHATS,
+    HOSTILE,
+    KEY,
+    LINKS,
+    SIGNER,
+    Case,
+    a_notice,
+    deliver,
+    ended,
+    evidence,
+    frozen,
+    rich,
+    shown,
+)
 from harness.services import (
     AlertmanagerService,
-    CloudEventsService,
     DingTalkService,
     FeishuService,
     PagerDutyService,
-    Service,
-    SlackService,
-    TeamsService,
-    WeComService,
     faults,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.alert.base import Answer, Channel, Notice
+from monitor.alert.base import Notice
 from monitor.alert.channels import apprise, email
-from monitor.alert.channels.alertmanager import HOLD, RESEND, Alertmanager
+from monitor.alert.channels.alertmanager import HOLD, RESEND
 from monitor.alert.channels.cloudevents import CloudEvents
 from monitor.alert.channels.dingtalk import DingTalk
 from monitor.alert.channels.feishu import Feishu
-from monitor.alert.channels.message import (
-    cut,
-    cut_lines,
-    lasted,
-    message_of,
-    one_line,
-    safe_url,
-)
+from monitor.alert.channels.message import cut, cut_lines, lasted, message_of, one_line
 from monitor.alert.channels.pagerduty import PagerDuty
-from monitor.alert.channels.slack import Slack
-from monitor.alert.channels.teams import Teams
-from monitor.alert.channels.wecom import WeCom
-from monitor.alert.signing import Signer, new_secret
-from monitor.errors import DeliveryError
-from monitor.events import (
-    About,
-    Alert,
-    AlertStatus,
-    Evidence,
-    Setting,
-    Severity,
-    Subject,
-    Term,
-    Waterfall,
-)
+from monitor.events import Alert, AlertStatus, Setting, Severity
 from monitor.store.base import Notification
-
-KEY = "0123456789abcdef0123456789abcdef"
-SIGNER = Signer([new_secret()])
-HOSTILE = [
-    "<!channel> <@U123|you> <https://evil.example|Harlow Bank>",
-    '@all <@all> <at id=all></at> <at user_id="all">all</at> <font color="info">fine</font>',
-    "[Harlow Bank](https://evil.example) ![x](https://evil.example/pixel.png)",
-    "<script>alert(1)</script><img src=x onerror=alert(1)>\"'",
-    "*bold* _it_ `code` ~~~ # head\r\n\r\nBcc: everybody@example.com",
-    "\u202egnp.exe\u202c \u2066x\u2069 \x00\x1b[31m \ud800 end",
-    "| a | b |\n|---|---|\n&lt;b&gt; &amp; {{x}} ${y} %s {0}",
-]
-LINKS = [
-    "javascript:alert(1)",
-    "https://bank.example@evil.example/",
-    "https://evil.example/) [x](https://evil.example",
-    "https://evil.example/><script>",
-    "https://evil.example/|Harlow Bank>",
-    "ftp://evil.example/",
-    "https://[::1/",
-    "https://пример.example/",
-    "data:text/html,x",
-]
-
-
-def evidence(number: int, title: str, url: str | None = "https://wire.example/a") -> Evidence:
-    return Evidence(f"d{number}", START, "northgate-wire", title, url, 0.97, copies=number)
-
-
-def rich(**changes: Any) -> Alert:
-    """An alert with everything that is shown."""
-    values: dict[str, Any] = {
-        "key": "topic:Energy",
-        "severity": Severity.CRITICAL,
-        "posts": 312,
-        "stories": 9,
-        "largest_story": 200,
-        "evidence": tuple(evidence(n, f"Refinery {n} halts") for n in range(4)),
-        "setting": Setting(corrected=(0.57, 0.42, 0.71), corrected_baseline=0.18),
-        "about": About(
-            40,
-            (Term("halts production", 31, 5.2), Term("blast", 12, 3.1)),
-            (Subject("company:XX:HRB", "Harbour Oil", 33),),
-            (Subject("topic:Energy", "Energy", 38), Subject("topic:Macro", "Macro", 2)),
-        ),
-        "waterfall": Waterfall(
-            START,
-            NOW - timedelta(seconds=32),
-            NOW - timedelta(seconds=31.5),
-            NOW - timedelta(seconds=31),
-            NOW - timedelta(seconds=30),
-        ),
-    }
-    return an_alert(**(values | changes))
-
-
-def ended(made: Alert) -> Alert:
-    begun = made.fired_at or made.started_at
-    end = begun + timedelta(hours=2, minutes=15)
-    return replace(made, status=AlertStatus.RESOLVED, resolved_at=end, updated_at=end)
-
-
-def a_notice(*alerts: Alert, test: bool = False) -> Notice:
-    shown = alerts or (rich(),)
-    return Notice("msg_1", "desk", shown[0].key, shown, "https://m.example.com", NOW, test)
-
-
-@dataclass(frozen=True)
-class Case:
-    name: str
-    channel: Callable[[], Channel]
-    service: Callable[[Callable[[], datetime]], Service]
-    path: str = "/hook"
-
-
-CASES = [
-    Case("slack", Slack, SlackService),
-    Case("feishu", lambda: Feishu("s3cret"), lambda now: FeishuService(now, "s3cret")),
-    Case(
-        "dingtalk",
-        lambda: DingTalk("SECx"),
-        lambda now: DingTalkService(now, "SECx"),
-        "/robot/send?access_token=t",
-    ),
-    Case("wecom", WeCom, WeComService),
-    Case("teams", Teams, TeamsService),
-    Case("pagerduty", lambda: PagerDuty(KEY), lambda now: PagerDutyService(now, KEY)),
-    Case("alertmanager", Alertmanager, AlertmanagerService, "/am"),
-    Case("cloudevents", lambda: CloudEvents(SIGNER), CloudEventsService),
-]
-CHATS = CASES[:5]
 
 
 @pytest.fixture(params=CASES, ids=lambda case: case.name)
@@ -163,40 +56,6 @@ def case(request: pytest.FixtureRequest) -> Case:
 def chat(request: pytest.FixtureRequest) -> Case:
     found: Case = request.param
     return found
-
-
-def frozen(channel: Channel, notice: Notice) -> Notification:
-    return Notification(notice.id, "desk", notice.key, channel.render(notice), NOW, NOW)
-
-
-def deliver(
-    case: Case, service: Service, notice: Notice, now: datetime = NOW
-) -> DeliveryError | None:
-    """One attempt at a service that answers as documented."""
-    channel = case.channel()
-    for request in channel.requests(frozen(channel, notice), case.path, now):
-        path = case.path if request.path is None else request.path
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        raw = service(Arrived(f"POST {path} HTTP/1.1", headers, request.body))
-        head, _, body = raw.partition(b"\r\n\r\n")
-        after = re.search(rb"Retry-After: (\S+)", head)
-        answer = Answer(int(head.split()[1]), after and after[1].decode(), body)
-        if fault := channel.verdict(answer, now):
-            return fault
-    return None
-
-
-def texts(value: object) -> list[str]:
-    """Every string in a JSON value, without the names of its fields."""
-    if isinstance(value, dict):
-        return [text for item in value.values() for text in texts(item)]
-    if isinstance(value, list):
-        return [text for item in value for text in texts(item)]
-    return [value] if isinstance(value, str) else []
-
-
-def shown(case: Case, *alerts: Alert) -> str:
-    return "\n".join(texts(json.loads(case.channel().render(a_notice(*alerts)))))
 
 
 def test_every_service_takes_an_alert_and_its_end_as_its_documentation_asks(case: Case) -> None:
@@ -386,151 +245,6 @@ def test_the_worst_alert_leads_and_what_is_left_out_is_counted() -> None:
     assert len(message.entries) == 5
     assert message.rest == "… and 2 more"
     assert message.link == "https://m.example.com"
-
-
-# What nobody may do with a title.
-
-
-@pytest.mark.parametrize("text", HOSTILE)
-def test_slack_gets_no_link_or_mention_that_is_not_ours(text: str) -> None:
-    bad = rich(key=f"watch:{text}", evidence=tuple(evidence(0, text, link) for link in LINKS))
-    for alert in (bad, rich(evidence=(evidence(0, text),))):
-        body = json.loads(Slack().render(a_notice(alert)))
-        assert body["text"].count("<") == 0
-        for block in [b for a in body["attachments"] for b in a["blocks"]]:
-            if block.get("text", {}).get("type") == "mrkdwn":
-                assert block["text"]["verbatim"] is True
-                links = re.findall(r"<([^>|]*)\|", block["text"]["text"])
-                assert block["text"]["text"].count("<") == len(links)
-                assert all(re.match(r"https?://[^@]+$", link) for link in links)
-                assert not any("evil.example/|" in link for link in links)
-
-
-@pytest.mark.parametrize("text", HOSTILE)
-def test_feishu_reads_no_markup_in_a_title(text: str) -> None:
-    body = json.loads(Feishu().render(a_notice(rich(evidence=(evidence(0, text, None),)))))
-    marked = [t for t in texts(body["card"]["elements"]) if "northgate" in t]
-    assert marked
-    for said in marked:
-        unescaped = re.sub(r"&#\d+;", "", said)
-        assert not set("<>[]*_`~!") & set(unescaped.replace("**", ""))
-
-
-@pytest.mark.parametrize("channel", [DingTalk(), WeCom()], ids=["dingtalk", "wecom"])
-@pytest.mark.parametrize("text", HOSTILE)
-def test_chinese_robots_read_no_markup_in_a_title(channel: Channel, text: str) -> None:
-    body = json.loads(channel.render(a_notice(rich(evidence=(evidence(0, text, None),)))))
-    markdown = body["markdown"].get("text") or body["markdown"]["content"]
-    (line,) = [line for line in markdown.splitlines() if "northgate" in line]
-    inside = line.removeprefix("- ")
-    assert not set("<>[]*_`~!#@") & set(inside.replace(" (northgate", "").replace(" UTC)", ""))
-
-
-@pytest.mark.parametrize("text", HOSTILE)
-def test_teams_reads_texts_of_others_in_runs_alone(text: str) -> None:
-    bad = rich(key=f"watch:{text}", evidence=(evidence(0, text),))
-    card = json.loads(Teams().render(a_notice(bad)))["attachments"][0]["content"]
-
-    def kinds(value: object) -> set[str]:
-        if isinstance(value, dict):
-            return {str(value.get("type", ""))}.union(*(kinds(v) for v in value.values()))
-        return set().union(*(kinds(v) for v in value)) if isinstance(value, list) else set()
-
-    assert kinds(card["body"]) - {""} <= {"RichTextBlock", "TextRun", "Container", "Action.OpenUrl"}
-
-
-class Tags(HTMLParser):
-    """Elements and addresses of a page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-
-OURS = {
-    *("html", "head", "meta", "title", "body", "h2", "h3", "div"),
-    *("table", "tr", "td", "ul", "li", "a", "p", "span"),
-}
-
-
-@pytest.mark.parametrize("text", HOSTILE)
-def test_mail_has_our_elements_alone_and_no_header_of_others(text: str) -> None:
-    bad = rich(key=f"watch:{text}", evidence=tuple(evidence(0, text, link) for link in LINKS))
-    body = json.loads(email.render(a_notice(bad)))
-    page = Tags()
-    page.feed(body["html"])
-    assert {tag for tag, _ in page.found} <= OURS
-    assert {name for _, attributes in page.found for name in attributes} <= {
-        *("style", "href", "lang", "charset")
-    }
-    for _, attributes in page.found:
-        assert (attributes.get("href") or "https://").startswith("https://")
-    mail = email.mail_of(
-        Notification("msg_1", "desk", "all", email.render(a_notice(bad)), NOW, NOW),
-        "monitor@example.com",
-        ["desk@example.com"],
-    )
-    assert mail["Bcc"] is None
-    assert "\n" not in mail["Subject"] and "\r" not in mail["Subject"]
-
-
-class Page(HTMLParser):
-    """A page as a mail program reads it: it must be well-formed, and this is what it says."""
-
-    EMPTY = frozenset({"meta"})
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.lines: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in self.EMPTY:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if data.strip() and "head" not in self.open:
-            assert {"html", "body"} <= set(self.open)
-            self.lines.append(" ".join(data.split()))
-
-
-@pytest.mark.parametrize("text", [*HOSTILE, "Refinery halts"])
-def test_both_parts_of_a_mail_say_the_same_and_the_page_is_well_formed(text: str) -> None:
-    alerts = [
-        rich(name=f"a{n}", evidence=(evidence(n, text), evidence(9, text, None))) for n in (1, 2)
-    ]
-    body = json.loads(email.render(a_notice(*alerts, ended(rich(name="c")))))
-    page = Page(body["html"])
-    shown = " ".join(page.lines)
-    for line in body["text"].splitlines():
-        plain = " ".join(line.removeprefix("  - ").split())
-        if plain and not plain.startswith(("http", "Open monitor:")):
-            name, colon, value = plain.partition(": ")
-            assert plain in shown or (colon and f"{name} {value}" in shown), plain
-    assert body["html"].count("https://m.example.com?alert=") == 3
-    assert 'href="https://m.example.com"' in re.findall(r"<a [^>]*>", body["html"])[-1]
-
-
-@pytest.mark.parametrize("link", LINKS)
-def test_a_link_that_could_deceive_is_left_out_or_encoded(link: str) -> None:
-    safe = safe_url(link)
-    assert safe is None or not set("<>()[]|\"'` \\@") & set(safe)
-
-
-def test_an_ordinary_link_stays_as_it_is() -> None:
-    link = "https://wire.example:8443/a/b-c_d.html?q=1&r=%20x#part"
-    assert safe_url(link) == link
-    assert safe_url("https://wire.example/ä b") == "https://wire.example/%C3%A4%20b"
-    assert safe_url(None) is safe_url("") is safe_url("https://x.example/" + "y" * 2000) is None
 
 
 def test_texts_are_cut_with_an_ellipsis() -> None:

@@ -1,138 +1,33 @@
+"""What becomes of the rows of the outbox: alerts to receivers, messages to Kafka."""
+
 from __future__ import annotations
 
 import json
 import logging
 import threading
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import pairwise
-from typing import Any
 
 import pytest
-from harness.alerts import NOW, START, receivers
+from harness.alerts import NOW, receivers
 from harness.alerts import an_alert as alert
+from harness.delivering import Bench, ended, told
 
-from monitor.alert.base import Notifier, Rate
 from monitor.alert.codec import alert_to_json
 from monitor.alert.group import GroupTiming
-from monitor.alert.lane import InlineLane, ThreadLane
+from monitor.alert.lane import ThreadLane
 from monitor.alert.memory import Cut, MemoryNotifier, Reply
-from monitor.clock import ManualClock, SystemClock
-from monitor.delivery import POLL, UNREADABLE, DeliveryLoop
-from monitor.errors import SourceError, StoreError
-from monitor.events import Alert, AlertStatus
+from monitor.clock import SystemClock
+from monitor.delivery import UNREADABLE, DeliveryLoop
+from monitor.errors import StoreError
 from monitor.relay import messages_of
 from monitor.store.base import RECEIVERS, Notification, NotificationStatus
-from monitor.store.memory import MemoryDatabase, MemoryOutbox
-
-TIMING = GroupTiming()
-
-
-def ended(made: Alert) -> Alert:
-    return replace(made, status=AlertStatus.RESOLVED, resolved_at=START + timedelta(hours=1))
-
-
-@dataclass
-class MemoryPublisher:
-    """Topics named in ``failing`` refuse."""
-
-    failing: set[str] = field(default_factory=set)
-    written: list[tuple[str, bytes | None, bytes]] = field(default_factory=list)
-
-    def publish(self, topic: str, messages: Iterable[tuple[bytes | None, bytes]]) -> None:
-        if topic in self.failing:
-            raise SourceError(f"{topic}: not authorised")
-        self.written.extend((topic, key, value) for key, value in messages)
-
-    def close(self) -> None:
-        pass
-
-
-@dataclass
-class Counted:
-    """The metrics as a list of calls."""
-
-    calls: list[tuple[Any, ...]] = field(default_factory=list)
-    lags: list[float] = field(default_factory=list)
-
-    def published(self, topic: str, messages: int) -> None:
-        self.calls.append(("published", topic, messages))
-
-    def delivered(self, receiver: str, seconds: float) -> None:
-        self.calls.append(("delivered", receiver, seconds))
-
-    def failed(self, destination: str, retryable: bool) -> None:
-        self.calls.append(("failed", destination, retryable))
-
-    def dead(self, receiver: str) -> None:
-        self.calls.append(("dead", receiver))
-
-    def lag(self, seconds: float) -> None:
-        self.lags.append(seconds)
-
-
-class Bench:
-    """A loop over a database in memory; ``run`` steps through simulated time."""
-
-    def __init__(self, **notifiers: Notifier) -> None:
-        self.db = MemoryDatabase()
-        self.clock = ManualClock(NOW)
-        self.publisher = MemoryPublisher()
-        self.metrics = Counted()
-        self.ops = MemoryNotifier()
-        self.rates: dict[str, tuple[Rate, ...]] = {}
-        self.notifiers: dict[str, Notifier] = {"ops": self.ops, **notifiers}
-        self.loop = self.restarted()
-
-    def restarted(self) -> DeliveryLoop:
-        told = receivers(self.notifiers)
-        for name, rates in self.rates.items():
-            told[name] = replace(told[name], rates=rates)
-        self.loop = DeliveryLoop(
-            MemoryOutbox(self.db),
-            self.publisher,
-            told,
-            TIMING,
-            self.metrics,
-            self.clock,
-            lambda: 0.5,
-            lane=InlineLane,
-        )
-        return self.loop
-
-    def put(self, *alerts: Alert) -> None:
-        for item in alerts:
-            self.db.append(RECEIVERS, alert_to_json(item), self.clock.now())
-
-    def publish(self, topic: str, payload: bytes = b'{"key": "k", "value": {"n": 1}}') -> None:
-        self.db.append(topic, payload, self.clock.now())
-
-    def step(self, seconds: float = 0.0) -> float:
-        self.clock.advance(seconds)
-        return self.loop.step(self.clock.now())
-
-    def run(self, seconds: float, every: float = 5.0) -> None:
-        for _ in range(round(seconds / every)):
-            self.step(every)
-
-    def statuses(self) -> list[NotificationStatus]:
-        ordered = sorted(self.db.notifications.values(), key=lambda n: n.created_at)
-        return [notification.status for notification in ordered]
+from monitor.store.memory import MemoryOutbox
 
 
 @pytest.fixture
 def bench() -> Bench:
     return Bench()
-
-
-def told(notifications: Iterable[Notification]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """(status of the body, (alert, status) pairs) of each notification."""
-    bodies = [json.loads(notification.body) for notification in notifications]
-    return [
-        (body["status"], [(a["labels"]["alert_id"], a["status"]) for a in body["alerts"]])
-        for body in bodies
-    ]
 
 
 def test_an_alert_is_delivered_after_the_wait_and_its_end_after_the_interval(bench: Bench) -> None:
@@ -176,30 +71,6 @@ def test_a_firing_group_without_news_is_repeated_after_four_hours(bench: Bench) 
     assert told(bench.ops.received) == [("firing", [("a", "firing")])] * 2
 
 
-def test_retries_keep_id_and_body_and_follow_the_schedule(bench: Bench) -> None:
-    bench.ops.script.extend([Reply(503), Cut(), Reply(429, "300")])
-    bench.put(alert())
-    bench.step()
-    start = bench.clock.now() + timedelta(seconds=30)
-    bench.run(1000, 1)
-    assert len({(n.id, n.body) for n, _ in bench.ops.attempts}) == 1
-    seconds = [(at - start).total_seconds() for _, at in bench.ops.attempts]
-    assert seconds == [0, 5, 35, 335]
-    assert bench.statuses() == [NotificationStatus.DELIVERED]
-
-
-def test_six_hours_of_silence_end_with_everything_delivered_at_the_next_retry(bench: Bench) -> None:
-    bench.ops.otherwise = Cut()
-    names = [f"topic:{i}" for i in range(20)]
-    bench.put(*(alert(f"a{i}", key=key) for i, key in enumerate(names)))
-    bench.run(6 * 3600, 30)
-    bench.ops.otherwise = Reply()
-    due = [n.next_attempt_at for n in bench.db.notifications.values()]
-    bench.clock.advance((max(due) - bench.clock.now()).total_seconds())
-    bench.step()
-    assert sorted(n.group_key for n in bench.ops.received) == sorted(names)
-
-
 def test_an_alert_that_ended_before_its_firing_was_delivered_is_one_combined_message(
     bench: Bench,
 ) -> None:
@@ -226,16 +97,6 @@ def test_a_final_refusal_is_a_dead_letter_and_the_next_alert_is_tried(bench: Ben
     assert bench.statuses() == [NotificationStatus.DEAD, NotificationStatus.DELIVERED]
     assert ("dead", "ops") in bench.metrics.calls
     assert ("failed", "ops", False) in bench.metrics.calls
-
-
-def test_a_notification_is_given_up_after_a_day(bench: Bench) -> None:
-    bench.ops.otherwise = Reply(500)
-    bench.put(alert())
-    bench.run(25 * 3600, 60)
-    first = min(bench.db.notifications.values(), key=lambda n: n.created_at)
-    assert first.status is NotificationStatus.DEAD
-    assert first.attempts == 13
-    assert first.last_error == "the receiver answered 500"
 
 
 def test_after_410_a_receiver_gets_nothing_until_a_restart(bench: Bench) -> None:
@@ -309,13 +170,6 @@ def test_a_failing_topic_holds_up_neither_other_topics_nor_alerts(bench: Bench) 
     assert bench.metrics.lags[-1] == 0.0
 
 
-def test_a_failing_topic_is_tried_less_and_less_often(bench: Bench) -> None:
-    bench.publisher.failing = {"scored"}
-    bench.publish("scored")
-    bench.run(600, 1)
-    assert 10 <= bench.metrics.calls.count(("failed", "scored", True)) <= 16
-
-
 @pytest.mark.parametrize(
     "payload",
     [
@@ -365,14 +219,6 @@ def test_each_distinct_error_is_logged_once_and_the_recovery_too(
     ]
 
 
-def test_a_store_that_fails_is_asked_less_and_less_often_and_said_so_once(
-    bench: Bench, caplog: pytest.LogCaptureFixture
-) -> None:
-    bench.db.fail("rows", *([StoreError("the disk is full")] * 6))
-    assert [bench.step() for _ in range(7)] == [1, 2, 5, 10, 30, 30, POLL]
-    assert caplog.text.count("the disk is full") == 1
-
-
 def test_an_unconfigured_receiver_loses_its_group_and_its_notifications_are_dead(
     bench: Bench,
 ) -> None:
@@ -411,17 +257,6 @@ def test_without_receivers_alerts_leave_the_outbox() -> None:
     bench.run(60)
     assert bench.db.outbox == {}
     assert bench.db.notifications == {}
-
-
-def test_the_delay_says_when_the_next_step_is_worth_making(bench: Bench) -> None:
-    assert bench.step() == POLL
-    bench.put(alert())
-    bench.step()
-    assert bench.step(29.9) == pytest.approx(0.1)
-    assert bench.step(0.1) == POLL
-    for _ in range(150):
-        bench.publish("scored")
-    assert bench.step() == 0.0
 
 
 def test_the_delivered_metric_counts_from_the_making_of_the_notification(bench: Bench) -> None:
@@ -522,109 +357,3 @@ def test_a_failed_save_is_repeated_and_neither_the_sending_nor_the_publishing(be
     assert len(bench.ops.attempts) == 1
     assert bench.statuses() == [NotificationStatus.DELIVERED]
     assert bench.db.outbox == {}
-
-
-def test_500_alerts_at_once_reach_a_channel_of_20_a_minute_in_20_a_minute() -> None:
-    bench = Bench()
-    bench.rates["ops"] = (Rate(20, 60.0),)
-    bench.restarted()
-    bench.ops.script.extend(Reply(503 if n % 100 == 50 else 200) for n in range(400))
-    bench.put(*(alert(f"a{n}", key=f"topic:{n}") for n in range(500)))
-    bench.run(35 * 60, 5)
-    times = [at for _, at in bench.ops.attempts]
-    worst = max(
-        sum(1 for t in times if start <= t < start + timedelta(seconds=60)) for start in times
-    )
-    assert worst == 20
-    assert {n.group_key for n in bench.ops.received} == {f"topic:{n}" for n in range(500)}
-    assert (len(bench.ops.received), len(times)) == (500, 504)
-    assert set(bench.statuses()) == {NotificationStatus.DELIVERED}
-    assert times[-1] - times[0] <= timedelta(minutes=26)
-
-
-def test_a_channel_with_a_pace_holds_up_no_other() -> None:
-    slow = MemoryNotifier()
-    bench = Bench(slow=slow)
-    bench.rates["slow"] = (Rate(1, 60.0),)
-    bench.restarted()
-    bench.put(*(alert(f"a{n}", key=f"topic:{n}") for n in range(500)))
-    bench.run(60, 1)
-    assert len(bench.ops.received) == 500
-    assert len(slow.received) == 1
-
-
-def test_after_six_hours_of_outage_all_is_delivered_soon_after_the_next_retry() -> None:
-    bench = Bench()
-    bench.ops.otherwise = Reply(503)
-    names = [f"topic:{n}" for n in range(60)]
-    for name in names:  # one every four minutes: their retries are hours apart
-        bench.put(alert(f"a {name}", key=name))
-        bench.run(240, 10)
-    bench.run(7200, 10)
-    assert bench.clock.now() - NOW == timedelta(hours=6)
-    assert bench.ops.received == []
-    bench.ops.otherwise = Reply(200)
-    back = min(n.next_attempt_at for n in bench.db.notifications.values())
-    while bench.clock.now() < back:
-        bench.step(10)
-    bench.run(600, 10)
-    assert {n.group_key for n in bench.ops.received} == set(names)
-    assert set(bench.statuses()) == {NotificationStatus.DELIVERED}
-
-
-def test_an_outage_that_a_restart_fell_into_ends_as_soon() -> None:
-    bench = Bench()
-    bench.ops.otherwise = Reply(503)
-    bench.put(alert("a", key="topic:A"), alert("b", key="topic:B"))
-    bench.run(7200, 10)
-    bench.ops.otherwise = Reply(200)
-    bench.restarted()
-    back = min(n.next_attempt_at for n in bench.db.notifications.values())
-    while bench.clock.now() < back:
-        bench.step(10)
-    bench.run(60, 10)
-    assert {n.group_key for n in bench.ops.received} == {"topic:A", "topic:B"}
-
-
-def test_what_one_message_meets_wakes_no_other() -> None:
-    bench = Bench()
-    bench.ops.script.extend([Reply(503)])
-    bench.put(alert("a", key="topic:A"))
-    bench.step()
-    bench.step(30)
-    bench.put(alert("b", key="topic:B"))
-    bench.step()
-    waiting = bench.ops.attempts[0][0].id
-    due = bench.db.notifications[waiting].next_attempt_at
-    bench.db.notifications[waiting] = replace(
-        bench.db.notifications[waiting], next_attempt_at=due + timedelta(hours=1)
-    )
-    bench.run(60, 10)
-    assert [n.group_key for n in bench.ops.received] == ["topic:B"]
-
-
-def test_a_group_for_an_alertmanager_is_repeated_over_one_that_still_fails() -> None:
-    bench = Bench()
-    told = receivers(bench.notifiers)
-    short = GroupTiming(timedelta(0), timedelta(minutes=1), timedelta(minutes=5), insist=True)
-    told["ops"] = replace(told["ops"], timing=short)
-    loop = DeliveryLoop(
-        MemoryOutbox(bench.db),
-        bench.publisher,
-        told,
-        TIMING,
-        bench.metrics,
-        bench.clock,
-        lambda: 0.5,
-        lane=InlineLane,
-    )
-    bench.ops.otherwise = Reply(503)
-    bench.put(alert())
-    for _ in range(200):
-        bench.clock.advance(10)
-        loop.step(bench.clock.now())
-    gaps = [at for _, at in bench.ops.attempts]
-    assert max(after - before for before, after in pairwise(gaps)) <= timedelta(minutes=5)
-    made = [notification.created_at for notification, _ in bench.ops.attempts]
-    assert made == sorted(made)
-    assert len(set(made)) >= 5

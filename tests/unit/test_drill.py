@@ -12,7 +12,6 @@ from prometheus_client import CollectorRegistry
 
 from monitor.alert.codec import alert_from_json
 from monitor.alert.payload import labels_of, webhook_body
-from monitor.app import drilled_receivers
 from monitor.config import Delivery
 from monitor.drill.judge import judge, stops
 from monitor.drill.keeper import Keeper
@@ -25,6 +24,7 @@ from monitor.jobs import cron_trigger, next_due
 from monitor.keys import DRILL_SCHEDULE, display_name, drill_key
 from monitor.metrics import DrillCounters, Metrics
 from monitor.outgoing import OutTopics, outgoing
+from monitor.rehearsing import drilled_receivers
 from monitor.source.contract import Limits
 from monitor.source.decode import Decoder
 from monitor.store.base import RECEIVERS, Notification, NotificationStatus, Outgoing

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from harness.flow import make_flow
 
-from monitor.app import Health
 from monitor.clock import SystemClock
+from monitor.daemon import Health
 from monitor.score.engine import BatchScorer
 from monitor.score.memory import MemoryDevice
 from monitor.score.schedule import Batching

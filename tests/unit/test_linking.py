@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from models.text import normalise
 from monitor.entity.gazetteer import load
-from monitor.entity.link import Link, Linker, Span
+from monitor.entity.link import Linker
+from monitor.entity.reading import Link, Span
+from monitor.entity.symbols import symbol_of
 
 DATA = Path(__file__).parents[1] / "testdata" / "linking.jsonl"
 MARCH_2023 = datetime(2023, 3, 10, tzinfo=UTC)
@@ -68,7 +70,7 @@ def test_a_symbol_means_what_it_meant_at_that_time() -> None:
 def test_the_name_of_a_delisted_company_goes_on_and_its_symbol_does_not() -> None:
     later = datetime(2025, 1, 1, tzinfo=UTC)
     assert ["company:US:SIVB"] == keys("Silicon Valley Bank failed in 2023.", at=later)
-    meaning = linker().symbol("SIVB", later.toordinal())
+    meaning = symbol_of(linker().gazetteer, "SIVB", later.toordinal())
     assert meaning is None
 
 

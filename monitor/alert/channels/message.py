@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 from monitor.alert.base import Notice
 from monitor.alert.payload import link_to, subjects_text
 from monitor.alert.standing import not_sent
-from monitor.events import Alert, AlertStatus, Evidence, Severity, Waterfall, rate_unit
+from monitor.events import Alert, AlertStatus, Evidence, Severity, Waterfall, told_rates
 from monitor.keys import ALL, name_of
 
 DOCUMENTS = 3
@@ -125,8 +125,8 @@ def headline(alert: Alert) -> str:
         word = "silent" if alert.key == ALL else "blind"
         return f"{name}: {word}, nothing heard since {when(alert.started_at)}"
     if alert.detector == "volume":
-        times, span = rate_unit(alert.baseline)
-        return f"{name}: {times * alert.baseline:.3g} → {times * alert.value:.3g} voices {span}"
+        (usual, value), span = told_rates(alert.baseline, alert.value)
+        return f"{name}: {usual:.3g} → {value:.3g} voices {span}"
     return f"{name}: negative share {_percent(alert.baseline)} → {_percent(alert.value)}"
 
 
@@ -254,10 +254,10 @@ def _bounds(alert: Alert) -> str:
     """Of what was seen, and what of the same was to be expected."""
     if alert.interval is None:
         return ""
-    low, high = alert.interval
     if alert.detector == "volume":
-        times, span = rate_unit(alert.baseline)
-        return f"{times * low:.3g} to {times * high:.3g} voices {span}"
+        (_, low, high), span = told_rates(alert.baseline, *alert.interval)
+        return f"{low:.3g} to {high:.3g} voices {span}"
+    low, high = alert.interval
     said = f"{_percent(low)} to {_percent(high)}, corrected for the model's errors"
     usual = alert.setting.corrected_baseline
     return said if usual is None else f"{said}; usual {_percent(usual)}"
