@@ -15,7 +15,7 @@ from monitor.events import Alert, Evidence, Reason, Waterfall, told_rates
 from monitor.keys import DRILL_SCHEDULE, display_name, name_of
 from monitor.store.reads import Receipt
 from monitor.store.verdicts.base import Judgement
-from monitor.verdict.precision import Rule
+from monitor.verdict.precision import Rule, in_words
 
 EVIDENCE_SHOWN = 3
 
@@ -141,7 +141,7 @@ def alert_card(
         f"{pieces}{waterfall(alert, receipts)}"
         '<div class="m-foot">'
         f"<span>{escaped(delivery)}</span><span>model {escaped(alert.model_version, 24)}</span>"
-        "</div></article>"
+        f"<span>id {escaped(alert.id, 64)}</span></div></article>"
     )
 
 
@@ -158,11 +158,13 @@ def _about(alert: Alert) -> str:
     if of := (*about.named, *about.topics):
         subjects = " · ".join(f"{escaped(s.name, 60)} {s.voices}" for s in of)
         lines.append(f"Of {about.voices} voices: {subjects}")
-    if alert.setting.explained:
-        parts = ", ".join(
-            f"{escaped(display_name(key))} {percent(part)}" for key, part in alert.setting.explained
-        )
-        lines.append(f"Of the excess explain: {parts}")
+    parts = ", ".join(
+        f"{escaped(display_name(key))} {percent(part)}"
+        for key, part in alert.setting.explained
+        if part >= 0.005
+    )
+    if parts:
+        lines.append(f"Explained by more general keys: {parts} of the excess")
     return "".join(f'<p class="m-note">{line}</p>' for line in lines)
 
 
@@ -295,12 +297,12 @@ def rules(found: Iterable[Rule]) -> str:
         advice = "too few verdicts to suggest a threshold"
         if (at := rule.suggestion) is not None:
             advice = (
-                f"at e-value {at.evalue:,.0f}: {percent(at.precision)} of {at.judged} judged, "
+                f"at e-value {in_words(at.evalue)}: {percent(at.precision)} of {at.judged} judged, "
                 f"{at.per_day:.2f} alerts a day"
             )
         lines.append(
             f"<tr><td><b>{escaped(f'{rule.detector} on {rule.sort}')}</b>"
-            f'<span class="m-src">{rule.per_day:.2f} a day, threshold {rule.threshold:,.0f} · '
+            f'<span class="m-src">{rule.per_day:.2f} a day, threshold {in_words(rule.threshold)} · '
             f'{counts or "none judged"}</span><span class="m-src">{advice}</span></td>'
             f'<td class="m-n">{right}</td></tr>'
         )

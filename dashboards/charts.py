@@ -71,7 +71,12 @@ def _mood(palette: Palette, height: int) -> Chart:
         "share:Q",
         title=None,
         scale=alt.Scale(domain=[0, 1], nice=False),
-        axis=alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 1], domain=False, ticks=False),
+        axis=alt.Axis(
+            labelExpr="round(100 * datum.value) + ' %'",  # as everywhere on the page
+            values=[0, 0.25, 0.5, 0.75, 1],
+            domain=False,
+            ticks=False,
+        ),
     )
     tips = [
         _when(),
@@ -109,7 +114,13 @@ def _net(palette: Palette, height: int) -> Chart:
         "net:Q",
         title=None,
         scale=alt.Scale(domain=[-1, 1], nice=False),
-        axis=alt.Axis(format="+.1f", values=[-1, -0.5, 0, 0.5, 1], domain=False, ticks=False),
+        axis=alt.Axis(
+            format="+.1f",
+            labelExpr="datum.value == 0 ? '0' : datum.label",
+            values=[-1, -0.5, 0, 0.5, 1],
+            domain=False,
+            ticks=False,
+        ),
     )
     tips = [
         _when(),
@@ -211,7 +222,7 @@ def lag(steps: pd.DataFrame, palette: Palette) -> Chart:
 @lru_cache(maxsize=2)
 def _lag(palette: Palette) -> Chart:
     y_axis = alt.Axis(
-        tickCount=4, format=",~g", domain=False, ticks=False, labelExpr="datum.label + ' s'"
+        tickCount=4, format=",.6~g", domain=False, ticks=False, labelExpr="datum.label + ' s'"
     )
     base = alt.Chart(alt.NamedData("steps"))
     tips = [_when(), alt.Tooltip("words:N", title="Lag")]

@@ -6,12 +6,15 @@ from datetime import datetime
 
 from dashboards.words import escaped, moment
 from monitor.alert.policy import silencing
-from monitor.events import Alert
+from monitor.events import Alert, AlertStatus
 from monitor.store.muting.base import Acknowledgement, Muted, Silence, newest_first
 
 
 def marks(alert: Alert, muted: Muted, now: datetime) -> str:
-    """Lines of an alert's card: who has taken it on until when, and which silences are over it."""
+    """Lines of an alert's card: who has taken it on until when, and which silences are over it;
+    none of one that has ended, of which nothing is told any more."""
+    if alert.status is AlertStatus.RESOLVED:
+        return ""
     taken = [a for a in muted.acknowledgements if a.alert_id == alert.id and now < a.until]
     lines = [*map(_taken, taken), *map(_silenced, silencing(alert, muted, now))]
     return "".join(f'<p class="m-mark">{line}</p>' for line in lines)

@@ -39,7 +39,7 @@ def companies(rows: Sequence[KeySums]) -> pd.DataFrame:
     low, high = wilson(frame["negative"], frame["voices"])
     frame["share"] = (frame["negative"] / frame["voices"]).where(enough)
     frame["interval"] = [
-        f"{a:.0%} – {b:.0%}" if sure else "insufficient evidence"
+        f"{100 * a:.0f} – {100 * b:.0f} %" if sure else "insufficient evidence"
         for a, b, sure in zip(low, high, enough, strict=True)
     ]
     frame["net"] = (frame["score"] / (frame["voices"] * SCORE_SCALE)).where(enough)

@@ -110,7 +110,8 @@ def style_sheet(palette: Palette) -> str:
 .m-move {{ margin: .5rem 0 .1rem; font-size: .95rem; }}
 .m-move b {{ font-weight: 650; font-variant-numeric: tabular-nums; }}
 .m-mark {{ margin: .4rem 0 0; font-size: .88rem; color: {p.warn}; }}
-.m-card .m-note {{ margin: .3rem 0; }}
+.m-card .m-note {{ margin: .3rem 0; }} .m-note .m-chip {{ display: inline-block;
+  line-height: 1.35; margin: .1rem 0; }}
 .m-evidence {{ list-style: none; margin: .55rem 0 .3rem; padding: 0 !important; }}
 .m-evidence li {{ display: grid; grid-template-columns: 3.1rem minmax(0, 1fr); gap: .7rem;
   padding: .34rem 0; border-top: 1px solid {p.line}; font-size: .88rem; line-height: 1.4; }}
@@ -171,6 +172,17 @@ def style_sheet(palette: Palette) -> str:
 .st-key-m_three [data-testid="stHorizontalBlock"] {{ flex-wrap: wrap; }}
 .st-key-m_three [data-testid="stColumn"] {{ min-width: min(100%, 340px); flex: 1 1 340px; }}
 .st-key-m_tiles [data-testid="stHorizontalBlock"] {{ flex-wrap: wrap; }}
-.st-key-m_tiles [data-testid="stColumn"] {{ min-width: 170px; flex: 1 1 170px; }}
+.st-key-m_tiles [data-testid="stColumn"] {{ min-width: 145px; flex: 1 1 145px; }}
+.st-key-m_tiles [data-testid="stMetricDelta"] * {{ white-space: normal; overflow-wrap: anywhere; }}
+[data-testid="stElementContainer"]:has(.m-card) + [data-testid="stLayoutWrapper"]
+  {{ margin: -1.35rem 0 .9rem; }}
+@media (min-width: 1100px) {{
+  [data-testid="stVerticalBlock"]:has(> [data-testid="stElementContainer"] .m-card)
+    {{ max-height: 1650px; overflow-y: auto; padding: 4px 6px 4px 4px; }}
+}}
+@media (max-width: 640px) {{
+  .st-key-m_main > * > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]:last-child
+    {{ order: -1; }}
+}}
 .stMultiSelect [data-tag] {{ background: {p.line}; color: {p.ink}; }}
 </style>"""

@@ -11,14 +11,33 @@ import typer
 from monitor.bench.command import EXAMPLES, bench
 from monitor.entity.command import gazetteer
 from monitor.errors import MonitorError
+from monitor.usage import examples, installed_version
 
 app = typer.Typer(
-    help="A self-hosted, streaming monitor of financial sentiment and opinion.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"monitor {installed_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _start(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_tell_version, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """A self-hosted, streaming monitor of financial sentiment and opinion."""
+
 
 KINDS = "JSON lines, CSV, TSV (also .gz, .zst) or Parquet"
 Config = Annotated[
@@ -28,7 +47,7 @@ Config = Annotated[
 
 
 @app.command(
-    epilog="Example: monitor run --config /etc/monitor/monitor.toml",
+    short_help="Run the daemon.", epilog=examples("monitor run --config /etc/monitor/monitor.toml")
 )
 def run(config: Config = None) -> None:
     """Run the daemon: read Kafka, score, aggregate, detect, alert. SIGTERM ends it cleanly."""
@@ -41,7 +60,10 @@ def run(config: Config = None) -> None:
     run_daemon(settings)
 
 
-@app.command(epilog="Example: monitor demo --for 90")
+@app.command(
+    short_help="Start everything on this machine, with invented news.",
+    epilog=examples("monitor demo --for 90", "monitor demo --dashboard-port 8601 --http-port 9208"),
+)
 def demo(
     seconds: Annotated[
         float | None,
@@ -66,9 +88,12 @@ def demo(
 
 
 @app.command(
-    epilog="Examples: monitor replay news.jsonl --map published_at=ts,text=description,url=link | "
-    "monitor replay posts.csv --topic comments --map published_at=created,text=body,"
-    "source==reddit.com --blank Comment --speed 3600",
+    short_help="Publish recorded streams into Kafka in event order.",
+    epilog=examples(
+        "monitor replay news.jsonl --map published_at=ts,text=description,url=link",
+        "monitor replay posts.csv --topic comments --speed 3600 --blank Comment"
+        " --map published_at=created,text=body,source==reddit.com",
+    ),
 )
 def replay(
     files: Annotated[list[Path], typer.Argument(help=f"{KINDS}; order by event time.")],
@@ -103,8 +128,11 @@ def replay(
 
 @app.command(
     name="import",
-    epilog="Example: monitor import posts.parquet --kind comment --map published_at=created,"
-    "text=body,source==reddit.com",
+    short_help="Hand in the rows of files, each once.",
+    epilog=examples(
+        "monitor import posts.parquet --kind comment"
+        " --map published_at=created,text=body,source==reddit.com"
+    ),
 )
 def import_files(
     files: Annotated[list[Path], typer.Argument(help=KINDS)],
@@ -134,7 +162,10 @@ def import_files(
     raise typer.Exit(run_import(options))
 
 
-@app.command(epilog="Example: monitor drill --config monitor.toml --wait 120 --receiver risk-desk")
+@app.command(
+    short_help="Send an invented crisis to the receivers, and time it.",
+    epilog=examples("monitor drill --config monitor.toml --wait 120 --receiver risk-desk"),
+)
 def drill(
     config: Config = None,
     wait: Annotated[
@@ -152,7 +183,10 @@ def drill(
     raise typer.Exit(run_drill(DrillOptions(config, wait, receiver)))
 
 
-@app.command(epilog="Example: monitor verdicts --config monitor.toml --target 0.9")
+@app.command(
+    short_help="Show how often each rule was right.",
+    epilog=examples("monitor verdicts --config monitor.toml --target 0.9"),
+)
 def verdicts(
     config: Config = None,
     target: Annotated[
@@ -168,9 +202,12 @@ def verdicts(
 
 
 @app.command(
-    epilog="Examples: monitor receipt 5f0c7a52-1f0e-5d0b-9f55-6b3f5c0a4c11 -c monitor.toml | "
-    "monitor receipt 5f0c7a52-1f0e-5d0b-9f55-6b3f5c0a4c11 -c monitor.toml --kafka --rescore "
-    "--json audit.json",
+    short_help="Recompute an alert from its receipt.",
+    epilog=examples(
+        "monitor receipt 5f0c7a52-1f0e-5d0b-9f55-6b3f5c0a4c11 -c monitor.toml",
+        "monitor receipt 5f0c7a52-1f0e-5d0b-9f55-6b3f5c0a4c11 -c monitor.toml"
+        " --kafka --rescore --json audit.json",
+    ),
 )
 def receipt(
     alert_id: Annotated[str, typer.Argument(help="Id of an alert: its label alert_id.")],
@@ -198,10 +235,13 @@ def receipt(
 
 
 @app.command(
-    epilog="Examples: monitor lab -c monitor.toml --set detect.budget=2 | "
-    "monitor lab -c monitor.toml --set detect.min_documents=5 --set detect.min_sources=2 "
-    "--from 2026-03-09 --until 2026-04-01 | "
-    "monitor lab -c monitor.toml --with tried.toml --stored --json lab.json",
+    short_help="Try other rules on the stored documents.",
+    epilog=examples(
+        "monitor lab -c monitor.toml --set detect.budget=2",
+        "monitor lab -c monitor.toml --set detect.min_documents=5 --set detect.min_sources=2"
+        " --from 2026-03-09 --until 2026-04-01",
+        "monitor lab -c monitor.toml --with tried.toml --stored --json lab.json",
+    ),
 )
 def lab(
     config: Config = None,
@@ -240,7 +280,10 @@ def lab(
     raise typer.Exit(run_lab(LabOptions(config, sets, other, begin, end, json, stored)))
 
 
-@app.command(epilog="Example: monitor check --config monitor.toml")
+@app.command(
+    short_help="Check configuration, model, database and brokers.",
+    epilog=examples("monitor check --config monitor.toml"),
+)
 def check(config: Config = None) -> None:
     """Check configuration, model, database, brokers and receivers; say what is wrong with each."""
     from monitor.check import run_check
@@ -248,7 +291,11 @@ def check(config: Config = None) -> None:
     raise typer.Exit(run_check(config))
 
 
-@app.command(name="notify-test", epilog="Example: monitor notify-test risk-desk -c monitor.toml")
+@app.command(
+    name="notify-test",
+    short_help="Send a receiver an alert that is marked as a test.",
+    epilog=examples("monitor notify-test risk-desk -c monitor.toml"),
+)
 def notify_test(
     receiver: Annotated[str, typer.Argument(help="Name of a configured receiver.")],
     config: Config = None,
@@ -264,7 +311,10 @@ def notify_test(
     raise typer.Exit(run_trial(load_settings(config), receiver, console, SystemClock().now()))
 
 
-@app.command(epilog="Example: monitor migrate --config monitor.toml")
+@app.command(
+    short_help="Bring the database's tables to this version.",
+    epilog=examples("monitor migrate --config monitor.toml"),
+)
 def migrate(config: Config = None) -> None:
     """Bring the database's tables to this version; `run` does it by itself."""
     from monitor.config import load_settings
@@ -278,8 +328,9 @@ feeds = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 app.add_typer(
     feeds,
     name="feed",
-    epilog="Examples: monitor feed --config monitor.toml | "
-    "monitor feed check https://www.example.com/rss.xml",
+    epilog=examples(
+        "monitor feed --config monitor.toml", "monitor feed check https://www.example.com/rss.xml"
+    ),
 )
 
 
@@ -302,7 +353,11 @@ def feed(
         raise typer.Exit(run_feeds(settings, once=once))
 
 
-@feeds.command("check", epilog="Example: monitor feed check https://www.example.com/rss.xml")
+@feeds.command(
+    "check",
+    short_help="Show what a feed would give; stores nothing.",
+    epilog=examples("monitor feed check https://www.example.com/rss.xml"),
+)
 def check_feed(
     feed: Annotated[str, typer.Argument(help="A URL, or the name of a configured feed.")],
     config: Config = None,
@@ -322,7 +377,11 @@ def check_feed(
     feeding.check_feed(load_settings(config), feed, networks, console, SystemClock().now())
 
 
-@feeds.command("status", epilog="Example: monitor feed status --config monitor.toml")
+@feeds.command(
+    "status",
+    short_help="Show how each configured feed does.",
+    epilog=examples("monitor feed status --config monitor.toml"),
+)
 def feed_status(config: Config = None) -> None:
     """Show how each configured feed does; status 1 if one fails or was never read."""
     from rich.console import Console
@@ -334,7 +393,7 @@ def feed_status(config: Config = None) -> None:
     raise typer.Exit(1 if bad else 0)
 
 
-app.command(epilog=EXAMPLES)(bench)
+app.command(short_help="Measure the scorer beside its peers.", epilog=EXAMPLES)(bench)
 app.add_typer(gazetteer, name="gazetteer")
 
 

@@ -28,7 +28,7 @@ from monitor.opening import kafka_settings, open_database
 from monitor.source.client import ensure_topics
 from monitor.source.contract import Limits
 from monitor.source.dispatch import Dispatcher
-from monitor.source.feeds.fetch import Fetcher, Request
+from monitor.source.feeds.fetch import FeedError, Fetcher, Request
 from monitor.source.feeds.message import Channel, source_of
 from monitor.source.feeds.metrics import FeedMetrics
 from monitor.source.feeds.parse import parse
@@ -98,8 +98,7 @@ class Feeder:
 
 def build(settings: config.Settings, stack: ExitStack) -> Feeder:
     """Connect everything. Raises ``MonitorError`` with what is wrong and how to mend it."""
-    if not settings.feeds:
-        raise ConfigError("no feed is configured; add [[feeds]] (see deploy/monitor.example.toml)")
+    _require_feeds(settings)
     feeding = settings.feeding
     feeds = [make_feed(settings, feed) for feed in settings.feeds]
     metrics = FeedMetrics(CollectorRegistry(), [feed.name for feed in feeds])
@@ -229,8 +228,13 @@ def check_feed(
     """
     feed = _named(settings, name_or_url, allow_networks)
     fetcher = make_fetcher(settings.feeding)
-    answer = fetcher.fetch(Request(feed.url, feed.guard, feed.headers))
-    parsed = parse(answer.body or b"", answer.content_type, answer.url, settings.feeding.max_items)
+    try:
+        answer = fetcher.fetch(Request(feed.url, feed.guard, feed.headers))
+        parsed = parse(
+            answer.body or b"", answer.content_type, answer.url, settings.feeding.max_items
+        )
+    except FeedError as error:
+        raise FeedError(error.fault, f"{name_or_url}: {error}") from error
     found = decide(feed.name, parsed.items, {}, None, feed.rules, now).found
     console.print(f"{parsed.title or 'no title'} ({parsed.version}), {len(found)} items")
     validators = [
@@ -253,7 +257,10 @@ def check_feed(
 
 
 def show_states(settings: config.Settings, console: Console) -> int:
-    """Print how each configured feed does; how many fail, or were never read."""
+    """Print how each configured feed does; how many fail, or were never read.
+
+    Raises ``ConfigError`` where none is configured."""
+    _require_feeds(settings)
     table = Table("feed", "last success", "failures", "next poll", "fault")
     bad = 0
     with ExitStack() as stack:
@@ -271,6 +278,11 @@ def show_states(settings: config.Settings, console: Console) -> int:
         )
     console.print(table)
     return bad
+
+
+def _require_feeds(settings: config.Settings) -> None:
+    if not settings.feeds:
+        raise ConfigError("no feed is configured; add [[feeds]] (see deploy/monitor.example.toml)")
 
 
 def _named(settings: config.Settings, name_or_url: str, allow_networks: tuple[str, ...]) -> Feed:

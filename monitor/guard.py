@@ -91,7 +91,7 @@ class Guard:
 
         Raises ``ConfigError`` for what is neither.
         """
-        self._inside = tuple(_network(text, "inside") for text in inside)
+        self._inside = tuple(_network(text, "allow_networks") for text in inside)
         named = {text.lower() for text in plain_http if _is_name(text.lower())}
         self._http_hosts = frozenset(named)
         self._http_networks = tuple(

@@ -129,6 +129,12 @@ class _Import:
         )
         if done.fault:
             print(done.fault, file=sys.stderr)
+        elif reading.first_rejected is not None:
+            print(
+                f"the first dead letter: {reading.first_rejected}; the topic of the dead letters "
+                "has all of them",
+                file=sys.stderr,
+            )
         return done.fault is None and not done.rejected
 
 

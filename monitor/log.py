@@ -43,3 +43,5 @@ def configure(
     # kafka-python tells of every connection, alembic and APScheduler of every step.
     for noisy in ("kafka", "alembic", "apscheduler", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
+    # It warns of each turn of its loop above 0.1 s, which any busy machine has.
+    logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)

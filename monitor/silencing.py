@@ -186,7 +186,10 @@ class _Fields:
             raise RefusedError(400, f"{name} is missing: nothing is silent for ever")
         found = self.moment(name, after)
         if not after < found <= after + _LONGEST:
-            raise RefusedError(400, f"{name}: expected a time after the start, within a year of it")
+            least = f"{after:%Y-%m-%dT%H:%M:%SZ}"
+            raise RefusedError(
+                400, f"{name}: expected a time after {least} and within a year of it"
+            )
         return found
 
     def matchers(self) -> tuple[Matcher, ...]:

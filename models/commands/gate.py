@@ -70,8 +70,7 @@ def print_decision(console: Console, decision: "Decision") -> None:
     for change in decision.tasks:
         console.rule(f"{change.task}: {change.texts} texts")
         table = Table("class", "texts", "F1", "change in F1", "recall", "change", "verdict")
-        for column in table.columns[:1]:
-            column.overflow = "fold"
+        table.columns[0].no_wrap = True  # a name in two pieces is no name
         for found in change.classes:
             table.add_row(found.name, str(found.texts), *_cells(found), _coloured(found.verdict))
         verdict = "fell" if change.fell else "held"

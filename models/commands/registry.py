@@ -60,7 +60,7 @@ def list_(registry: FOLDER = HOME, as_json: AS_JSON = False) -> None:
     if as_json:
         typer.echo(json.dumps([_record(version) for version in versions], indent=1))
         return
-    table = Table("", "version", "name", "trained", *(f"{task} F1" for task in TASKS))
+    table = Table("", "version", "name", "written", *(f"{task} F1" for task in TASKS))
     for column in table.columns:
         column.overflow = "fold"
     for version in versions:

@@ -17,6 +17,8 @@ from models.text import MOJIBAKE, URL
 FEW: Final = 20
 """A class with fewer texts is warned of: its F1 on a tenth held out rests on one text or two."""
 QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+NAMED: Final = 5
+"""Rows that a finding names; the report as JSON has all of them."""
 LIMITS: Final = (128, 512)
 """Token counts whose excess is reported: the encoder's cut, and the usual longest window."""
 
@@ -48,6 +50,8 @@ class Part:
     """Texts that repeat an earlier one, character by character."""
     twins: int
     """Texts that repeat an earlier one but for links, case and punctuation; duplicates included."""
+    repeats: tuple[str, ...]
+    """The places of these."""
     near_duplicates: int
     """Further texts that a cluster of near-duplicates has beside its first one."""
     tokens: Mapping[str, float]
@@ -174,17 +178,23 @@ def _conflicting_near(corpus: Corpus) -> tuple[Alike, ...]:
 
 def _part(name: str, corpus: Corpus, lengths: Lengths | None) -> Part:
     keys = [near.same_key(text) for text in corpus.texts]
-    worded = [key for key in keys if key]
-    twins = len(worded) - len(set(worded))
+    known: set[str] = set()
+    repeats: list[str] = []
+    for row, key in enumerate(keys):
+        if key in known:
+            repeats.append(corpus.place(row))
+        elif key:
+            known.add(key)
     clusters = near.clusters(corpus.texts)
     return Part(
         name=name,
         texts=len(corpus),
         classes=corpus.counts,
-        wordless=len(keys) - len(worded),
+        wordless=sum(not key for key in keys),
         duplicates=len(corpus) - len(set(corpus.texts)),
-        twins=twins,
-        near_duplicates=max(0, len(corpus) - len(np.unique(clusters)) - twins),
+        twins=len(repeats),
+        repeats=tuple(repeats),
+        near_duplicates=max(0, len(corpus) - len(np.unique(clusters)) - len(repeats)),
         tokens={} if lengths is None or not len(corpus) else _quantiles(lengths(corpus.texts)),
         shares={
             kind: sum(map(has, corpus.texts)) / max(1, len(corpus)) for kind, has in _KINDS.items()
@@ -279,7 +289,8 @@ def _findings(
         add(
             "warning",
             part.twins,
-            f"{where} that repeat another one; training keeps the first only",
+            f"{where} that repeat another one ({_some(part.repeats)}); training keeps the first"
+            " only",
         )
         add("warning", part.near_duplicates, f"{where} that nearly repeat another one")
         mojibake = round(part.shares["mojibake"] * part.texts)
@@ -287,6 +298,12 @@ def _findings(
             "warning", mojibake, f"{where} with UTF-8 read as Windows-1252, repaired where possible"
         )
     return found
+
+
+def _some(places: Sequence[str]) -> str:
+    """The first of these rows, without the name of their file."""
+    rows = [place.rpartition(", ")[2] for place in places[:NAMED]]
+    return ", ".join(rows) + (", …" if len(places) > NAMED else "")
 
 
 def _mojibake(text: str) -> bool:

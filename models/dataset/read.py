@@ -202,7 +202,8 @@ def _demand(table: Table, names: Sequence[str]) -> None:
     if missing and table.columns:
         raise DataError(
             f"{table.path}: no column {', '.join(missing)} (there are"
-            f" {', '.join(table.columns)}); add it, or name yours (--text, --label)"
+            f" {', '.join(table.columns)}); rename yours, or say which it is: data has --text and"
+            " --label"
         )
     if missing:
         raise DataError(complaint(table.faults))

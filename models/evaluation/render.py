@@ -58,7 +58,9 @@ def print_evaluation(console: Console, evaluation: Evaluation) -> None:
         if value is not None:
             more.add_row(name, f"{value:.4f}")
     console.print(more)
-    parts = Table("slice", "texts", "accuracy", "95 % interval", "macro-F1", "")
+    if not evaluation.slices:
+        return
+    parts = Table("slice", "texts", "accuracy", "95 % interval", "macro-F1", "note")
     for part in evaluation.slices:
         parts.add_row(
             f"{part.trait}: {part.value}",

@@ -44,8 +44,10 @@ def checked(settings: Mapping[str, object], kind: type[AnyRecipe]) -> AnyRecipe:
     except ValidationError as error:
         first = error.errors()[0]
         where = f"hyper-parameter {first['loc'][0]}" if first["loc"] else "hyper-parameters"
+        if first["type"] != "extra_forbidden":
+            raise ModelError(f"{where}: {first['msg']} (found {first['input']!r:.80})") from error
         known = ", ".join(kind.model_fields)
-        raise ModelError(f"{where}: {first['msg']}; there are: {known}") from error
+        raise ModelError(f"{where}: no such name; there are: {known}") from error
 
 
 def read_recipe(path: Path) -> dict[str, object]:

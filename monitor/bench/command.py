@@ -8,11 +8,14 @@ from typing import Annotated
 import typer
 
 from monitor.errors import ConfigError
+from monitor.usage import examples
 
-EXAMPLES = (
-    "Examples: monitor bench --quick | monitor bench --json bench.json --plot bench.png |"
-    " monitor bench --device cuda --parts | monitor bench --device cuda --model bert-base-random |"
-    " monitor bench --memory 100000"
+EXAMPLES = examples(
+    "monitor bench --quick",
+    "monitor bench --json bench.json --plot bench.png",
+    "monitor bench --device cuda --parts",
+    "monitor bench --device cuda --model bert-base-random",
+    "monitor bench --memory 100000",
 )
 REFUSED = 3
 """Exit status where the scorer's labels are not the reference's."""

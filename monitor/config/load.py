@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard, get_args
 
-from pydantic import (
-    ValidationError,
-)
+from pydantic import BaseModel, ValidationError
 
 from monitor.config.settings import Settings
 from monitor.errors import ConfigError
@@ -77,13 +76,33 @@ def _written(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
 
 def _explain(error: Any) -> str:
     if error["type"] == "extra_forbidden":
-        return "unknown name; see deploy/monitor.example.toml for those that exist"
+        meant = difflib.get_close_matches(str(error["loc"][-1]), _names(error["loc"]), 1)
+        hint = f", perhaps {meant[0]} is meant" if meant else ""
+        return f"unknown name{hint}; see deploy/monitor.example.toml for those that exist"
     if error["type"] == "missing":
         return "is missing"
     if error["type"] == "union_tag_invalid":
         return f"type must be one of {', '.join(TYPES)}"
     message = error["msg"].removeprefix("Value error, ")
     return f"{message}{_shown(error['input'], '.'.join(str(p) for p in error['loc']))}"
+
+
+def _names(loc: Sequence[int | str]) -> list[str]:
+    """The names that there are where the last of ``loc`` was found; none where that depends on the
+    type of a receiver."""
+    section: type[BaseModel] = Settings
+    for part in loc[:-1]:
+        if isinstance(part, str):
+            kind = section.model_fields[part].annotation
+            found = [k for k in (kind, *get_args(kind)) if _is_section(k)]
+            if not found:
+                return []
+            section = found[0]
+    return list(section.model_fields)
+
+
+def _is_section(kind: object) -> TypeGuard[type[BaseModel]]:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def _shown(value: object, place: str) -> str:

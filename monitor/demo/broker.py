@@ -10,7 +10,7 @@ from confluent_kafka import KafkaException, Producer
 from monitor.errors import BrokerError
 from monitor.source.settings import KafkaSettings
 
-API_VERSION = (2, 3, 0)
+API_VERSION = (2, 3)
 """The version to claim: asked for newer requests, the mock cluster answers some of them wrongly."""
 FETCH_MAX_WAIT = 0.05
 """Seconds. The mock cluster does not wake a waiting fetch when a record arrives: this wait is

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-EXAMPLE = "Example: monitor gazetteer build --us lists/us --cn lists/cn --out gazetteer.tsv.xz"
+from monitor.usage import examples
+
+EXAMPLE = examples("monitor gazetteer build --us lists/us --cn lists/cn --out gazetteer.tsv.xz")
 gazetteer = typer.Typer(
     help="The companies that texts are linked to.",
     epilog=EXAMPLE,
@@ -21,7 +23,7 @@ def _group() -> None:
     """The companies that texts are linked to."""
 
 
-@gazetteer.command(epilog=EXAMPLE)
+@gazetteer.command(short_help="Build it from the lists of the exchanges.", epilog=EXAMPLE)
 def build(
     us: Annotated[
         Path, typer.Option(help="Folder with nasdaq-listed-symbols.csv and other-listed.csv.")

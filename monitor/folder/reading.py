@@ -127,6 +127,8 @@ class Reading:
         self._wall = wall
         self._rows: Iterator[Row | BadRow] = rows_in(opened.file, opened.path)
         self._behind = state.rows  # rows that were dealt with before
+        self.first_rejected: str | None = None
+        """Row and reason of the first dead letter of this reading."""
 
     def step(self) -> bool:
         """Take the next rows, in one transaction, or pass over some of those that were dealt with
@@ -156,12 +158,14 @@ class Reading:
                     break
         except ConfigError as error:
             fault = error
+        if rejected and self.first_rejected is None:
+            self.first_rejected = _named(rejected[0])
         taken = len(offers) + len(rejected)
         self.opened.require_unchanged()
         if self.state.rows == 0 and len(rejected) == CHUNK:
             raise UnusableFileError(
                 f"none of the first {CHUNK} rows is a message; nothing was taken. The first: "
-                f"{_first(rejected)}"
+                f"{self.first_rejected}"
             )
         if taken:
             at = self.state.rows + taken
@@ -174,7 +178,9 @@ class Reading:
         """Note that the file is read, or why it can't be; what is stored of it then."""
         good = self.state.accepted + self.state.repeated
         if fault is None and self.state.rejected and not good:
-            fault = "no row is a message; the topic of the dead letters has each with its reason"
+            fault = "no row is a message; mend the file or the mapping, and hand it in again"
+            if self.first_rejected is not None:
+                fault += f". The first: {self.first_rejected}"
         status = FileStatus.DONE if fault is None else FileStatus.FAILED
         self._receiving.end(self.state, status, fault, self._wall())
         self.state = replace(self.state, status=status, fault=fault)
@@ -187,6 +193,6 @@ class Reading:
             pass
 
 
-def _first(rejected: list[Message]) -> str:
-    letter = json.loads(rejected[0].value)
+def _named(rejected: Message) -> str:
+    letter = json.loads(rejected.value)
     return f"row {letter['row']}: {letter['reason']}: {letter['detail']}"

@@ -18,7 +18,8 @@ def audit(alert_id: str, receipts: Receipts, now: Provenance, keep_days: float) 
     event time. Raises ``StoreError``."""
     alert, kept = receipts.alert(alert_id), receipts.find(alert_id)
     if alert is None:
-        return _open(alert_id, "alert", "there is no such alert; it may have been deleted for age")
+        why = "there is no such alert: give the whole label alert_id; alerts are deleted for age"
+        return _open(alert_id, "alert", why)
     if kept is None:
         return _open(alert_id, "receipt", _why_none(alert))
     try:

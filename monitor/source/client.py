@@ -110,6 +110,7 @@ def require_reachable(settings: KafkaSettings) -> None:
     ``SourceError``.
     """
     deadline = time.monotonic() + settings.connect_timeout
+    told = False
     while True:
         faults = []
         for server in settings.bootstrap_servers.split(","):
@@ -123,6 +124,13 @@ def require_reachable(settings: KafkaSettings) -> None:
                 return
         if time.monotonic() >= deadline:
             raise SourceError(f"No Kafka broker answers at {', '.join(faults)}. {_ADVICE}")
+        if not told:
+            told = True
+            log.info(
+                "no Kafka broker answers at %s; it is tried for %g s",
+                ", ".join(faults),
+                settings.connect_timeout,
+            )
         time.sleep(0.2)
 
 

@@ -13,7 +13,7 @@ from monitor.store.engine import open_reader
 from monitor.store.reads import Reads
 from monitor.store.verdicts.base import Judgement
 from monitor.store.verdicts.sql import SqlVerdicts
-from monitor.verdict.precision import ENOUGH, Rule, rules
+from monitor.verdict.precision import ENOUGH, Rule, in_words, rules
 
 _WIDTH = 160  # of a file or a pipe
 
@@ -52,7 +52,7 @@ def _table(found: list[Rule], target: float) -> Table:
             "–"
             if rule.precision is None
             else f"{rule.precision:.0%} ({rule.interval.low:.0%}–{rule.interval.high:.0%})",
-            f"{rule.threshold:.4g}",
+            in_words(rule.threshold),
             suggested(rule),
         )
     return table
@@ -63,6 +63,6 @@ def suggested(rule: Rule) -> str:
     if (at := rule.suggestion) is None:
         return "–"
     return (
-        f"{at.evalue:.4g}: {at.precision:.0%} ({at.interval.low:.0%}–{at.interval.high:.0%}) "
+        f"{in_words(at.evalue)}: {at.precision:.0%} ({at.interval.low:.0%}–{at.interval.high:.0%}) "
         f"of {at.judged}, {at.per_day:.2f} a day"
     )

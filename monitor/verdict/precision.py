@@ -75,6 +75,11 @@ def rules(fired: Sequence[Fired], until: datetime | None, target: float = TARGET
     return [_rule(*name, of, days, target) for name, of in sorted(by_rule.items())]
 
 
+def in_words(evalue: float) -> str:
+    """An e-value or its threshold: whole where it is large, and never in powers of ten."""
+    return f"{evalue:,.0f}" if evalue >= 1000 else f"{evalue:.3g}"
+
+
 def wilson(hits: int, total: int) -> Interval:
     """The 95 % score interval of a share; 0 to 1 where there is nothing.
 

@@ -83,7 +83,11 @@ class VerdictWeb:
         try:
             alert, judgement = self._linked(request)
             if request.method != "POST":
-                return _html(200, f"This alert was {_WORDS[judgement]}.", _FORM)
+                told = await _stored(lambda: self._verdicts.summary(alert))
+                if told is None:
+                    raise _unknown()
+                about = f"<p>{html.escape(told)}</p>"
+                return _html(200, f"This alert was {_WORDS[judgement]}.", about + _FORM)
             who, note = _form(await _body(request))
             await self._give(Verdict(alert, judgement, who, note, self._wall()))
             return _html(200, "Noted. Thank you.", f"<p>The alert was {_WORDS[judgement]}.</p>")
@@ -207,7 +211,8 @@ def _html(status: int, title: str, body: str) -> Response:
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
         f"<title>{html.escape(title)}</title><style>body{{font:1rem/1.5 system-ui;max-width:34rem;"
-        "margin:4rem auto;padding:0 1rem}button{font:inherit;padding:.4rem 1rem}</style>"
+        "margin:4rem auto;padding:0 1rem;overflow-wrap:anywhere}input{font:inherit;max-width:100%;"
+        "box-sizing:border-box}button{font:inherit;padding:.4rem 1rem}</style>"
         f"<h1>{html.escape(title)}</h1>{body}</html>",
         status,
         _HEADERS,

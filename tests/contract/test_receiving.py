@@ -194,6 +194,17 @@ def test_a_file_that_failed_is_read_on_when_it_comes_again(backend: Backend) -> 
     assert (FileStatus.READING, None, 1) == (again.status, again.fault, again.rows)
 
 
+def test_a_file_that_failed_without_a_document_is_read_from_its_beginning(
+    backend: Backend,
+) -> None:
+    receiving = backend.receiving(LANE)
+    letters = [Message("dead-letters", f"f:{n}", b"{}") for n in range(2)]
+    state = receiving.advance(receiving.begin(FILE, T0), 2, [], letters, T0)
+    receiving.end(state, FileStatus.FAILED, "no row is a message", T0)
+
+    assert FILE == receiving.begin(FILE, T0)
+
+
 def test_callers_that_come_at_once_do_not_take_one_document_twice(backend: Backend) -> None:
     taken: list[Taken] = []
     faults: list[BaseException] = []

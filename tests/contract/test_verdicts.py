@@ -58,6 +58,13 @@ def test_what_nobody_knows_and_what_belongs_to_a_drill_cannot_be_judged(backend:
     assert [] == verdicts.of("drill")
 
 
+def test_who_judges_is_shown_what_the_alert_said(backend: Backend) -> None:
+    verdicts = filled(backend)
+    assert an_alert("a").summary == verdicts.summary("a")
+    assert verdicts.summary("unknown") is None
+    assert verdicts.summary("drill") is None
+
+
 def test_an_alert_that_nobody_judged_has_no_history(backend: Backend) -> None:
     assert [] == filled(backend).of("a")
 

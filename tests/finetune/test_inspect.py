@@ -65,6 +65,14 @@ def test_repeated_texts_are_counted_by_how_alike_they_are(found: Inspection) -> 
     assert (8, 9, 0) == (train.tokens["50%"], train.tokens["longest"], train.tokens["over 128"])
 
 
+def test_repeated_texts_are_named_by_their_rows(found: Inspection, tmp_path: Path) -> None:
+    assert tuple(f"{tmp_path / 'train.csv'}, line {n}" for n in (3, 4)) == found.parts[0].repeats
+    assert any(
+        "2 text(s) of train.csv that repeat another one (line 3, line 4);" in finding.message
+        for finding in found.findings
+    )
+
+
 def test_conflicting_labels_are_listed_with_their_rows(found: Inspection, tmp_path: Path) -> None:
     (twins,) = found.conflicting_twins
     (pair,) = found.conflicting_near[:1]

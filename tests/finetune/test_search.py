@@ -21,7 +21,7 @@ from models.training.search.outcome import Found
 from models.training.search.session import run_search
 from models.training.search.space import Choice, Range, read_space
 from models.training.search.study import DIED, INTERRUPTED, Ledger
-from models.training.settings import as_toml, read_recipe
+from models.training.settings import as_toml, read_recipe, recipe_of
 from models.training.sources import Files
 
 SETTINGS: dict[str, object] = {
@@ -416,6 +416,20 @@ def test_train_takes_a_recipe_file_and_options_override_it(
     manifest = json.loads((tmp_path / "m" / "manifest.json").read_text("utf-8"))
     expected = recipe.model_copy(update={"dropout": 0.2, "seed": 3})
     assert expected.model_dump(mode="json") == manifest["recipe"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"learning_rate": -1}, r"learning_rate: Input should be greater than 0 \(found -1\)$"),
+        ({"epochz": 3}, r"epochz: no such name; there are: .*epochs"),
+    ],
+)
+def test_a_wrong_hyper_parameter_is_told_by_its_value_or_its_name(
+    settings: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ModelError, match=said):
+        recipe_of(settings)
 
 
 def test_a_recipe_file_with_faults_names_them_all(tmp_path: Path) -> None:

@@ -108,7 +108,20 @@ def test_help_names_every_command_and_each_has_an_example(monitor: Call) -> None
     for command in COMMANDS:
         said = monitor(command, "--help")
         assert 0 == said.status
-        assert re.search(rf"Examples?:\s+monitor {command} \S", said.out)
+        assert re.search(rf"Examples?:\n +monitor {command} \S", said.out)
+        examples = said.out.rpartition("Example")[2].splitlines()[1:]
+        assert all(line.startswith("    monitor ") for line in examples if line), "to be copied"
+
+
+@pytest.mark.parametrize("arguments", [(), ("feed",), ("gazetteer",)])
+def test_no_line_of_a_list_of_commands_is_cut_off(monitor: Call, arguments: tuple[str]) -> None:
+    commands = monitor(*arguments, "--help").out.partition("Commands:")[2]
+    assert commands
+    assert "..." not in commands
+
+
+def test_the_version_is_told(monitor: Call) -> None:
+    assert re.fullmatch(r"monitor \S+\n", monitor("--version").out)
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -325,7 +338,7 @@ def test_verdicts_shows_how_often_each_rule_was_right(monitor: Call, site: Insta
     assert 0 == said.status
     (line,) = [row for row in said.out.splitlines() if "share on topic" in row]
     assert "83% (44%–97%)" in line
-    assert "1001: 100% (57%–100%) of 5, 5.00 a day" in line
+    assert "1,001: 100% (57%–100%) of 5, 5.00 a day" in line
 
 
 def test_drill_names_a_wait_that_is_too_short(monitor: Call, site: Installation) -> None:

@@ -215,6 +215,7 @@ def test_an_alert_shows_what_moved_its_evidence_and_its_delivery(
     assert 'rel="noopener noreferrer nofollow"' in shown
     assert "91 %" in shown
     assert "delivered to duty-desk at 2023-03-13 12:00:00" in shown
+    assert f"id <bdi>{alert.id}</bdi>" in shown, "what `monitor receipt` is given"
 
 
 def test_an_alert_shows_its_bounds_and_what_its_window_is_about(
@@ -224,7 +225,7 @@ def test_an_alert_shows_its_bounds_and_what_its_window_is_about(
         an_alert(),
         key="company:XX:HLD",
         setting=Setting(
-            explained=(Explained("all", 0.25),),
+            explained=(Explained("all", 0.25), Explained("kind:news", 0.004)),
             corrected=(0.6, 0.42, 0.71),
             corrected_baseline=0.17,
         ),
@@ -243,7 +244,7 @@ def test_an_alert_shows_its_bounds_and_what_its_window_is_about(
     assert "(corrected 42 % to 71 %, usual 17 %)" in shown
     assert "halts &lt;b&gt;withdrawals&lt;/b&gt;" in shown and "31 of 41 voices" in shown
     assert "Halden Bank</bdi> 33 · <bdi>Financials</bdi> 38" in shown
-    assert "Of the excess explain: <bdi>Whole stream</bdi> 25 %" in shown
+    assert "Explained by more general keys: <bdi>Whole stream</bdi> 25 % of the excess" in shown
 
 
 @pytest.mark.parametrize(
@@ -305,6 +306,21 @@ def test_who_has_taken_an_alert_on_and_what_is_silenced_is_shown(
     assert "1 in force, 1 to come" in shown
     assert "works &lt;u&gt;" in shown
     assert "Silly" in shown and "eve" in shown and "zoe" not in shown
+
+
+def test_of_an_alert_that_has_ended_no_silence_is_told(
+    database: Database, page: Callable[[], AppTest]
+) -> None:
+    database.fill(alerts=[replace(an_alert(), status=AlertStatus.RESOLVED)])
+    now, hour = datetime.now(UTC), timedelta(hours=1)
+    mine = (parse("detector=share"),)
+    silence = Silence("a", mine, now - hour, now + hour, "ann", "works", now)
+    SqlMuting(open_engine(database.url)).silence(silence)
+
+    shown = html(page())
+
+    assert "1 in force" in shown
+    assert "Silenced by" not in shown
 
 
 def test_an_alert_shows_how_long_each_stop_took(

@@ -57,8 +57,33 @@ def test_every_fault_is_listed_at_once_with_its_place(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_tells_where_the_known_ones_are(tmp_path: Path) -> None:
-    _, fault = refused(written(tmp_path, "[http]\nprot = 1"))
-    assert "http.prot: unknown name; see deploy/monitor.example.toml" in fault
+    _, fault = refused(written(tmp_path, "[http]\nnonsense = 1"))
+    assert "http.nonsense: unknown name; see deploy/monitor.example.toml" in fault
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "meant"),
+    [
+        ("[kafak]\nx = 1", "kafak", "kafka"),
+        ("[kafka]\nbootstrap_server = 'x:1'", "kafka.bootstrap_server", "bootstrap_servers"),
+        (
+            "[[feeds]]\nname = 'a'\nurl = 'https://example.com/rss'\nintervall = 60",
+            "feeds.0.intervall",
+            "interval",
+        ),
+    ],
+)
+def test_a_name_that_is_nearly_one_says_which_is_meant(
+    tmp_path: Path, text: str, place: str, meant: str
+) -> None:
+    _, fault = refused(written(tmp_path, text))
+    assert f"{place}: unknown name, perhaps {meant} is meant; see" in fault
+
+
+def test_an_unknown_name_of_a_receiver_is_one_fault_among_the_others(tmp_path: Path) -> None:
+    receiver = RECEIVER.replace("{", "{ timeoutt = 3,")
+    _, fault = refused(written(tmp_path, f"[delivery]\nreceivers = [{receiver}]"))
+    assert "delivery.receivers.0.timeoutt: unknown name; see" in fault
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:

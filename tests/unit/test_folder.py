@@ -270,6 +270,22 @@ def test_a_few_rows_that_are_all_wrong_are_dead_letters_and_the_file_has_failed(
     inbox.settle()
     assert 2 == len(inbox.letters())
     assert ["failed/a.jsonl", "failed/a.jsonl.error.txt"] == inbox.places()
+    said = (inbox.path / "failed/a.jsonl.error.txt").read_text("utf-8")
+    assert "no row is a message" in said and "The first: row 1: bad_date: " in said
+
+
+def test_a_short_file_is_taken_once_its_mapping_is_mended(inbox: Inbox) -> None:
+    inbox.put("a.jsonl", jsonl({"ts": "2026-03-02T11:00:00Z", "body": "a text"}))
+    inbox.settle()
+    assert [] == inbox.ids()
+
+    inbox.mapping = FieldMap.parse("published_at=ts,text=body,source==x")
+    inbox.start()
+    (inbox.path / "failed/a.jsonl").rename(inbox.path / "a.jsonl")
+    inbox.settle()
+
+    assert 1 == len(inbox.ids())
+    assert "done/a.jsonl" in inbox.places()
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n"])

@@ -170,7 +170,7 @@ def test_a_name_that_does_not_resolve_can_be_tried_again() -> None:
 
 @pytest.mark.parametrize("text", ["10.0.0.1/8", "10.0.0.0/33", "all", "", "::/129"])
 def test_a_bad_network_in_the_configuration_is_named(text: str) -> None:
-    with pytest.raises(ConfigError, match="inside"):
+    with pytest.raises(ConfigError, match="allow_networks"):
         Guard(inside=[text])
 
 

@@ -89,7 +89,7 @@ def test_too_few_voices_are_insufficient_evidence_and_no_share() -> None:
     frame = named.companies([few, many])
     assert ["unlisted", "watched"] == frame["sort"].tolist()
     assert [True, False] == frame["share"].isna().tolist()
-    assert ["insufficient evidence", "16% – 38%"] == frame["interval"].tolist()
+    assert ["insufficient evidence", "16 – 38 %"] == frame["interval"].tolist()
 
 
 def test_a_story_says_how_long_it_lasted() -> None:

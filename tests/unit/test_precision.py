@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 from monitor.store.verdicts.base import Fired, Judgement
-from monitor.verdict.precision import ENOUGH, Rule, rules, wilson
+from monitor.verdict.precision import ENOUGH, Rule, in_words, rules, wilson
 
 T0 = datetime(2026, 5, 4, tzinfo=UTC)
 T, F, D, E = Judgement.TRUE, Judgement.FALSE, Judgement.DUPLICATE, Judgement.EXPECTED
@@ -44,6 +44,12 @@ def test_a_rule_is_a_detector_on_a_sort_of_key() -> None:
     ]
     assert [None, 0.5, 1.0] == [rule.precision for rule in found]
     assert [1, 2, 1] == [rule.fired for rule in found]
+
+
+def test_an_evalue_is_written_without_powers_of_ten() -> None:
+    assert ["13,824", "2,304", "987", "1.05"] == [
+        in_words(evalue) for evalue in (13_824.4, 2304.0, 987.4, 1.0456)
+    ]
 
 
 def test_duplicates_and_expected_ones_are_counted_beside_the_precision() -> None:

@@ -98,7 +98,7 @@ def test_an_alert_that_is_not_there_can_not_be_acknowledged(desk: Desk) -> None:
         ({"matchers": [{"name": "a", "value": 1}]}, "texts"),
         ({"matchers": [{"name": "a", "value": "x", "isEqual": "no"}]}, "true or false"),
         ({"matchers": ["a=b"]}, "matchers: write"),
-        ({"endsAt": "2026-05-04T12:00:00Z"}, "endsAt"),
+        ({"endsAt": "2026-05-04T12:00:00Z"}, "endsAt: expected a time after 2026-05-04T12:00:00Z"),
         ({"endsAt": "2036-05-04T12:00:00Z"}, "within a year"),
         ({"endsAt": "tomorrow"}, "a time with its zone"),
         ({"endsAt": "2026-05-04T14:00:00"}, "a time with its zone"),

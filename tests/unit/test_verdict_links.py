@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import http.client
 import json
 from collections.abc import Iterator, Mapping
@@ -203,9 +204,17 @@ def test_to_open_a_link_only_asks(site: Site) -> None:
         assert 200 == status
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
         assert ("no-store", "no-referrer") == (headers["cache-control"], headers["referrer-policy"])
-    assert "<form" in site.ask("GET", site.link(Judgement.FALSE), secret=None)[2]
+    page = site.ask("GET", site.link(Judgement.FALSE), secret=None)[2]
+    assert "<form" in page and html.escape(ALERT.summary) in page
     assert "<script" not in page
     assert [] == site.verdicts.given
+
+
+def test_a_link_of_an_alert_that_is_gone_says_so_before_anything_is_filled_in(site: Site) -> None:
+    site.verdicts.database.alerts.clear()
+    status, _, page = site.ask("GET", site.link(Judgement.FALSE), secret=None)
+    assert (404, False) == (status, "<form" in page)
+    assert "There is no such alert" in page
 
 
 def test_the_button_of_the_page_judges(site: Site) -> None:

@@ -133,7 +133,8 @@ class Receiving(Protocol):
 
     def begin(self, file: FileState, now: datetime) -> FileState:
         """Note a file that is to be read; returns the state to go on from. One that is known
-        keeps its rows, its ``found_at`` and its counts; if it had failed, it is read on."""
+        keeps its rows, its ``found_at`` and its counts; if it had failed, it is read on, and from
+        its beginning if no document of it was known: then its mapping was wrong."""
         ...
 
     def advance(

@@ -83,6 +83,8 @@ class MemoryReceiving:
             known = self.files.setdefault(file.digest, file)
             if known.status is FileStatus.FAILED:
                 known = replace(known, status=FileStatus.READING, fault=None)
+                if not known.accepted + known.repeated:
+                    known = replace(known, rows=0, rejected=0)
                 self.files[file.digest] = known
             return known
 

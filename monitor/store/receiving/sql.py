@@ -97,12 +97,13 @@ class SqlReceiving:
     def begin(self, file: FileState, now: datetime) -> FileState:
         """See `Receiving.begin`."""
         known = select(schema.files).where(schema.files.c.digest == file.digest)
-        failed = schema.files.c.status == FileStatus.FAILED
-        again = (
-            update(schema.files)
-            .where(schema.files.c.digest == file.digest, failed)
-            .values(status=FileStatus.READING.value, fault=None)
+        failed = update(schema.files).where(
+            schema.files.c.digest == file.digest, schema.files.c.status == FileStatus.FAILED
         )
+        anew = failed.where(schema.files.c.accepted + schema.files.c.repeated == 0).values(
+            rows=0, rejected=0
+        )
+        again = failed.values(status=FileStatus.READING.value, fault=None)
         values = {
             "digest": file.digest,
             "name": file.name,
@@ -118,6 +119,7 @@ class SqlReceiving:
         }
         with connected(self._writer, "noting a file") as connection:
             connection.execute(self._put_file, values)
+            connection.execute(anew)
             connection.execute(again)
             return _file_of(connection.execute(known).one())
 

@@ -57,6 +57,10 @@ class Verdicts(Protocol):
         """Note it; False, and nothing is noted: there is no such alert, or it is of a drill."""
         ...
 
+    def summary(self, alert_id: str) -> str | None:
+        """What the alert said; None: there is no such alert, or it is of a drill."""
+        ...
+
     def of(self, alert_id: str) -> list[Verdict] | None:
         """The verdicts on an alert, the last one first; None: there is no such alert."""
         ...

@@ -24,6 +24,11 @@ class MemoryVerdicts:
         self.given.append(verdict)
         return True
 
+    def summary(self, alert_id: str) -> str | None:
+        """See `Verdicts.summary`."""
+        alert = self.database.alerts.get(alert_id)
+        return None if alert is None or alert.detector == "drill" else alert.summary
+
     def of(self, alert_id: str) -> list[Verdict] | None:
         """See `Verdicts.of`."""
         found = [v for v in reversed(self.given) if v.alert_id == alert_id]

@@ -40,6 +40,13 @@ class SqlVerdicts:
             connection.execute(insert(schema.verdicts).inline(), values)
         return True
 
+    def summary(self, alert_id: str) -> str | None:
+        """See `Verdicts.summary`."""
+        alerts = schema.alerts.c
+        known = select(alerts.summary).where(alerts.id == alert_id, alerts.detector != _DRILL)
+        with connected(self._engine, "reading an alert") as connection:
+            return connection.scalar(known)
+
     def of(self, alert_id: str) -> list[Verdict] | None:
         """See `Verdicts.of`."""
         table, alerts = schema.verdicts.c, schema.alerts.c
