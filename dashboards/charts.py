@@ -42,6 +42,7 @@ _TIME = alt.Axis(
     },
     labelOverlap="greedy",
     labelFlush=True,
+    labelBound=True,  # one that does not fit is left out, not cut off
     grid=False,
     tickCount=6,
     labelPadding=5,

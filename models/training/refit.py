@@ -86,6 +86,7 @@ def _same_files(model: Path, manifest: Manifest, collected: Collected) -> None:
                 raise ModelError(
                     f"{model}: its {role} texts of {task} are those of {', '.join(missing)}, which"
                     " is not among the files given, or has changed; give the files of its training"
+                    + (f", this one as --validate-{task}" if role == "validation" else "")
                 )
             if added := sorted(name for sha256, name in given.items() if sha256 not in known):
                 raise ModelError(

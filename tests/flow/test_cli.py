@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import socket
 import subprocess
@@ -168,8 +169,9 @@ def test_run_without_its_file_says_what_to_start_from(monitor: Call, tmp_path: P
 
 @pytest.mark.usefixtures("impatient")
 def test_run_with_a_broker_that_does_not_answer_says_so_in_one_line(
-    monitor: Call, tmp_path: Path
+    monitor: Call, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))  # bound, but nobody listens
         address = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -177,6 +179,7 @@ def test_run_with_a_broker_that_does_not_answer_says_so_in_one_line(
         said = monitor("run", "--config", config)
     assert 1 == said.status
     assert f"monitor: No Kafka broker answers at {address}" in said.line
+    assert 1 == caplog.text.count("it is tried for 0.3 s"), "nobody looks at a silent terminal"
     assert "`make kafka` starts one" in said.line
 
 
