@@ -3,12 +3,14 @@ anew."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from kafka import TopicPartition
 
 from monitor.source.kafka import KafkaSource
+from monitor.source.unreadable import Unreadable
 
 DONE, BEHIND = (TopicPartition("news", n) for n in (0, 1))
 
@@ -20,6 +22,7 @@ class Client:
         self.paused: set[TopicPartition] = set()
         self.fetched_ends: dict[TopicPartition, int] = {}
         self.sought: list[tuple[TopicPartition, int]] = []
+        self._fetcher = SimpleNamespace(_next_in_line_exception_metadata=None)
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         self.sought.append((partition, offset))
@@ -58,6 +61,7 @@ def source(client: Client) -> KafkaSource:
         "_ends": {DONE: 5, BEHIND: 900},
         "_flowing": True,
         "_waiting": {},
+        "_unreadable": Unreadable(),
     }
     vars(found).update(state)
     return found
