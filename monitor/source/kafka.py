@@ -183,7 +183,6 @@ class KafkaSource:
             if tp in self._positions and tp in self._consumer.assignment():
                 self._consumer.seek(tp, offset)
                 self._positions[tp] = offset
-        self._release()
 
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         """See `monitor.source.base.Source.commit`."""

@@ -83,10 +83,11 @@ def test_a_damaged_partition_waits_for_its_mending_and_the_others_are_read(
 
 
 def test_a_pause_right_behind_what_was_still_read_loses_no_failure(strict: EmbeddedWorld) -> None:
-    source = strict.source()
-    joined(source)
     transact(strict, "a")
-    read(source, 1)  # the client keeps what came of the marker behind it for its next poll
+    source = strict.source()
+    source.seek(dict.fromkeys(joined(source).assigned, 0))
+    read(source, 1)  # the client keeps the failure of what came with it for its next poll
+    assert source._consumer._fetcher._next_in_line_exception_metadata is not None
     source.pause(True)
     assert not source.poll(0.3, 100).records
     source.pause(False)
@@ -94,7 +95,7 @@ def test_a_pause_right_behind_what_was_still_read_loses_no_failure(strict: Embed
     assert 1 == len(poll_until(source, lambda batch: bool(batch.unreadable)).unreadable)
 
 
-def test_a_seek_tries_a_damaged_partition_at_once(strict: EmbeddedWorld) -> None:
+def test_a_damaged_partition_is_read_on_from_where_it_is_sought(strict: EmbeddedWorld) -> None:
     source = strict.source()
     joined(source)
     transact(strict, "a")
