@@ -82,19 +82,6 @@ def test_a_damaged_partition_waits_for_its_mending_and_the_others_are_read(
     assert not source.poll(0.1, 100).unreadable
 
 
-def test_a_pause_right_behind_what_was_still_read_loses_no_failure(strict: EmbeddedWorld) -> None:
-    transact(strict, "a")
-    source = strict.source()
-    source.seek(dict.fromkeys(joined(source).assigned, 0))
-    read(source, 1)  # the client keeps the failure of what came with it for its next poll
-    assert source._consumer._fetcher._next_in_line_exception_metadata is not None
-    source.pause(True)
-    assert not source.poll(0.3, 100).records
-    source.pause(False)
-
-    assert 1 == len(poll_until(source, lambda batch: bool(batch.unreadable)).unreadable)
-
-
 def test_a_damaged_partition_is_read_on_from_where_it_is_sought(strict: EmbeddedWorld) -> None:
     source = strict.source()
     joined(source)
@@ -105,6 +92,21 @@ def test_a_damaged_partition_is_read_on_from_where_it_is_sought(strict: Embedded
 
     assert [b"a"] == [record.value for record in read(source, 1)]
     assert {damaged} == poll_until(source, lambda batch: bool(batch.unreadable)).unreadable
+
+
+def test_what_was_given_up_by_deleting_it_is_a_gap_and_reading_goes_on(
+    strict: EmbeddedWorld,
+) -> None:
+    source = strict.source()
+    joined(source)
+    transact(strict, "a")
+    (damaged,) = poll_until(source, lambda batch: bool(batch.unreadable)).unreadable
+    strict.lose(damaged, b"a")
+    batch = poll_until(source, lambda batch: bool(batch.gaps))
+
+    assert [(damaged, 1)] == [(gap.partition, gap.expected) for gap in batch.gaps]
+    assert not batch.unreadable
+    assert read(source, 1, limit=1)
 
 
 def test_an_archive_says_what_is_damaged_as_often_as_it_is_asked(strict: EmbeddedWorld) -> None:
