@@ -73,6 +73,7 @@ class Intake:
             self._source.pause(paused)
             self._paused = paused
         batch = self._source.poll(timeout, limit)
+        self._metrics.unreadable.set(len(batch.unreadable))
         if batch.assigned or batch.revoked:
             self._rebalance(batch)
         flight = Flight(batch, self._clock.monotonic(), self._wall(), self._clock.now())

@@ -145,6 +145,9 @@ class Metrics:
         self.watermark = gauge("watermark_timestamp_seconds", "Event time is complete up to here.")
         self.offset_lag = gauge("offset_lag_records", "Records in Kafka that are not read yet.")
         self.partitions = gauge("partitions_assigned", "Partitions that this daemon reads.")
+        self.unreadable = gauge(
+            "partitions_unreadable", "Partitions whose next record is damaged; the log says which."
+        )
         self.alerts = counter(
             "alert_transitions_total", "Changes in the life of alerts.", ("status",)
         )

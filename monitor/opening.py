@@ -45,6 +45,7 @@ def kafka_settings(kafka: config.Kafka) -> KafkaSettings:
         session_timeout=kafka.session_timeout,
         fetch_max_wait=kafka.fetch_max_wait,
         api_version=kafka.api_version,
+        check_crcs=kafka.check_crcs,
         security_protocol=kafka.security_protocol,
         ssl_cafile=kafka.ssl_cafile,
         ssl_certfile=kafka.ssl_certfile,

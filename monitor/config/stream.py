@@ -36,6 +36,7 @@ class Kafka(Section):
     session_timeout: Positive = 45.0
     fetch_max_wait: Positive = 0.1
     api_version: tuple[int, ...] | None = None
+    check_crcs: bool = True
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     ssl_cafile: Path | None = None
     ssl_certfile: Path | None = None

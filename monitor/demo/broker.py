@@ -30,9 +30,13 @@ class EmbeddedBroker:
     leaders, committed offsets, idempotent producers. A client cannot tell it from a broker.
 
     What it is not: durable or big. It forgets everything when closed, keeps at most 5 MiB for each
-    partition (the oldest batches go first, and the log start moves), takes no CreateTopics request,
-    and pretends its transactions. Several members of one group rebalance for ever. Throughput says
-    nothing about a real cluster. Never put data on it that matters.
+    partition (the oldest batches go first, and the log start moves), takes no CreateTopics request.
+    Several members of one group rebalance for ever. Throughput says nothing about a real cluster.
+    Never put data on it that matters.
+
+    It pretends its transactions. Messages are seen at once, aborted ones too, and nobody is fenced:
+    a sender that is killed may have written a message twice. Their markers carry no checksum, so
+    readers must not ask for one: ``check_crcs`` is off.
 
     A context manager; raises ``BrokerError``.
     """
@@ -62,6 +66,7 @@ class EmbeddedBroker:
             api_version=API_VERSION,
             fetch_max_wait=FETCH_MAX_WAIT,
             session_timeout=session_timeout,
+            check_crcs=False,
         )
 
     def start(self) -> str:

@@ -298,6 +298,7 @@ bootstrap_servers = "{kafka.bootstrap_servers}"
 api_version = [{version}]
 fetch_max_wait = {kafka.fetch_max_wait}
 session_timeout = {kafka.session_timeout}
+check_crcs = {str(kafka.check_crcs).lower()}
 
 [intake]
 poll_timeout = 0.1

@@ -21,6 +21,7 @@ from monitor.source.client import (
     source_error,
 )
 from monitor.source.settings import KafkaSettings
+from monitor.source.unreadable import discard_fetched
 
 _SLICE = 0.5
 _APART = 1_000
@@ -75,6 +76,7 @@ class KafkaArchive:
         except SourceError:
             raise
         except Exception as error:  # a broken record raises whatever its codec raises
+            discard_fetched(self._consumer)
             raise source_error(self._settings, _DOING, error) from error
         return Found(records, expired, absent)
 

@@ -16,7 +16,8 @@ class Batch:
     ``positions`` holds, for every partition that this worker is assigned, the offset that follows
     everything delivered so far (records, control records and compacted gaps alike); ``ends`` the
     log's end as last seen. ``assigned`` and ``revoked`` tell what the rebalance since the last poll
-    changed: after an assignment the caller loads its stored offsets and seeks.
+    changed: after an assignment the caller loads its stored offsets and seeks. ``unreadable`` are
+    the partitions whose next record can't be unpacked: they stand still, and are tried again.
     """
 
     records: Sequence[Record] = ()
@@ -25,6 +26,7 @@ class Batch:
     assigned: frozenset[Partition] = frozenset()
     revoked: frozenset[Partition] = frozenset()
     gaps: Sequence[Gap] = ()
+    unreadable: frozenset[Partition] = frozenset()
 
 
 class Source(Protocol):

@@ -83,6 +83,7 @@ def consumer_options(settings: KafkaSettings) -> dict[str, Any]:
         "auto_offset_reset": "none",
         "enable_auto_commit": False,
         "isolation_level": "read_committed",
+        "check_crcs": settings.check_crcs,
         "allow_auto_create_topics": False,
         "fetch_max_wait_ms": milliseconds(settings.fetch_max_wait),
         "fetch_max_bytes": settings.fetch_max_bytes,
@@ -145,6 +146,8 @@ def source_error(settings: KafkaSettings, doing: str, error: BaseException) -> S
         advice = "give this user the right to read the topics, write to them and use the group"
     elif isinstance(error, kafka_errors.FencedInstanceIdError):
         advice = f"another process runs as group_instance_id {settings.group_instance_id!r}: end it"
+    elif isinstance(error, kafka_errors.CorruptRecordError):
+        advice = "the log is damaged there: bring it back from a sound replica"
     elif isinstance(error, kafka_errors.UnknownTopicOrPartitionError):
         advice = "create the topic (kafka-topics --create), or check its name"
     elif isinstance(error, kafka_errors.MessageSizeTooLargeError):

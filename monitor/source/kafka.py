@@ -1,7 +1,7 @@
 """The Kafka source, on kafka-python.
 
 Positions live in the database: Kafka's committed offsets are written for lag tools and never read
-back. Five of the client's habits shape this module:
+back. Six of the client's habits shape this module:
 
 - ``auto_offset_reset`` hides loss, so it is off. An offset out of range arrives as an exception and
   leaves as a `Gap`; a partition without a committed offset arrives as one too, and starts at the
@@ -15,6 +15,8 @@ back. Five of the client's habits shape this module:
 - A fetch that asks for empty partitions alone waits ``fetch_max_wait`` at the broker, and every
   request behind it on the connection waits too. So while one partition has a backlog those that are
   read to their ends are parked: paused, their ends asked for all the same.
+- A batch that can't be unpacked (`monitor.source.unreadable`) raises, and stays in the way of all
+  partitions. Its own is held, and the others go on.
 - A position that it wants confirmed (KIP-320) is not fetched from until a broker has, which may be
   never, and nothing is said. Where there is more and nothing comes for long, it is sought anew.
 """
@@ -49,6 +51,12 @@ from monitor.source.client import (
     source_error,
 )
 from monitor.source.settings import KafkaSettings
+from monitor.source.unreadable import (
+    Unreadable,
+    discard_failed,
+    discard_fetched,
+    is_unreadable,
+)
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +109,7 @@ class KafkaSource:
         self._positions: dict[TopicPartition, int] = {}  # of every partition reported as assigned
         self._ends: dict[TopicPartition, int] = {}
         self._parked: set[TopicPartition] = set()  # paused because others have a backlog
+        self._unreadable = Unreadable()
         self._flowing = False  # whether the last poll brought records
         self._waiting: dict[TopicPartition, float] = {}  # since when nothing comes, though
         # there is more
@@ -135,6 +144,7 @@ class KafkaSource:
         gaps: Sequence[Gap] = ()
         try:
             try:
+                self._retry()
                 self._park()
                 fetched = self._wait_for_records(timeout, limit)
             except NoOffsetForPartitionError:
@@ -143,13 +153,17 @@ class KafkaSource:
                 gaps = self._close_gaps(error.args[0])
             except LogTruncationError as error:
                 gaps = self._close_gaps(error.divergent_offsets)
+            except Exception as error:
+                if not self._hold(error):
+                    raise
             assigned, revoked = self._rebalanced()
             records = self._records(fetched, assigned)
             self._advance(fetched)
+            self._release()
             self._flowing = bool(records)
             self._confirm_ends(self._flowing)
             self._rouse(fetched, time.monotonic())
-        except Exception as error:  # a broken record raises whatever its codec raises
+        except Exception as error:
             self._rewind()
             raise source_error(self._settings, "Reading from Kafka", error) from error
         return Batch(
@@ -159,6 +173,7 @@ class KafkaSource:
             assigned=frozenset(map(self._name, assigned)),
             revoked=frozenset(map(self._name, revoked)),
             gaps=gaps,
+            unreadable=frozenset(map(self._name, self._unreadable.partitions)),
         )
 
     def seek(self, offsets: Mapping[Partition, int]) -> None:
@@ -185,8 +200,12 @@ class KafkaSource:
         """See `monitor.source.base.Source.pause`."""
         self._paused = paused
         self._parked.clear()
-        change = self._consumer.pause if paused else self._consumer.resume
-        change(*self._consumer.assignment())
+        mine = self._consumer.assignment()
+        if paused:
+            discard_failed(self._consumer)
+            self._consumer.pause(*mine)
+        else:
+            self._consumer.resume(*(mine - self._unreadable.paused))
 
     def close(self) -> None:
         """Commit what is still to be committed, leave the group, disconnect; at most about 10 s."""
@@ -251,14 +270,40 @@ class KafkaSource:
         """Park what is read to its end while others are not; see the module."""
         if self._paused:
             return
-        ends = self._ends
+        ends, reading = self._ends, self._positions.keys() - self._unreadable.paused
         at_end = {tp for tp, at in self._positions.items() if tp in ends and at >= ends[tp]}
         # Where nothing came, an end may be known wrongly: nobody waits for a backlog that is none.
-        parked = at_end if self._flowing and len(at_end) < len(self._positions) else set()
+        parked = at_end if self._flowing and len(at_end) < len(reading) else set()
         mine = self._consumer.assignment()
+        if parked - self._parked:
+            discard_failed(self._consumer)
         self._consumer.resume(*((self._parked - parked) & mine))
         self._consumer.pause(*((parked - self._parked) & mine))
         self._parked = parked & mine
+
+    def _retry(self) -> None:
+        """Fetch anew what could not be read, when its time has come."""
+        if not self._paused:
+            due = self._unreadable.due(time.monotonic())
+            self._consumer.resume(*(due & self._consumer.assignment()))
+
+    def _hold(self, error: Exception) -> bool:
+        """Hold the partition that can't be read; False: the error is of another kind."""
+        tp = discard_fetched(self._consumer)
+        if tp is None or not is_unreadable(error):
+            return False
+        if tp in self._positions and tp in self._consumer.assignment():
+            offset = self._consumer.position(tp, timeout_ms=0)
+            if offset is not None:
+                self._positions[tp] = offset
+            self._consumer.pause(tp)
+            self._unreadable.hold(tp, self._positions[tp], error, time.monotonic())
+        return True  # one that was assigned just now is put at its start first
+
+    def _release(self) -> None:
+        resumed = self._unreadable.settle(self._positions)
+        if not self._paused:
+            self._consumer.resume(*(resumed & self._consumer.assignment()))
 
     def _rebalanced(self) -> tuple[set[TopicPartition], set[TopicPartition]]:
         """What was assigned and revoked since the last poll; new partitions are made ready.
@@ -376,7 +421,8 @@ class KafkaSource:
             tp: self._waiting.get(tp, now)
             for tp, at in self._positions.items()
             if at < self._ends.get(tp, at) and tp not in fetched and not self._paused
-        }
+            and tp not in self._unreadable.partitions
+        }  # fmt: skip
         for tp, since in self._waiting.items():
             if now - since >= _STALLED:
                 log.warning(
@@ -389,6 +435,7 @@ class KafkaSource:
 
     def _rewind(self) -> None:
         """Put every partition where the caller knows it to be."""
+        discard_fetched(self._consumer)
         mine = self._consumer.assignment()
         for tp, offset in self._positions.items():
             if tp in mine:

@@ -38,6 +38,9 @@ class KafkaSettings:
     request_timeout: float = 30.0
     api_version: tuple[int, ...] | None = None
     """The broker's version where it can't be asked (the embedded broker); None: ask."""
+    check_crcs: bool = True
+    """Whether what is read must fit its checksum. The embedded broker gives the markers of
+    transactions none; nowhere else is there a reason to do without."""
     security_protocol: str = "PLAINTEXT"
     ssl_cafile: Path | None = None
     ssl_certfile: Path | None = None

@@ -100,6 +100,7 @@ class Installation:
 [kafka]
 bootstrap_servers = "{kafka.bootstrap_servers}"
 {version}
+check_crcs = {str(kafka.check_crcs).lower()}
 group_id = "{group or f"monitor-{topics.mark}"}"
 topics = {{ {topics.news} = "news", {topics.comments} = "comment" }}
 scored_topic = "{topics.scored}"

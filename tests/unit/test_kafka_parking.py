@@ -3,12 +3,15 @@ anew."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from kafka import TopicPartition
 
 from monitor.source.kafka import KafkaSource
+from monitor.source.unreadable import Unreadable
 
 DONE, BEHIND = (TopicPartition("news", n) for n in (0, 1))
 
@@ -20,6 +23,9 @@ class Client:
         self.paused: set[TopicPartition] = set()
         self.fetched_ends: dict[TopicPartition, int] = {}
         self.sought: list[tuple[TopicPartition, int]] = []
+        self._fetcher = SimpleNamespace(
+            _next_in_line_exception_metadata=None, _next_partition_records=None
+        )
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         self.sought.append((partition, offset))
@@ -58,6 +64,7 @@ def source(client: Client) -> KafkaSource:
         "_ends": {DONE: 5, BEHIND: 900},
         "_flowing": True,
         "_waiting": {},
+        "_unreadable": Unreadable(),
     }
     vars(found).update(state)
     return found
@@ -124,3 +131,65 @@ def test_who_is_paused_or_has_just_been_read_is_not_roused(
     source._paused = False
     source._rouse((), 89.0)
     assert [] == client.sought
+
+
+class Broken:
+    """What is left of a fetch that could not be unpacked: it takes nothing from it for ever."""
+
+    topic_partition = BEHIND
+
+    def __init__(self) -> None:
+        self.drained = False
+
+    def __bool__(self) -> bool:
+        return not self.drained
+
+    def drain(self) -> None:
+        self.drained = True
+
+
+@pytest.mark.parametrize(
+    "pausing", [KafkaSource._park, lambda source: source.pause(True)], ids=["parked", "paused"]
+)
+def test_a_failure_behind_records_is_thrown_away_with_its_rest_before_a_partition_is_paused(
+    source: KafkaSource, client: Client, pausing: Callable[[KafkaSource], None]
+) -> None:
+    rest = Broken()
+    client._fetcher._next_in_line_exception_metadata = object()
+    client._fetcher._next_partition_records = rest
+    pausing(source)
+
+    assert DONE in client.paused
+    assert rest.drained
+    assert client._fetcher._next_in_line_exception_metadata is None
+
+
+@pytest.mark.parametrize(
+    "pausing", [KafkaSource._park, lambda source: source.pause(True)], ids=["parked", "paused"]
+)
+def test_what_is_whole_is_kept_when_a_partition_is_paused(
+    source: KafkaSource, client: Client, pausing: Callable[[KafkaSource], None]
+) -> None:
+    whole = client._fetcher._next_partition_records = Broken()
+    pausing(source)
+
+    assert not whole.drained
+
+
+def test_what_cannot_be_read_stays_paused_when_all_go_on(
+    source: KafkaSource, client: Client
+) -> None:
+    source._unreadable.hold(BEHIND, 5, ValueError("codec"), 0.0)
+    source.pause(True)
+    source.pause(False)
+
+    assert {BEHIND} == client.paused
+
+
+def test_what_cannot_be_read_is_no_backlog_for_which_others_wait(
+    source: KafkaSource, client: Client
+) -> None:
+    source._unreadable.hold(BEHIND, 5, ValueError("codec"), 0.0)
+    source._park()
+
+    assert DONE not in client.paused
