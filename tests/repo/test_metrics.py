@@ -22,6 +22,7 @@ UNITS = (
     "ratio",
     "info",
     "assigned",
+    "unreadable",
     "firing",
     "up",
     "sources",
