@@ -315,11 +315,12 @@ def test_a_source_that_was_blind_is_so_in_the_lab(tmp_path: Path) -> None:
 def test_a_daemon_that_lags_behind_closes_no_bucket_over_what_it_has_not_read(
     tmp_path: Path,
 ) -> None:
-    """Twice in the crisis nothing is polled; what lies there then is read for minutes, topic after
-    topic."""
-    arrivals = traffic(1)
+    """Three times in the crisis nothing is polled; what lies there then is read for minutes, topic
+    after topic."""
+    arrivals = traffic(3)
     crisis = [at for at, _, _ in arrivals if at > CRISIS]
-    stalls = [(crisis[20], crisis[20] + 1500.5), (crisis[110], crisis[110] + 420.5)]
+    lengths = {3: 420.5, 15: 420.5, 30: 1500.5}
+    stalls = [(crisis[i], crisis[i] + seconds) for i, seconds in lengths.items()]
     played(tmp_path, arrivals, stalls=stalls, poll_records=2, reading=25.0)
     known = stored(tmp_path)
     assert any(a.fired_at is not None for a in known.values())
