@@ -60,7 +60,7 @@ def run(
     what is counted is changed, which is told from what today's rules count.
     """
     archive = Archive()
-    partitions, closed, spells = history.partitions(), history.closed_until(), history.spells()
+    backlog, closed, spells = history.backlog(), history.closed_until(), history.spells()
 
     def lane(rules: list[Rules], **more: Any) -> Lane:
         if spells:
@@ -69,7 +69,7 @@ def run(
             rules,
             archive,
             setup.correction,
-            partitions,
+            backlog,
             history.taught,
             setup.event_clock,
             **more,

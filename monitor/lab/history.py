@@ -31,6 +31,7 @@ from monitor.events import (
     View,
 )
 from monitor.keys import ALL
+from monitor.lab.backlog import LAG, Backlog
 from monitor.lab.ledger import Outcome, reason
 from monitor.lab.reading import Rows, in_order_of_insertion, in_order_of_polls
 from monitor.store import rows, schema
@@ -109,12 +110,17 @@ class History:
             count, first, last = connection.execute(query).one()
         return (count, first, last) if count else None
 
-    def partitions(self) -> list[Partition]:
-        """Those that were ever read, empty ones among them."""
+    def backlog(self) -> Backlog:
+        """The partitions that were ever read, with what lay there before it was read."""
         table = schema.offsets.c
-        with connected(self._engine, "reading the partitions") as connection:
+        with connected(self._engine, "reading what the daemon lagged behind") as connection:
             query = select(table.topic, table.partition).order_by(table.topic, table.partition)
-            return [Partition(*row) for row in connection.execute(query)]
+            partitions = [Partition(*row) for row in connection.execute(query)]
+            waited = connection.execution_options(yield_per=_PAGE).execute(_WAITED)
+            return Backlog(
+                partitions,
+                ((_partition(topic, number), *times) for topic, number, *times in waited),
+            )
 
     def closed_until(self) -> int | None:
         """How far the daemon has come: seconds since the epoch."""
@@ -309,6 +315,12 @@ _partition = cache(Partition)
 _view: Callable[[Iterable[Any]], View] = partial(tuple.__new__, View)
 _heard: Callable[[Iterable[Any]], Heard] = partial(tuple.__new__, Heard)
 _known: Callable[[Iterable[Any]], Known] = partial(tuple.__new__, Known)
+_CAME = func.coalesce(_OF.ingested_ms, _OF.appended_ms)
+_WAITED = (
+    select(_OF.kafka_topic, _OF.kafka_partition, _CAME, _OF.appended_ms)
+    .where(_CAME - _OF.appended_ms > LAG)
+    .order_by(_CAME)
+)
 _WITHIN = (
     schema.documents.c.published_ms >= bindparam("since"),
     schema.documents.c.published_ms < bindparam("until"),

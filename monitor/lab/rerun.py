@@ -20,6 +20,7 @@ from monitor.detect.surroundings import Context
 from monitor.detect.watch import LOOK
 from monitor.events import BUCKET_SECONDS, Alert, Heard, Partition
 from monitor.lab.archive import Archive, Postings
+from monitor.lab.backlog import Backlog
 from monitor.lab.blindness import Blindness
 from monitor.lab.history import Known, Page
 from monitor.lab.ledger import Ledger
@@ -74,7 +75,7 @@ class Lane:
         rules: Sequence[Rules],
         archive: Archive,
         correction: CorrectionOf,
-        partitions: Sequence[Partition],
+        backlog: Backlog,
         taught: Callable[[int], frozenset[str]],
         event_clock: Callable[[datetime], datetime],
         *,
@@ -98,7 +99,7 @@ class Lane:
         self._clock = event_clock
         self._behind = rules[0].aggregate.out_of_orderness
         self._rewatch = rewatch
-        self._partitions = partitions
+        self._backlog = backlog
         self._pending: dict[str, Heard] = {}
         self._flips: list[Flip] = []
         self._minute = -1  # of event time that the watermark has passed
@@ -141,8 +142,8 @@ class Lane:
         seen = documents if self._rewatch is None else self._rewatch.seen(documents)
         self._postings.add(self.come, seen)
         if not self._at:
-            self._watermarks.assign(dict.fromkeys(self._partitions), float(page.at[0]))
-            self._watermarks.reached_end(self._partitions)
+            first = float(page.at[0])
+            self._watermarks.assign(dict.fromkeys(self._backlog.partitions), first)
         course = _Course(page, documents, self._behind)
         turned = deque((number - self.come, flip) for number, flip in flips)
         begin = self.come
@@ -171,12 +172,18 @@ class Lane:
         return True
 
     def _idle(self, now: float, until: int | None = None) -> None:
-        """Nothing is read up to ``now`` (wall time): partitions may fall idle."""
-        while self._at and self._idle_at < now:
+        """Nothing is read up to ``now`` (wall time): partitions may fall idle. While something
+        waits to be read no poll sees it but the one that reads on."""
+        if not self._at or self._idle_at >= now:
+            return
+        last = min(now, self._backlog.since(self._at))
+        while True:
+            self._watermarks.reached_end(self._backlog.partitions)
             idle = self._watermarks.next_idle(self._at)
-            if idle is None or idle + 0.001 >= now:
+            if idle is None or idle + 0.001 >= last:
                 self._idle_at = now if idle is None else idle
                 self._due = idle is not None and idle <= now
+                self._watermarks.reached_end(self._backlog.at_end(self._at))
                 return
             self._at = idle + 0.001
             self._move(self._at, until)
@@ -246,6 +253,7 @@ class Lane:
 
     def _move(self, at: float, until: int | None = None) -> None:
         """Event time moves on, as of a moment of wall time."""
+        self._watermarks.reached_end(self._backlog.at_end(at))
         watermark = self._watermarks.current(at)
         if watermark is None:
             return

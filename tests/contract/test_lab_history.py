@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from monitor.events import Document, Kind, Mention, Origin, Partition, Scored
 from monitor.lab import history
 from monitor.lab.history import History
 from monitor.store import schema
-from monitor.store.base import Commit
+from monitor.store.base import Commit, Move, Position
 from monitor.store.engine import open_engine
 from monitor.store.migrations import migrate
 from monitor.store.sql import SqlStore
@@ -82,3 +83,30 @@ def test_documents_come_as_they_were_polled_with_what_they_name(
         known.content.title for known in read if known.content is not None
     ]
     assert [now.timestamp() for now in polled] == [at for each in pages for at in each.at]
+
+
+def test_what_lay_there_before_it_was_read_is_known_by_partition(engine: Engine) -> None:
+    store = SqlStore(engine)
+    store.load(0)
+    news, comments = Partition("news", 0), Partition("comments", 3)
+    polls = [(T0 + timedelta(milliseconds=50), news), (T0 + timedelta(minutes=5), comments)]
+    for number, (now, place) in enumerate(polls):
+        each = scored(number)
+        origin = Origin(place.topic, place.number, 0)
+        document = each.document._replace(origin=origin)
+        position = Position(1, document.published_at)
+        store.apply(
+            Commit(
+                documents=[each._replace(document=document)],
+                moves=[Move(place, None, position)],
+                now=now,
+            )
+        )
+
+    backlog = History(engine).backlog()
+
+    start = T0.timestamp()
+    assert {news, comments} == set(backlog.partitions)
+    assert start == backlog.since(start - 1)
+    assert [news] == backlog.at_end(start + 299)
+    assert inf == backlog.since(start + 300)

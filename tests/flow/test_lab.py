@@ -106,9 +106,13 @@ def played(
     arrivals: list[Arrival],
     detect: config.Detect | None = None,
     sources: SourceSettings | None = None,
+    stalls: Sequence[tuple[float, float]] = (),
+    poll_records: int = 512,
+    reading: float = 0.0,
 ) -> Flow:
     """A pipeline with a database in a file, polling when something has come and when a partition
-    has just fallen idle."""
+    has just fallen idle. In ``stalls`` (seconds from the start) it does not; a poll that reads
+    takes ``reading`` seconds."""
     folder.mkdir(exist_ok=True)
     migrate(url(folder))
     engine = open_engine(url(folder))
@@ -122,18 +126,22 @@ def played(
         store_on=lambda _database: SqlStore(engine),
         wall=clock.now,
         sources=sources,
+        poll_records=poll_records,
     )
     flow.pipeline.step(flow.stop)
-    moments = sorted({at for at, _, _ in arrivals})
+    moments = sorted({at for at, _, _ in arrivals} | {end for _, end in stalls})
+    idle = sorted({at + 60.01 + reading * i for at in moments for i in range(40)})
     coming = iter(arrivals)
     arrival = next(coming, None)
-    for at in heapq.merge(moments, (moment + 60.01 for moment in moments)):
-        clock.advance(at - clock.monotonic())
+    for at in heapq.merge(moments, idle):
+        clock.advance(max(0.0, at - clock.monotonic()))
         while arrival is not None and arrival[0] <= at:
             flow.put([arrival[2]], arrival[1])
             arrival = next(coming, None)
+        if any(begin <= at < end for begin, end in stalls):
+            continue
         while flow.pipeline.step(flow.stop) or flow.pipeline.in_flight:
-            pass
+            clock.advance(reading)
     engine.dispose()
     return flow
 
@@ -300,6 +308,22 @@ def test_a_source_that_was_blind_is_so_in_the_lab(tmp_path: Path) -> None:
     played(tmp_path, arrivals, sources=SourceSettings(minimum_history=DAY, budget=0.1))
     known = stored(tmp_path)
     assert any("does not speak" in a.setting.insufficient for a in known.values())
+    today, _ = rerun(tmp_path)
+    assert known == today
+
+
+def test_a_daemon_that_lags_behind_closes_no_bucket_over_what_it_has_not_read(
+    tmp_path: Path,
+) -> None:
+    """Three times in the crisis nothing is polled; what lies there then is read for minutes, topic
+    after topic."""
+    arrivals = traffic(3)
+    crisis = [at for at, _, _ in arrivals if at > CRISIS]
+    lengths = {3: 420.5, 15: 420.5, 30: 1500.5}
+    stalls = [(crisis[i], crisis[i] + seconds) for i, seconds in lengths.items()]
+    played(tmp_path, arrivals, stalls=stalls, poll_records=2, reading=25.0)
+    known = stored(tmp_path)
+    assert any(a.fired_at is not None for a in known.values())
     today, _ = rerun(tmp_path)
     assert known == today
 
