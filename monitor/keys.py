@@ -15,7 +15,7 @@ _OTHERS = {
     "name": "Other names",
     "pair": "Other companies by topic",
 }
-_KINDS = {"kind:news": "News", "kind:comment": "Comments"}
+_KINDS = {"kind:news": "All news", "kind:comment": "All comments"}
 NAMED = ("company", "name", "pair", "watch")
 """Sorts of keys that documents count for because they name somebody."""
 CAPPED = ("company", "name", "pair")
@@ -175,7 +175,7 @@ def display_name(key: str, names: Mapping[str, str] = _NO_NAMES) -> str:
     sort, _, name = key.partition(":")
     if sort == "pair":
         topic, company = pair_of(key)
-        return f"{display_name(company, names)}, {display_name(topic)}"
+        return f"{display_name(company, names)} on {display_name(topic)}"
     if sort == "other":
         return _OTHERS.get(name, name)
     if sort == "drill":
