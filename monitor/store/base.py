@@ -287,8 +287,8 @@ class Store(Protocol):
         ...
 
     def voices(self, key: str, since: datetime, until: datetime, limit: int) -> list[Voice]:
-        """The newest ``limit`` documents of a key and time that repeat no other, the newest
-        first."""
+        """The newest ``limit`` documents of a key and time that are counted and repeat no other,
+        the newest first."""
         ...
 
     def sample(

@@ -217,6 +217,7 @@ class SqlStore:
                 published >= rows.milliseconds(since),
                 published < rows.milliseconds(until),
                 table.copy_of.is_(None),
+                table.counted,
             )
             .order_by(published.desc(), table.id)
             .limit(limit)
