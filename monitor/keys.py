@@ -163,7 +163,12 @@ def is_named(key: str) -> bool:
 
 def name_of(alert: Alert) -> str:
     """What an alert is about as a person would say it, by the names that its texts use."""
-    return display_name(alert.key, {subject.key: subject.name for subject in alert.about.named})
+    return display_name(alert.key, names_in(alert))
+
+
+def names_in(alert: Alert) -> Mapping[str, str]:
+    """The names that the texts of an alert use, by key."""
+    return {subject.key: subject.name for subject in alert.about.named}
 
 
 def display_name(key: str, names: Mapping[str, str] = _NO_NAMES) -> str:

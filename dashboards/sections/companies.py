@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from dashboards import cards, charts, frames, named, palette, queries
+from dashboards import cards, charts, frames, named, palette, queries, words
 from dashboards.queries import Target
 from dashboards.sections import window
 
@@ -21,7 +21,7 @@ def companies(at: Target, colours: palette.Palette) -> None:
     """Whom the window speaks of; beneath, the one that was clicked on."""
     span = window.span(queries.vitals(at))
     note = "Independent voices, and what they say of each; click on a row to see more"
-    st.html(cards.heading("Companies", note))
+    st.html(cards.heading("Companies and names", note))
     with st.container(horizontal=True):
         wanted = st.segmented_control(
             "Which",
@@ -48,7 +48,9 @@ def companies(at: Target, colours: palette.Palette) -> None:
         return
     config = st.column_config
     event = st.dataframe(
-        frame,
+        frame.assign(share=frame["share"] * 100).style.format(
+            {"net": words.signed}, subset=["net"], na_rep="–"
+        ),
         key="companies",
         hide_index=True,
         height=330,
@@ -56,13 +58,15 @@ def companies(at: Target, colours: palette.Palette) -> None:
         selection_mode="single-row",
         column_order=["name", "sort", "voices", "posts", "share", "interval", "net"],
         column_config={
-            "name": config.TextColumn("Company", width="medium"),
-            "sort": config.TextColumn(""),
+            "name": config.TextColumn("Name", width="medium"),
+            "sort": config.TextColumn("Kind"),
             "voices": config.NumberColumn("Voices", format="localized"),
             "posts": config.NumberColumn("Posts", format="localized", help="Copies included."),
-            "share": config.ProgressColumn("Negative", min_value=0, max_value=1, format="percent"),
+            "share": config.ProgressColumn(
+                "Negative", min_value=0, max_value=100, format="%.0f %%"
+            ),
             "interval": config.TextColumn("90 % interval"),
-            "net": config.NumberColumn("Net", format="%+.2f"),
+            "net": config.NumberColumn("Net"),
         },
     )
     key = named.chosen(event, frame)
@@ -88,23 +92,8 @@ def stories(at: Target) -> None:
     span = window.span(queries.vitals(at))
     note = "Copies of one text are one story: told by how many, in how many posts"
     st.html(cards.heading("Stories", note))
-    frame = named.stories(queries.stories(at, span, STORIES))
-    if frame.empty:
+    found = queries.stories(at, span, STORIES)
+    if not found:
         st.html(cards.nothing("No story here.", "Widen the window."))
         return
-    config = st.column_config
-    st.dataframe(
-        frame,
-        key="stories",
-        hide_index=True,
-        height=390,
-        column_config={
-            "title": config.TextColumn("Story", width="large"),
-            "voices": config.NumberColumn("Voices", format="localized"),
-            "posts": config.NumberColumn("Posts", format="localized"),
-            "sources": config.NumberColumn("Sources", format="localized"),
-            "share": config.ProgressColumn("Negative", min_value=0, max_value=1, format="percent"),
-            "first": config.DatetimeColumn("First (UTC)", format="MM-DD HH:mm", timezone="UTC"),
-            "lasted": config.TextColumn("Lasted"),
-        },
-    )
+    st.html(named.stories(found))
