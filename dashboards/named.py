@@ -47,7 +47,7 @@ def companies(rows: Sequence[KeySums]) -> pd.DataFrame:
 
 
 def stories(rows: Iterable[StorySums]) -> str:
-    """A table as HTML, a row for each in their order: what was told, by how many, how negatively."""
+    """A table as HTML, a row for each in their order: what was told, by how many, how badly."""
     head = "".join(f'<th class="m-n">{word}</th>' for word in ("Voices", "Posts", "Negative"))
     lines = "".join(
         f"<tr><td>{link(row.title, None)}"

@@ -23,7 +23,7 @@ def alerts(at: Target) -> None:
         st.html(
             cards.nothing(
                 f"No alert has the id {wanted}.",
-                "The link is cut off, of another monitor, or of an alert that is not kept any more.",
+                "The link is cut off, or of another monitor, or the alert is not kept any more.",
             )
         )
     if not found:

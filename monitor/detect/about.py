@@ -1,7 +1,9 @@
 """What a window is about: read when an alert fires, and never else.
 
-Voices are those that the window counts: a copy is none, and an author speaks once an hour. The cost
-is bounded whatever the window holds: the newest `VOICES` documents that repeat no other, and of the week before `EACH` documents of each of `SLICES` equal slices, found among the first
+Voices are those that the window counts: a copy is none, and an author speaks once an hour.
+
+The cost is bounded whatever the window holds: the newest `VOICES` documents that repeat no other,
+and of the week before `EACH` documents of each of `SLICES` equal slices, found among the first
 `LOOK` that an index gives; `MOST` times in a bucket. A key that said too little in that week is
 held against the whole stream as well.
 """

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from monitor.entity.gazetteer import SURE
 from monitor.entity.names import NAME, company_key, name_key, normalised
-from monitor.entity.reading import Link, Reading
+from monitor.entity.reading import Link, Reading, Span
 from monitor.entity.words import word_list
 
 _SHORT_FORM: Final = re.compile(r"\s?\(\"?([A-Z][A-Za-z&]{1,7})\"?\)")
@@ -48,10 +49,22 @@ def organisations(reading: Reading) -> None:
     # The longest first: a short form belongs to the full name, wherever that stands.
     for span in sorted(reading.spans, key=lambda s: s.start - s.end):
         if span.type == "organisation" and reading.free(span.start, span.end):
-            _add_name(reading, span.start, span.end, round(_BY_SPAN * span.score, 2))
+            confidence = round(_BY_SPAN * span.score, 2)
+            if (known := _undecided(reading, span)) is not None:
+                reading.add(known, span.start, span.end, confidence)
+            else:
+                _add_name(reading, span.start, span.end, confidence)
     for start, end in reading.cues:
         if reading.free(start, end):
             _named_by_cue(reading, start, end)
+
+
+def _undecided(reading: Reading, span: Span) -> str | None:
+    """The key of a listed name in small letters that the model, too, sees here, and no longer."""
+    for meaning, context, _ in reading.pending:
+        if (context.start, context.end) == (span.start, span.end):
+            return meaning.key if meaning.kind == SURE and not meaning.unless else None
+    return None
 
 
 def _named_by_cue(reading: Reading, start: int, end: int) -> None:
@@ -91,7 +104,7 @@ def _add_name(reading: Reading, start: int, end: int, confidence: float) -> None
     normal = normalised(surface)
     if len(normal) < 2 or not any(c.isalpha() for c in normal):
         return
-    # "Norvane" beside "Norvane Shipping" is the same organisation, as is "Vane" beside "Nor & Vane".
+    # "Norvane" beside "Norvane Shipping" is the same organisation; "Vane" beside "Nor & Vane", too.
     key = name_key(normal)
     begin, last = key + " ", "& " + normal
     longer = [

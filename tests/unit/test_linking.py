@@ -115,6 +115,12 @@ def test_an_ampersand_inside_a_name_does_not_end_it() -> None:
     assert ["name:norvane", "name:brightwell"] == keys(apart, spans=spans)
 
 
+def test_a_listed_name_in_small_letters_is_the_company_where_the_model_sees_it_too() -> None:
+    text = "got my deposit out of credit suisse last week"
+    assert [] == keys(text)
+    assert ["company:CH:CSGN"] == keys(text, spans=[span_of(text, "credit suisse")])
+
+
 def test_a_part_of_a_name_counts_for_the_name_that_the_text_has_in_full() -> None:
     text = "Rhys is shut. Tamber says no more, and Tamber & Rhys is out of cash, as is Norvane."
     spans = [span_of(text, name) for name in ("Rhys", "Tamber", "Tamber & Rhys", "Norvane")]
