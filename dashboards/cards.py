@@ -119,7 +119,7 @@ def beside_firing(live: Mapping[Standing, int]) -> str:
         )
         if live[where]
     ]
-    return "and " + ", ".join(parts) if parts else "and nothing that waits for evidence"
+    return "and " + ", ".join(parts) if parts else "and no others"
 
 
 def alert_card(

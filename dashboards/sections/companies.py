@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from dashboards import cards, charts, frames, named, palette, queries, words
@@ -48,9 +50,7 @@ def companies(at: Target, colours: palette.Palette) -> None:
         return
     config = st.column_config
     event = st.dataframe(
-        frame.assign(share=frame["share"] * 100).style.format(
-            {"net": words.signed}, subset=["net"], na_rep="–"
-        ),
+        frame.assign(share=frame["share"] * 100).style.format(_signed, subset=["net"]),
         key="companies",
         hide_index=True,
         height=330,
@@ -72,6 +72,10 @@ def companies(at: Target, colours: palette.Palette) -> None:
     key = named.chosen(event, frame)
     if key is not None:
         _company(at, key, span, colours)
+
+
+def _signed(value: Any) -> str:
+    return "–" if pd.isna(value) else words.signed(value)
 
 
 def _company(at: Target, key: str, span: frames.Span, colours: palette.Palette) -> None:

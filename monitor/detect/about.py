@@ -86,8 +86,6 @@ def voice_of(scored: Scored) -> Voice:
     return Voice(
         document.id,
         document.published_at,
-        scored.story or document.id,
-        document.source,
         document.author,
         scored.topic_name,
         f"{document.title}\n{document.text[:HEAD]}",
@@ -96,15 +94,15 @@ def voice_of(scored: Scored) -> Voice:
 
 
 def _independent(voices: Iterable[Voice]) -> Iterator[Voice]:
-    """The first of each story, and in each hour of each author, of voices in the order of time."""
-    seen: set[tuple[str | int, ...]] = set()
+    """The first of each author in each hour, of documents in the order of time."""
+    seen: set[tuple[str, int]] = set()
     for voice in voices:
-        marks: set[tuple[str | int, ...]] = {("story", voice.story)}
         if voice.author is not None:
-            marks.add(("author", voice.author, int(voice.published_at.timestamp()) // 3600))
-        if seen.isdisjoint(marks):
-            yield voice
-        seen |= marks
+            turn = voice.author, int(voice.published_at.timestamp()) // 3600
+            if turn in seen:
+                continue
+            seen.add(turn)
+        yield voice
 
 
 def _own(key: str, window: Sequence[Voice]) -> Iterator[str]:

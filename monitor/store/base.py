@@ -217,8 +217,6 @@ class Voice(NamedTuple):
 
     id: str
     published_at: datetime
-    story: str
-    source: str
     author: str | None
     """A hash; None: nobody signed."""
     topic: str

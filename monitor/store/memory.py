@@ -218,8 +218,6 @@ class MemoryStore:
                 Voice(
                     s.document.id,
                     s.document.published_at,
-                    s.story or s.document.id,
-                    s.document.source,
                     s.document.author,
                     s.topic_name,
                     _beginning(s),

@@ -203,8 +203,6 @@ class SqlStore:
         query = (
             select(
                 table.id,
-                table.story,
-                table.source,
                 table.author_hash,
                 table.topic,
                 table.title,
@@ -245,8 +243,6 @@ class SqlStore:
             Voice(
                 row.id,
                 rows.moment(row.at),
-                row.story,
-                row.source,
                 row.author_hash,
                 row.topic,
                 f"{row.title}\n{row.head}",

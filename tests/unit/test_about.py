@@ -95,7 +95,7 @@ def test_what_is_stored_and_what_is_in_hand_are_one_window_in_any_split() -> Non
         assert read(store_of(*ordinary(), *everything[:at]), BANK, *everything[at:]) == whole
 
 
-def test_a_story_and_an_author_speak_once() -> None:
+def test_copies_and_an_author_s_second_word_add_no_voice() -> None:
     copies = [
         scored(
             f"k{i}", NOON - timedelta(minutes=i + 1), "x", story="k0", copy_of="k0" if i else None
