@@ -43,6 +43,7 @@ ALERTS = 12
 """Listed at most …"""
 LIVE = 500
 """… and counted."""
+_FIRST = (Standing.FIRING, Standing.EXPECTED, Standing.UNDER, Standing.INSUFFICIENT)
 """Alerts that the page shows at most; those that fire come first."""
 SLICES = 60
 """Steps of the charts of throughput and lag."""
@@ -234,8 +235,8 @@ def before(at: Target, span: Span) -> tuple[int, int]:
 
 @st.cache_data(ttl=4, max_entries=4, show_spinner=False)
 def alerts(at: Target, wanted: str = "") -> list[Alert]:
-    """The ``wanted`` one; those that fire, then those that wait, the critical first, then the
-    latest of the others."""
+    """The ``wanted`` one; those that fire, then those that others tell of and those that wait, the
+    critical first, then the latest of the others."""
     reads = _reads(at)
     found = reads.alert(wanted) if wanted else None
     first = [] if found is None else [found]
@@ -255,11 +256,11 @@ def standings(at: Target) -> Counter[Standing]:
 
 def _latest(reads: Reads) -> list[Alert]:
     live = [
-        *reads.alerts(ALERTS, AlertStatus.FIRING),
+        *reads.alerts(LIVE, AlertStatus.FIRING),
         *reads.alerts(ALERTS, AlertStatus.PENDING),
     ]
     known = {alert.id for alert in live}
-    live.sort(key=lambda a: (a.status is AlertStatus.PENDING, a.severity is Severity.WARNING))
+    live.sort(key=lambda a: (_FIRST.index(standing(a)), a.severity is Severity.WARNING))
     return [*live, *(a for a in reads.alerts(ALERTS) if a.id not in known)][:ALERTS]
 
 

@@ -24,6 +24,7 @@ from monitor.events import (
     Explained,
     Kind,
     Setting,
+    Severity,
     SourceState,
     Subject,
     Term,
@@ -273,13 +274,23 @@ def test_a_link_to_an_alert_that_is_not_there_says_so(
 def test_an_alert_under_another_is_counted_beside_those_that_fire(
     database: Database, page: Callable[[], AppTest]
 ) -> None:
-    under = replace(an_alert(), id="u", key="topic:Macro", setting=Setting(under=an_alert().key))
+    under = replace(
+        an_alert(),
+        id="u",
+        key="topic:Macro",
+        setting=Setting(under=an_alert().key),
+        started_at=END,
+        severity=Severity.CRITICAL,
+    )
     waits = replace(an_alert(), id="p", status=AlertStatus.PENDING, fired_at=None)
     database.fill(alerts=[an_alert(), under, waits])
 
-    (tile,) = [metric for metric in page().metric if metric.label == "Alerts firing"]
+    test = page()
+    (tile,) = [metric for metric in test.metric if metric.label == "Alerts firing"]
 
     assert ("1", "and 1 shown under it, 1 with insufficient evidence") == (tile.value, tile.delta)
+    stands = [html(test).index(f">{word}</span>") for word in ("Firing", "Shown under another")]
+    assert stands == sorted(stands), "the latest is not the first where another tells of it"
 
 
 @pytest.mark.parametrize(
