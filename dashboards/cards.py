@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from dashboards.charts import ENOUGH
@@ -12,7 +12,7 @@ from dashboards.palette import Palette
 from dashboards.words import duration, escaped, link, moment, percent, signed
 from monitor.alert.standing import Standing, not_sent, standing
 from monitor.events import Alert, Evidence, Reason, Waterfall, told_rates
-from monitor.keys import DRILL_SCHEDULE, display_name, name_of
+from monitor.keys import DRILL_SCHEDULE, display_name, name_of, names_in
 from monitor.store.reads import Receipt
 from monitor.store.verdicts.base import Judgement
 from monitor.verdict.precision import Rule, in_words
@@ -107,6 +107,21 @@ def heat_key(palette: Palette, step_words: str) -> str:
     )
 
 
+def beside_firing(live: Mapping[Standing, int]) -> str:
+    """What there is beside the alerts that fire, in plain words."""
+    others = "them" if live[Standing.FIRING] > 1 else "it" if live[Standing.FIRING] else "another"
+    parts = [
+        f"{live[where]} {said}"
+        for where, said in (
+            (Standing.UNDER, f"shown under {others}"),
+            (Standing.EXPECTED, "expected"),
+            (Standing.INSUFFICIENT, "with insufficient evidence"),
+        )
+        if live[where]
+    ]
+    return "and " + ", ".join(parts) if parts else "and no others"
+
+
 def alert_card(
     alert: Alert,
     delivery: str,
@@ -157,9 +172,11 @@ def _about(alert: Alert) -> str:
         lines.append(f"Unusual: {chips}")
     if of := (*about.named, *about.topics):
         subjects = " · ".join(f"{escaped(s.name, 60)} {s.voices}" for s in of)
-        lines.append(f"Of {about.voices} voices: {subjects}")
+        counted = about.voices == alert.documents
+        which = "these voices" if counted else f"the {about.voices:,} voices that were looked at"
+        lines.append(f"Of {which}: {subjects}")
     parts = ", ".join(
-        f"{escaped(display_name(key))} {percent(part)}"
+        f"{escaped(display_name(key, names_in(alert)))} {percent(part)}"
         for key, part in alert.setting.explained
         if part >= 0.005
     )

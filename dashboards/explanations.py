@@ -79,7 +79,7 @@ def card(found: Explanation, palette: Palette) -> str:
         f"{', '.join(f'{escaped(w.text, 40)} {signed(w.score)}' for w in strongest) or 'none'}</p>"
         '<div class="m-foot">'
         f"<span>log-odds {signed(found.difference)} against the text without words</span>"
-        f"<span>completeness error {found.completeness_error:.1%}</span>"
+        f"<span>completeness error {percent(found.completeness_error, 1)}</span>"
         f"<span>model {escaped(found.model, 24)}</span></div></article>"
     )
 

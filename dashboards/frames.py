@@ -96,7 +96,8 @@ def wilson(negative: pd.Series, n: pd.Series) -> tuple[pd.Series, pd.Series]:
 
 
 def panel(buckets: pd.DataFrame, key: str, span: Span, step: int) -> pd.DataFrame:
-    """One row per step of the window, empty ones too: a gap is drawn as a gap.
+    """One row per step of the window, empty ones too: a gap is drawn as a gap. The first and the
+    last step are cut to the window, so that panels of different steps have one axis of time.
 
     ``buckets``: key, start (seconds), n, negative, score_sum, at a step that divides this
     one. Where there are fewer than ``ENOUGH`` documents ``share`` and ``net`` are null and
@@ -107,11 +108,11 @@ def panel(buckets: pd.DataFrame, key: str, span: Span, step: int) -> pd.DataFram
     sums = of_key.groupby(of_key["start"] // step * step)[columns].sum()
     grid = range(span.since // step * step, span.until, step)
     frame = sums.reindex(grid, fill_value=0).rename_axis("begin").reset_index()
-    return _measured(frame, step)
+    return _measured(frame, span, step)
 
 
 def heat_cells(buckets: pd.DataFrame, span: Span, step: int) -> pd.DataFrame:
-    """One row per topic and step that saw a document."""
+    """One row per topic and step that saw a document, cut to the window as in `panel`."""
     topics = buckets[buckets["key"].str.startswith(TOPIC_PREFIX)]
     topics = topics.assign(
         topic=topics["key"].str.slice(len(TOPIC_PREFIX)), begin=topics["start"] // step * step
@@ -119,26 +120,35 @@ def heat_cells(buckets: pd.DataFrame, span: Span, step: int) -> pd.DataFrame:
     topics = topics[topics["topic"].isin(TOPICS) & (topics["begin"] + step > span.since)]
     columns = ["n", "negative", "score_sum"]
     frame = topics.groupby(["topic", "begin"])[columns].sum().reset_index()
-    measured = _measured(frame, step)
+    measured = _measured(frame, span, step)
     keep = ["topic", "start", "end", "middle", "when", "n", "share", "words", "few"]
     return measured.loc[measured["n"] > 0, keep]
 
 
-def _measured(frame: pd.DataFrame, step: int) -> pd.DataFrame:
+def _measured(frame: pd.DataFrame, span: Span, step: int) -> pd.DataFrame:
     # An empty frame's columns have no type to calculate with.
-    frame = frame.astype({"n": "int64", "negative": "int64", "score_sum": "float64"})
+    frame = frame.astype(
+        {"begin": "int64", "n": "int64", "negative": "int64", "score_sum": "float64"}
+    )
     n = frame["n"]
     seen = n.where(n > 0).astype(float)
     few = n < ENOUGH
     share = frame["negative"] / seen
     net = frame["score_sum"] / seen
     low, high = wilson(frame["negative"], n)
-    start = pd.to_datetime(frame["begin"], unit="s", utc=True)
+    begin = frame["begin"].clip(lower=span.since)
+    end = (frame["begin"] + step).clip(upper=span.until)
+    start = _times(begin)
     values = {
         "start": start,
-        "end": start + pd.Timedelta(seconds=step),
-        "middle": start + pd.Timedelta(seconds=step // 2),
-        "when": start.dt.strftime("%a %d %b %Y, %H:%M") + f" + {duration(step)}",
+        "end": _times(end),
+        "middle": _times((begin + end) // 2),
+        "when": [
+            f"{at} + {duration(seconds)}"
+            for at, seconds in zip(
+                start.dt.strftime("%a %d %b %Y, %H:%M"), end - begin, strict=True
+            )
+        ],
         "n": n,
         "few": few,
         "share": share.where(~few),
@@ -157,6 +167,10 @@ def _measured(frame: pd.DataFrame, step: int) -> pd.DataFrame:
     }
     topic = {"topic": frame["topic"]} if "topic" in frame else {}
     return pd.DataFrame(topic | values)
+
+
+def _times(seconds: pd.Series) -> pd.Series:
+    return pd.to_datetime(seconds, unit="s", utc=True)
 
 
 def _words(share: pd.Series, low: pd.Series, high: pd.Series, n: pd.Series) -> list[str]:

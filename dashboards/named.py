@@ -1,20 +1,20 @@
-"""Tables of companies and stories: what they show of a window, and how. Pure."""
+"""Tables of names and stories: what they show of a window, and how. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
 
 from dashboards.charts import ENOUGH
 from dashboards.frames import wilson
-from dashboards.words import duration
+from dashboards.words import duration, link, moment, percent
 from monitor.events import SCORE_SCALE
 from monitor.keys import sort_of
 from monitor.store.named import KeySums, StorySums
 
-SORTS = {"company": "listed", "name": "unlisted", "watch": "watched"}
+SORTS = {"company": "company", "name": "other name", "watch": "watched"}
 """What a person would call the sorts of keys that texts name."""
 
 
@@ -46,23 +46,26 @@ def companies(rows: Sequence[KeySums]) -> pd.DataFrame:
     return frame[["key", "name", "sort", "voices", "posts", "share", "interval", "net"]]
 
 
-def stories(rows: Sequence[StorySums]) -> pd.DataFrame:
-    """One row for each story, in their order.
-
-    Columns: title, voices, posts, sources, share (of its documents, negative), first, lasted (in
-    words).
-    """
-    return pd.DataFrame(
-        {
-            "title": [row.title for row in rows],
-            "voices": [row.voices for row in rows],
-            "posts": [row.posts for row in rows],
-            "sources": [row.sources for row in rows],
-            "share": [row.negative / row.posts for row in rows],
-            "first": [row.first_at for row in rows],
-            "lasted": [duration((row.last_at - row.first_at).total_seconds()) for row in rows],
-        }
+def stories(rows: Iterable[StorySums]) -> str:
+    """A table as HTML, a row for each in their order: what was told, by how many, how badly."""
+    head = "".join(f'<th class="m-n">{word}</th>' for word in ("Voices", "Posts", "Negative"))
+    lines = "".join(
+        f"<tr><td>{link(row.title, None)}"
+        f'<span class="m-src">{_told(row)}</span></td>'
+        f'<td class="m-n">{row.voices:,}</td><td class="m-n">{row.posts:,}</td>'
+        f'<td class="m-n">{percent(row.negative / row.posts)}</td></tr>'
+        for row in rows
     )
+    return (
+        '<div class="m-scroll"><table class="m-rows">'
+        f"<tr><th>Story</th>{head}</tr>{lines}</table></div>"
+    )
+
+
+def _told(row: StorySums) -> str:
+    sources = f"{row.sources:,} source{'' if row.sources == 1 else 's'}"
+    lasted = duration((row.last_at - row.first_at).total_seconds())
+    return f"from {moment(row.first_at)}, for {lasted}, {sources}"
 
 
 def chosen(event: Any, frame: pd.DataFrame) -> str | None:

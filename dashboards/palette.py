@@ -147,6 +147,8 @@ def style_sheet(palette: Palette) -> str:
 .m-rows td {{ padding: .38rem .6rem .38rem 0; border-top: 1px solid {p.line}; color: {p.ink};
   vertical-align: top; border-left: 0; border-right: 0; border-bottom: 0; }}
 .m-rows td.m-n {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }}
+.m-rows th {{ padding: .2rem .6rem .3rem 0; border: 0; color: {p.muted}; font-size: .8rem;
+  font-weight: 400; text-align: left; }} .m-rows th.m-n {{ text-align: right; }}
 .m-rows .m-src {{ line-height: 1.4; }}
 .m-words {{ margin: .6rem 0 .5rem; font-size: 1rem; line-height: 1.9; }}
 .m-words span {{ padding: .12rem .18rem; border-radius: 3px; }}

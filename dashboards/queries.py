@@ -6,6 +6,7 @@ Nothing here returns more rows than its arguments say, however large the databas
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from sqlalchemy.exc import ArgumentError
 from dashboards.frames import Span, finest
 from dashboards.health import Pulse
 from dashboards.words import duration
+from monitor.alert.standing import Standing, standing
 from monitor.errors import StoreError
 from monitor.events import TOPICS, Alert, AlertStatus, Evidence, Severity
 from monitor.keys import ALL, topic_key
@@ -38,6 +40,10 @@ from monitor.verdict import precision
 from monitor.verdict.precision import Rule
 
 ALERTS = 12
+"""Listed at most …"""
+LIVE = 500
+"""… and counted."""
+_FIRST = (Standing.FIRING, Standing.EXPECTED, Standing.UNDER, Standing.INSUFFICIENT)
 """Alerts that the page shows at most; those that fire come first."""
 SLICES = 60
 """Steps of the charts of throughput and lag."""
@@ -229,21 +235,32 @@ def before(at: Target, span: Span) -> tuple[int, int]:
 
 @st.cache_data(ttl=4, max_entries=4, show_spinner=False)
 def alerts(at: Target, wanted: str = "") -> list[Alert]:
-    """The ``wanted`` one; those that fire, then those that wait, the critical first, then the
-    latest of the others."""
+    """The ``wanted`` one; those that fire, then those that others tell of and those that wait, the
+    critical first, then the latest of the others."""
     reads = _reads(at)
     found = reads.alert(wanted) if wanted else None
     first = [] if found is None else [found]
     return [*first, *(a for a in _latest(reads) if a.id != wanted)]
 
 
+@st.cache_data(ttl=4, max_entries=4, show_spinner=False)
+def standings(at: Target) -> Counter[Standing]:
+    """How many alerts that are not over stand where."""
+    reads = _reads(at)
+    return Counter(
+        standing(alert)
+        for status in (AlertStatus.FIRING, AlertStatus.PENDING)
+        for alert in reads.alerts(LIVE, status)
+    )
+
+
 def _latest(reads: Reads) -> list[Alert]:
     live = [
-        *reads.alerts(ALERTS, AlertStatus.FIRING),
+        *reads.alerts(LIVE, AlertStatus.FIRING),
         *reads.alerts(ALERTS, AlertStatus.PENDING),
     ]
     known = {alert.id for alert in live}
-    live.sort(key=lambda a: (a.status is AlertStatus.PENDING, a.severity is Severity.WARNING))
+    live.sort(key=lambda a: (_FIRST.index(standing(a)), a.severity is Severity.WARNING))
     return [*live, *(a for a in reads.alerts(ALERTS) if a.id not in known)][:ALERTS]
 
 

@@ -70,9 +70,9 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
-def percent(share: float | None) -> str:
-    """A share as a whole percentage."""
-    return "–" if share is None else f"{share * 100:.0f} %"
+def percent(share: float | None, digits: int = 0) -> str:
+    """A share as a percentage, whole unless ``digits`` asks for more."""
+    return "–" if share is None else f"{share * 100:.{digits}f} %"
 
 
 def signed(value: float, digits: int = 2) -> str:

@@ -15,7 +15,7 @@ _OTHERS = {
     "name": "Other names",
     "pair": "Other companies by topic",
 }
-_KINDS = {"kind:news": "News", "kind:comment": "Comments"}
+_KINDS = {"kind:news": "All news", "kind:comment": "All comments"}
 NAMED = ("company", "name", "pair", "watch")
 """Sorts of keys that documents count for because they name somebody."""
 CAPPED = ("company", "name", "pair")
@@ -163,7 +163,12 @@ def is_named(key: str) -> bool:
 
 def name_of(alert: Alert) -> str:
     """What an alert is about as a person would say it, by the names that its texts use."""
-    return display_name(alert.key, {subject.key: subject.name for subject in alert.about.named})
+    return display_name(alert.key, names_in(alert))
+
+
+def names_in(alert: Alert) -> Mapping[str, str]:
+    """The names that the texts of an alert use, by key."""
+    return {subject.key: subject.name for subject in alert.about.named}
 
 
 def display_name(key: str, names: Mapping[str, str] = _NO_NAMES) -> str:
@@ -175,7 +180,7 @@ def display_name(key: str, names: Mapping[str, str] = _NO_NAMES) -> str:
     sort, _, name = key.partition(":")
     if sort == "pair":
         topic, company = pair_of(key)
-        return f"{display_name(company, names)}, {display_name(topic)}"
+        return f"{display_name(company, names)} on {display_name(topic)}"
     if sort == "other":
         return _OTHERS.get(name, name)
     if sort == "drill":

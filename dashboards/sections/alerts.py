@@ -19,6 +19,13 @@ def alerts(at: Target) -> None:
     found, delivered = queries.alerts(at, wanted), queries.deliveries(at)
     receipts = queries.receipts(at)
     st.html(cards.heading("Latest alerts"))
+    if wanted and all(a.id != wanted for a in found):
+        st.html(
+            cards.nothing(
+                f"No alert has the id {wanted}.",
+                "The link is cut off, or of another monitor, or the alert is not kept any more.",
+            )
+        )
     if not found:
         st.html(
             cards.nothing(

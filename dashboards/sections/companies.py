@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
+import pandas as pd
 import streamlit as st
 
-from dashboards import cards, charts, frames, named, palette, queries
+from dashboards import cards, charts, frames, named, palette, queries, words
 from dashboards.queries import Target
 from dashboards.sections import window
 
@@ -21,7 +23,7 @@ def companies(at: Target, colours: palette.Palette) -> None:
     """Whom the window speaks of; beneath, the one that was clicked on."""
     span = window.span(queries.vitals(at))
     note = "Independent voices, and what they say of each; click on a row to see more"
-    st.html(cards.heading("Companies", note))
+    st.html(cards.heading("Companies and names", note))
     with st.container(horizontal=True):
         wanted = st.segmented_control(
             "Which",
@@ -48,7 +50,7 @@ def companies(at: Target, colours: palette.Palette) -> None:
         return
     config = st.column_config
     event = st.dataframe(
-        frame,
+        frame.assign(share=frame["share"] * 100).style.format(_signed, subset=["net"]),
         key="companies",
         hide_index=True,
         height=330,
@@ -56,18 +58,24 @@ def companies(at: Target, colours: palette.Palette) -> None:
         selection_mode="single-row",
         column_order=["name", "sort", "voices", "posts", "share", "interval", "net"],
         column_config={
-            "name": config.TextColumn("Company", width="medium"),
-            "sort": config.TextColumn(""),
+            "name": config.TextColumn("Name", width="medium"),
+            "sort": config.TextColumn("Kind"),
             "voices": config.NumberColumn("Voices", format="localized"),
             "posts": config.NumberColumn("Posts", format="localized", help="Copies included."),
-            "share": config.ProgressColumn("Negative", min_value=0, max_value=1, format="percent"),
+            "share": config.ProgressColumn(
+                "Negative", min_value=0, max_value=100, format="%.0f %%"
+            ),
             "interval": config.TextColumn("90 % interval"),
-            "net": config.NumberColumn("Net", format="%+.2f"),
+            "net": config.NumberColumn("Net"),
         },
     )
     key = named.chosen(event, frame)
     if key is not None:
         _company(at, key, span, colours)
+
+
+def _signed(value: Any) -> str:
+    return "–" if pd.isna(value) else words.signed(value)
 
 
 def _company(at: Target, key: str, span: frames.Span, colours: palette.Palette) -> None:
@@ -88,23 +96,8 @@ def stories(at: Target) -> None:
     span = window.span(queries.vitals(at))
     note = "Copies of one text are one story: told by how many, in how many posts"
     st.html(cards.heading("Stories", note))
-    frame = named.stories(queries.stories(at, span, STORIES))
-    if frame.empty:
+    found = queries.stories(at, span, STORIES)
+    if not found:
         st.html(cards.nothing("No story here.", "Widen the window."))
         return
-    config = st.column_config
-    st.dataframe(
-        frame,
-        key="stories",
-        hide_index=True,
-        height=390,
-        column_config={
-            "title": config.TextColumn("Story", width="large"),
-            "voices": config.NumberColumn("Voices", format="localized"),
-            "posts": config.NumberColumn("Posts", format="localized"),
-            "sources": config.NumberColumn("Sources", format="localized"),
-            "share": config.ProgressColumn("Negative", min_value=0, max_value=1, format="percent"),
-            "first": config.DatetimeColumn("First (UTC)", format="MM-DD HH:mm", timezone="UTC"),
-            "lasted": config.TextColumn("Lasted"),
-        },
-    )
+    st.html(named.stories(found))

@@ -48,6 +48,7 @@ def documents(at: Target) -> None:
     shown = found.assign(
         url=found["url"].map(words.web_address, na_action="ignore"),
         sentiment=found["sentiment"].map(_MARKS),
+        p_negative=found["p_negative"] * 100,
     )
     config = st.column_config
     st.dataframe(
@@ -62,7 +63,7 @@ def documents(at: Target) -> None:
             "topic": config.TextColumn("Topic", width=150),
             "sentiment": config.TextColumn("Sentiment", width=95),
             "p_negative": config.ProgressColumn(
-                "P(negative)", min_value=0.0, max_value=1.0, format="percent", width=110
+                "P(negative)", min_value=0.0, max_value=100.0, format="%.0f %%", width=110
             ),
             "title": config.TextColumn("Title", width="large"),
             "source": config.TextColumn("Source", width=125),

@@ -10,8 +10,8 @@ from dashboards import cards, charts, frames, listening, queries, words
 from dashboards.health import STALLED_AFTER, Level, state
 from dashboards.queries import Target, Vitals
 from dashboards.sections import window
+from monitor.alert.standing import Standing
 from monitor.errors import StoreError
-from monitor.events import AlertStatus
 from monitor.keys import ALL
 
 
@@ -33,8 +33,7 @@ def header(at: Target, url: str | None, was_empty: bool) -> None:
     span = window.span(vitals)
     sums = frames.totals(queries.buckets(at, span), ALL)
     before = queries.before(at, span) if frames.WINDOWS[window.chosen()] else (0, 0)
-    firing = vitals.counts.alerts.get(AlertStatus.FIRING.value, 0)
-    pending = vitals.counts.alerts.get(AlertStatus.PENDING.value, 0)
+    live = queries.standings(at)
     moving = current.level in (Level.LIVE, Level.QUIET, Level.BLIND)
     with st.container(key="m_tiles"):
         tiles = st.columns(6)
@@ -58,8 +57,8 @@ def header(at: Target, url: str | None, was_empty: bool) -> None:
     )
     tiles[2].metric(
         "Alerts firing",
-        f"{firing}",
-        f"{pending} with insufficient evidence",
+        f"{live[Standing.FIRING]}",
+        cards.beside_firing(live),
         delta_color="off",
         delta_arrow="off",
         border=True,
@@ -87,7 +86,7 @@ def header(at: Target, url: str | None, was_empty: bool) -> None:
     tiles[5].metric(
         "Rejected",
         f"{pulse.rejected:,}",
-        f"{pulse.rejected / seen:.1%} of what was read" if seen else None,
+        f"{words.percent(pulse.rejected / seen, 1)} of what was read" if seen else None,
         delta_color="off",
         delta_arrow="off",
         border=True,

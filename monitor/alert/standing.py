@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from monitor.events import Alert, AlertStatus
-from monitor.keys import display_name
+from monitor.keys import display_name, names_in
 
 
 class Standing(StrEnum):
@@ -39,4 +39,4 @@ def not_sent(alert: Alert) -> str:
         return f"{Standing.INSUFFICIENT}: {setting.insufficient or 'a gate was not passed'}"
     if setting.expected:
         return f"expected: {setting.expected}"
-    return f"shown under {display_name(setting.under)}" if setting.under else ""
+    return f"shown under {display_name(setting.under, names_in(alert))}" if setting.under else ""

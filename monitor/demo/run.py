@@ -29,6 +29,7 @@ from monitor.alert.signing import Signer, new_secret
 from monitor.clock import ScaledClock
 from monitor.demo.broker import EmbeddedBroker
 from monitor.demo.feed import Feed, endless
+from monitor.demo.names import alias_file
 from monitor.demo.processes import Child
 from monitor.demo.receiver import Delivery, WebhookReceiver
 from monitor.demo.screen import AlertLine, Screen, read_gauges
@@ -171,6 +172,8 @@ class _Demo:
             },
             self._speed,
         )
+        self._aliases = options.folder.resolve() / "aliases.toml"
+        self._aliases.write_text(alias_file(), "utf-8")
         config = options.folder / "monitor.toml"
         config.write_text(self._configuration(kafka, secret, first), "utf-8")
         self._daemon = self._child(
@@ -302,6 +305,9 @@ check_crcs = {str(kafka.check_crcs).lower()}
 
 [intake]
 poll_timeout = 0.1
+
+[entities]
+aliases = "{self._aliases}"
 
 [aggregate]
 out_of_orderness = {skew:.0f}

@@ -1,5 +1,7 @@
 """What a window is about: read when an alert fires, and never else.
 
+Voices are those that the window counts: a copy is none, and an author speaks once an hour.
+
 The cost is bounded whatever the window holds: the newest `VOICES` documents that repeat no other,
 and of the week before `EACH` documents of each of `SLICES` equal slices, found among the first
 `LOOK` that an index gives; `MOST` times in a bucket. A key that said too little in that week is
@@ -55,9 +57,9 @@ class Abouts:
         if self._asked > MOST:
             return About()
         stored = self._store.voices(key, since, until, VOICES)
-        heard = [voice_of(s) for s in fresh if s.copy_of is None]
+        heard = [voice_of(s) for s in fresh if s.copy_of is None and s.counted]
         newest = sorted([*stored, *heard], key=lambda v: (-v.published_at.timestamp(), v.id))
-        window = list(_independent(newest[:VOICES]))
+        window = list(_independent(reversed(newest[:VOICES])))
         begin = since - USUAL
         usual = self._store.sample(key, begin, since, SLICES, EACH, LOOK)
         if len(usual) < ENOUGH and key != ALL:
@@ -84,8 +86,6 @@ def voice_of(scored: Scored) -> Voice:
     return Voice(
         document.id,
         document.published_at,
-        scored.story or document.id,
-        document.source,
         document.author,
         scored.topic_name,
         f"{document.title}\n{document.text[:HEAD]}",
@@ -94,15 +94,15 @@ def voice_of(scored: Scored) -> Voice:
 
 
 def _independent(voices: Iterable[Voice]) -> Iterator[Voice]:
-    """The first of each story and of each who signs."""
-    seen: set[tuple[str, ...]] = set()
+    """The first of each author in each hour, of documents in the order of time."""
+    seen: set[tuple[str, int]] = set()
     for voice in voices:
-        marks: set[tuple[str, ...]] = {("story", voice.story)}
         if voice.author is not None:
-            marks.add(("author", voice.source, voice.author))
-        if seen.isdisjoint(marks):
-            yield voice
-        seen |= marks
+            turn = voice.author, int(voice.published_at.timestamp()) // 3600
+            if turn in seen:
+                continue
+            seen.add(turn)
+        yield voice
 
 
 def _own(key: str, window: Sequence[Voice]) -> Iterator[str]:

@@ -90,6 +90,8 @@ class Linker:
             meaning = of_message(reading.gazetteer, ticker, reading.day)
             if meaning is not None and meaning.key not in reading.keys:
                 reading.add(meaning.key, 0, 0, BY_SYMBOL, ticker)
+            elif meaning is None and ticker not in reading.gazetteer.others:
+                reading.symbols |= {ticker}
         tags = cashtags(reading) if "$" in text else None
         if listing:
             listed(reading, chinese)

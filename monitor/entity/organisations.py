@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from monitor.entity.names import name_key, normalised
-from monitor.entity.reading import Link, Reading
+from monitor.entity.gazetteer import SURE
+from monitor.entity.names import NAME, company_key, name_key, normalised
+from monitor.entity.reading import Link, Reading, Span
 from monitor.entity.words import word_list
 
 _SHORT_FORM: Final = re.compile(r"\s?\(\"?([A-Z][A-Za-z&]{1,7})\"?\)")
@@ -25,6 +26,7 @@ _MORE: Final = re.compile(
 _GOES_ON: Final = re.compile(r"\s+[A-Z]|[/@]")
 _OPENERS: Final = word_list("openers")
 """Words that are not part of a name when they come first in it."""
+_SYMBOL: Final = re.compile(r"[A-Z]{2,5}")
 _BY_SPAN: Final = 0.8
 _BY_RULE: Final = 0.65
 
@@ -44,12 +46,25 @@ def definitions(reading: Reading) -> None:
 
 def organisations(reading: Reading) -> None:
     """Link what the model saw named, and what is written as the name of one."""
-    for span in reading.spans:
+    # The longest first: a short form belongs to the full name, wherever that stands.
+    for span in sorted(reading.spans, key=lambda s: s.start - s.end):
         if span.type == "organisation" and reading.free(span.start, span.end):
-            _add_name(reading, span.start, span.end, round(_BY_SPAN * span.score, 2))
+            confidence = round(_BY_SPAN * span.score, 2)
+            if (known := _undecided(reading, span)) is not None:
+                reading.add(known, span.start, span.end, confidence)
+            else:
+                _add_name(reading, span.start, span.end, confidence)
     for start, end in reading.cues:
         if reading.free(start, end):
             _named_by_cue(reading, start, end)
+
+
+def _undecided(reading: Reading, span: Span) -> str | None:
+    """The key of a listed name in small letters that the model, too, sees here, and no longer."""
+    for meaning, context, _ in reading.pending:
+        if (context.start, context.end) == (span.start, span.end):
+            return meaning.key if meaning.kind == SURE and not meaning.unless else None
+    return None
 
 
 def _named_by_cue(reading: Reading, start: int, end: int) -> None:
@@ -80,12 +95,23 @@ def _named_by_cue(reading: Reading, start: int, end: int) -> None:
 
 
 def _add_name(reading: Reading, start: int, end: int, confidence: float) -> None:
-    normal = normalised(reading.text[start:end])
+    surface = reading.text[start:end]
+    if len(surface) < 6 and _SYMBOL.fullmatch(surface):
+        listed = company_key("US", surface)
+        if listed in reading.keys or surface in reading.symbols:
+            reading.add(listed, start, end, confidence)
+            return
+    normal = normalised(surface)
     if len(normal) < 2 or not any(c.isalpha() for c in normal):
         return
-    # "Norvane" after "Norvane Shipping" is the same organisation.
+    # "Norvane" beside "Norvane Shipping" is the same organisation; "Vane" beside "Nor & Vane", too.
     key = name_key(normal)
-    longer = [known for known in reading.keys if known.startswith(key + " ")]
+    begin, last = key + " ", "& " + normal
+    longer = [
+        known
+        for known in reading.keys
+        if known.startswith(begin) or (known.endswith(last) and known.startswith(NAME))
+    ]
     reading.add(min(longer, default=key), start, end, confidence)
 
 

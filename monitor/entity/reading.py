@@ -5,6 +5,7 @@ Symbols, mentions and organisations work on it in turn, in the order of `monitor
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
@@ -59,20 +60,49 @@ class Link(NamedTuple):
     """0 to 1: an ordering of the rules that link, not a calibrated probability."""
 
 
+_NO_SYMBOLS: Final[frozenset[str]] = frozenset()
+_NEXT_WORD: Final = re.compile(r"\s?\w[\w'.-]*\b")
+
+
+def _sure(text: str, spans: Sequence[Span]) -> list[Span]:
+    """The spans that say something."""
+    found = [s for s in spans if s.score >= SPAN_FLOOR and 0 <= s.start < s.end <= len(text)]
+    return _whole(text, found) if "&" in text else found
+
+
+def _whole(text: str, spans: list[Span]) -> list[Span]:
+    """The spans, those that end with ``&`` drawn together with what follows: the model saw a name
+    that goes on, and its next span, or else the next word, is the rest of it."""
+    found: list[Span] = []
+    reached = 0
+    for place, span in enumerate(spans):
+        if span.start < reached:
+            continue
+        if span.type == "organisation" and text[span.end - 1] == "&":
+            following = spans[place + 1] if place + 1 < len(spans) else None
+            if following and following.start - span.end in (0, 1):
+                span = span._replace(end=following.end)
+            elif more := _NEXT_WORD.match(text, span.end):
+                span = span._replace(end=more.end())
+        reached = span.end
+        found.append(span)
+    return found
+
+
 class Reading:
     """A text, the links that were found in it, and what one search leaves for the next."""
 
     __slots__ = (
         "cues", "day", "found", "gazetteer", "keys", "low", "marks", "pending", "plain",
-        "redefined", "spans", "text",
+        "redefined", "spans", "symbols", "text",
     )  # fmt: skip
 
     def __init__(self, gazetteer: Gazetteer, text: str, spans: Sequence[Span], day: int) -> None:
         """``day``: the ordinal of the day on which it was published."""
         self.gazetteer, self.text, self.day = gazetteer, text, day
-        self.spans = [
-            s for s in spans if s.score >= SPAN_FLOOR and 0 <= s.start < s.end <= len(text)
-        ]
+        self.spans = _sure(text, spans) if spans else []
+        self.symbols = _NO_SYMBOLS
+        """Those of the message that no list has."""
         self.found: list[Link] = []
         self.keys: set[str] = set()
         """Of what was found."""
@@ -92,6 +122,13 @@ class Reading:
         """Whether nothing is linked here, or passed over."""
         marks = self.marks
         return marks.find(LINKED, start, end) < 0 and marks.find(PASSED, start, end) < 0
+
+    def is_organisation(self, start: int, end: int) -> bool:
+        """Whether the model saw an organisation here that is called so and no longer."""
+        return any(
+            span.type == "organisation" and start - 1 <= span.start <= start and span.end == end
+            for span in self.spans
+        )
 
     def mark(self, start: int, end: int, mark: int) -> None:
         """Take a place."""

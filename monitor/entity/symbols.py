@@ -119,7 +119,8 @@ def decide_cashtags(reading: Reading, tags: Cashtags) -> None:
 
     $T is a share and no letter when it is a capital with nothing glued to it, and trading,
     another cashtag or the company's name stands nearby. $WXYZ, which no list has, is a company
-    that was listed before or abroad, under the same conditions.
+    that was listed before or abroad, under the same conditions, or where the model or the message
+    says so.
     """
     known, letters, unlisted = tags
     for start, end, meaning in letters:
@@ -129,9 +130,10 @@ def decide_cashtags(reading: Reading, tags: Cashtags) -> None:
         if others or meaning.key in reading.keys or _traded(reading, start, end):
             reading.add(meaning.key, start, end, CONFIDENCE[CASED])
     for start, end in unlisted:
-        if known or len(unlisted) > 2 or _traded(reading, start, end):
-            key = company_key("US", reading.text[start + 1 : end])
-            reading.add(key, start, end, CONFIDENCE[PRODUCT])
+        symbol = reading.text[start + 1 : end]
+        named = symbol in reading.symbols or reading.is_organisation(start + 1, end)
+        if named or known or len(unlisted) > 2 or _traded(reading, start, end):
+            reading.add(company_key("US", symbol), start, end, CONFIDENCE[PRODUCT])
 
 
 def _traded(reading: Reading, start: int, end: int) -> bool:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, NoReturn
 
@@ -190,6 +190,12 @@ class Decoder:
         if type(value) is not str:
             _missing(message, "published_at")
         moment = parse_timestamp(value)
+        if moment is None and _names_no_day(value):
+            raise _RejectedError(
+                Reason.BAD_DATE,
+                f"published_at {_shown(value)} names a day that no calendar has; "
+                "correct the day or the month",
+            )
         if moment is None:
             raise _RejectedError(
                 Reason.BAD_DATE,
@@ -278,6 +284,17 @@ def parse_timestamp(value: str) -> datetime | None:
     except (ValueError, OverflowError):  # the 30th of February; the first hours of year 10000
         return None
     return moment if moment >= _EPOCH else None
+
+
+def _names_no_day(value: str) -> bool:
+    """Whether a date-time is written as it must be, but of a day such as the 30th of February."""
+    if not _is_published_at(value):
+        return False
+    try:
+        date.fromisoformat(value[:10])
+    except ValueError:
+        return True
+    return False
 
 
 def document_id(source: str, url: str, title: str, text: str, published_at: datetime) -> str:

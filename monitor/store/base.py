@@ -217,8 +217,6 @@ class Voice(NamedTuple):
 
     id: str
     published_at: datetime
-    story: str
-    source: str
     author: str | None
     """A hash; None: nobody signed."""
     topic: str
@@ -287,8 +285,8 @@ class Store(Protocol):
         ...
 
     def voices(self, key: str, since: datetime, until: datetime, limit: int) -> list[Voice]:
-        """The newest ``limit`` documents of a key and time that repeat no other, the newest
-        first."""
+        """The newest ``limit`` documents of a key and time that are counted and repeat no other,
+        the newest first."""
         ...
 
     def sample(

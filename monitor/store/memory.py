@@ -211,15 +211,13 @@ class MemoryStore:
         """See ``Store.voices``."""
         sort_of(key)
         with self.database.transaction("voices"):
-            own = [s for s in self._of_key(key, since, until) if s.copy_of is None]
+            own = [s for s in self._of_key(key, since, until) if s.copy_of is None and s.counted]
             own.sort(key=lambda s: s.document.id)
             own.sort(key=lambda s: s.document.published_at, reverse=True)
             return [
                 Voice(
                     s.document.id,
                     s.document.published_at,
-                    s.story or s.document.id,
-                    s.document.source,
                     s.document.author,
                     s.topic_name,
                     _beginning(s),

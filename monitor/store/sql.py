@@ -203,8 +203,6 @@ class SqlStore:
         query = (
             select(
                 table.id,
-                table.story,
-                table.source,
                 table.author_hash,
                 table.topic,
                 table.title,
@@ -217,6 +215,7 @@ class SqlStore:
                 published >= rows.milliseconds(since),
                 published < rows.milliseconds(until),
                 table.copy_of.is_(None),
+                table.counted,
             )
             .order_by(published.desc(), table.id)
             .limit(limit)
@@ -244,8 +243,6 @@ class SqlStore:
             Voice(
                 row.id,
                 rows.moment(row.at),
-                row.story,
-                row.source,
                 row.author_hash,
                 row.topic,
                 f"{row.title}\n{row.head}",

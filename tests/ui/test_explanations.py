@@ -63,7 +63,7 @@ def test_warm_is_what_speaks_for_negative_and_against_all_else() -> None:
 def test_the_figures_behind_the_colours_stand_beside_them() -> None:
     shown = card(SOURCE, LIGHT)
 
-    for part in ("probability 91 %", "completeness error 1.2%", "+1.50", "0123456789ab"):
+    for part in ("probability 91 %", "completeness error 1.2 %", "+1.50", "0123456789ab"):
         assert part in shown
     strongest = shown[shown.index("strongest:") :]
     assert strongest.index("plunges") < strongest.index("yet") < strongest.index("Porvoo")

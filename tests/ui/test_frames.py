@@ -69,6 +69,20 @@ def test_no_bucket_yet_is_an_empty_panel_and_an_empty_map() -> None:
 
 
 @pytest.mark.parametrize("name", list(frames.WINDOWS))
+def test_panels_of_sparse_and_of_busy_keys_have_one_axis_of_time(name: str) -> None:
+    span = frames.window(name, END - timedelta(days=40, hours=7, minutes=25), END)
+    steps = {frames.step_for(span, documents) for documents in (0, 300, 9_000, 2_000_000)}
+    assert len(steps) > 1 or name == "6 h"
+
+    for step in steps:
+        drawn = frames.panel(sums(), "all", span, step)
+        first, last = drawn["start"].iloc[0], drawn["end"].iloc[-1]
+        assert (span.since, span.until) == (first.timestamp(), last.timestamp())
+        assert (drawn["start"] < drawn["middle"]).all() and (drawn["middle"] < drawn["end"]).all()
+        assert drawn["start"].iloc[1:].tolist() == drawn["end"].iloc[:-1].tolist()
+
+
+@pytest.mark.parametrize("name", list(frames.WINDOWS))
 @pytest.mark.parametrize("documents", [0, 50, 3_000, 2_000_000])
 def test_a_panel_never_draws_more_points_than_fit(name: str, documents: int) -> None:
     span = frames.window(name, END - timedelta(days=400), END)

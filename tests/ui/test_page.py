@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from monitor.events import (
     Explained,
     Kind,
     Setting,
+    Severity,
     SourceState,
     Subject,
     Term,
@@ -37,7 +39,7 @@ from monitor.store.muting.sql import SqlMuting
 from monitor.store.verdicts.base import Judgement, Verdict
 from monitor.store.verdicts.sql import SqlVerdicts
 
-_COLUMN = {"documents": "p_negative", "companies": "interval", "stories": "lasted"}
+_COLUMN = {"documents": "p_negative", "companies": "interval"}
 
 
 def judging(test: AppTest) -> Any:
@@ -243,8 +245,52 @@ def test_an_alert_shows_its_bounds_and_what_its_window_is_about(
     assert '<span class="m-name"><bdi>Halden Bank</bdi>' in shown
     assert "(corrected 42 % to 71 %, usual 17 %)" in shown
     assert "halts &lt;b&gt;withdrawals&lt;/b&gt;" in shown and "31 of 41 voices" in shown
-    assert "Halden Bank</bdi> 33 · <bdi>Financials</bdi> 38" in shown
+    assert "Of these voices: <bdi>Halden Bank</bdi> 33 · <bdi>Financials</bdi> 38" in shown
     assert "Explained by more general keys: <bdi>Whole stream</bdi> 25 % of the excess" in shown
+
+
+def test_more_voices_than_were_looked_at_are_told_apart(
+    database: Database, page: Callable[[], AppTest]
+) -> None:
+    subject = Subject("company:XX:HLD", "Halden Bank", 280)
+    database.fill(alerts=[replace(an_alert(), documents=999, about=About(300, (), (subject,)))])
+
+    assert "Of the 300 voices that were looked at: <bdi>Halden Bank</bdi> 280" in html(page())
+
+
+def test_a_link_to_an_alert_that_is_not_there_says_so(
+    database: Database, page: Callable[[], AppTest]
+) -> None:
+    database.fill(alerts=[an_alert()])
+    test = page()
+    assert "No alert has the id" not in html(test)
+    test.query_params["alert"] = "<i>gone"
+    test.run()
+
+    assert "No alert has the id &lt;i&gt;gone" in html(test)
+    assert "Halden Bank halts withdrawals" in html(test), "the others are there as ever"
+
+
+def test_an_alert_under_another_is_counted_beside_those_that_fire(
+    database: Database, page: Callable[[], AppTest]
+) -> None:
+    under = replace(
+        an_alert(),
+        id="u",
+        key="topic:Macro",
+        setting=Setting(under=an_alert().key),
+        started_at=END,
+        severity=Severity.CRITICAL,
+    )
+    waits = replace(an_alert(), id="p", status=AlertStatus.PENDING, fired_at=None)
+    database.fill(alerts=[an_alert(), under, waits])
+
+    test = page()
+    (tile,) = [metric for metric in test.metric if metric.label == "Alerts firing"]
+
+    assert ("1", "and 1 shown under it, 1 with insufficient evidence") == (tile.value, tile.delta)
+    stands = [html(test).index(f">{word}</span>") for word in ("Firing", "Shown under another")]
+    assert stands == sorted(stands), "the latest is not the first where another tells of it"
 
 
 @pytest.mark.parametrize(
@@ -490,19 +536,23 @@ def test_companies_come_with_voices_posts_and_what_is_said_of_them(
     database.fill()
     test = page()
     (companies,) = [d.value for d in test.dataframe if "voices" in d.value and "sort" in d.value]
-    assert [("Halden Bank", "listed")] == list(
+    assert [("Halden Bank", "company")] == list(
         zip(companies["name"], companies["sort"], strict=True)
     )
     (row,) = companies.to_dict("records")
     assert row["posts"] > row["voices"] > 0
-    assert row["share"] == 1.0  # whoever names it in the samples is negative
+    assert row["share"] == 100.0  # per cent: whoever names it in the samples is negative
 
 
 def test_the_stories_are_those_that_most_voices_told(
     database: Database, page: Callable[[], AppTest]
 ) -> None:
     database.fill()
-    stories = table(page(), "stories")
-    assert len(stories) == 10
-    assert stories["posts"].iloc[0] == max(stories["posts"]) > 30
-    assert stories["voices"].is_monotonic_decreasing
+    shown = html(page())
+    told = re.findall(
+        r'source.*?</span></td><td class="m-n">(\d+)</td><td class="m-n">(\d+)<', shown
+    )
+    voices, posts = ([int(each[i]) for each in told] for i in (0, 1))
+    assert len(told) == 10
+    assert posts[0] == max(posts) > 30
+    assert voices == sorted(voices, reverse=True)

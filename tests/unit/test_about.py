@@ -95,7 +95,7 @@ def test_what_is_stored_and_what_is_in_hand_are_one_window_in_any_split() -> Non
         assert read(store_of(*ordinary(), *everything[:at]), BANK, *everything[at:]) == whole
 
 
-def test_a_story_and_an_author_speak_once() -> None:
+def test_copies_and_an_author_s_second_word_add_no_voice() -> None:
     copies = [
         scored(
             f"k{i}", NOON - timedelta(minutes=i + 1), "x", story="k0", copy_of="k0" if i else None
@@ -107,6 +107,16 @@ def test_a_story_and_an_author_speak_once() -> None:
     ]
     unsigned = [scored(f"u{i}", NOON - timedelta(minutes=30 + i), f"z{i}") for i in range(3)]
     assert read(store_of(*copies, *loud, *unsigned), "all").voices == 1 + 1 + 3
+
+
+def test_its_voices_are_those_that_are_counted() -> None:
+    early, late = NOON - timedelta(minutes=100), NOON - timedelta(minutes=40)
+    hourly = [scored(f"h{n}", at, f"y{n}", author="a") for n, at in enumerate((early, late))]
+    elsewhere = hourly[1].document._replace(id="e", source="paper")  # the same author's second
+    missed = scored("m", late, "too late for its bucket")._replace(counted=False)
+    store = store_of(*hourly, hourly[1]._replace(document=elsewhere), missed)
+
+    assert Abouts(store).read((missed,), "all", NOON - timedelta(hours=2), NOON).voices == 2
 
 
 def test_a_key_with_hardly_a_past_is_held_against_the_stream() -> None:

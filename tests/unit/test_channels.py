@@ -172,7 +172,7 @@ TITLES = [
     (an_alert(key="all", detector="blind"), "Whole stream: silent, nothing heard since"),
     (an_alert(key="drill:d1", detector="drill", summary="DRILL d1: nothing"), "DRILL d1: nothing"),
     (rich(key="company:XX:HRB"), "Critical: Harbour Oil: negative share"),
-    (rich(key="pair:Energy|company:XX:HRB"), "Critical: Harbour Oil, Energy: negative share"),
+    (rich(key="pair:Energy|company:XX:HRB"), "Critical: Harbour Oil on Energy: negative share"),
 ]
 
 

@@ -172,6 +172,8 @@ def test_what_is_no_json_object_is_rejected_with_its_reason(
         ({"published_at": "2024-05-17 09:00:00Z"}, Reason.BAD_DATE, "published_at"),
         ({"published_at": "2024-05-17T09:00:00"}, Reason.BAD_DATE, "published_at"),
         ({"published_at": ""}, Reason.BAD_DATE, "published_at"),
+        ({"published_at": "2026-02-30T00:00:00Z"}, Reason.BAD_DATE, "a day that no calendar has"),
+        ({"published_at": "2026-02-28T00:00:60Z"}, Reason.BAD_DATE, "must be RFC 3339"),
         ({"title": None}, Reason.NO_TEXT, "title"),
         ({"title": " \u3000\n", "text": ""}, Reason.NO_TEXT, "title"),
         ({"title": ["a"]}, Reason.WRONG_TYPE, "title"),

@@ -61,6 +61,6 @@ def test_a_document_counts_for_each_company_on_its_topic() -> None:
 
 def test_a_pair_is_called_by_its_company_and_topic() -> None:
     key = pair_key(5, APPLE.key)
-    assert f"Apple, {TOPICS[5]}" == display_name(key, {APPLE.key: "Apple"})
-    assert f"AAPL (US), {TOPICS[5]}" == display_name(key)
+    assert f"Apple on {TOPICS[5]}" == display_name(key, {APPLE.key: "Apple"})
+    assert f"AAPL (US) on {TOPICS[5]}" == display_name(key)
     assert "Other companies" == display_name("other:company")

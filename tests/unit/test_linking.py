@@ -99,6 +99,48 @@ def test_a_shorter_form_of_an_organisation_counts_for_the_longer_one() -> None:
     assert ["name:brightwell foods"] * 2 == keys(text, spans=spans)
 
 
+def test_an_ampersand_inside_a_name_does_not_end_it() -> None:
+    text = "Depositors leave Tamber & Rhys; tamber & rhys fell."
+    again = text.rindex("tamber")
+    spans = [
+        span_of(text, "Tamber &"),
+        span_of(text, "Rhys"),
+        Span(again, again + 8, "organisation", 0.9),  # the rest was not seen
+    ]
+    found = links(text, spans)
+    assert ["Tamber & Rhys", "tamber & rhys"] == [link.surface for link in found]
+    assert {"name:tamber & rhys"} == {link.key for link in found}
+    apart = "Norvane & Brightwell fell."  # two, says the model
+    spans = [span_of(apart, "Norvane"), span_of(apart, "Brightwell")]
+    assert ["name:norvane", "name:brightwell"] == keys(apart, spans=spans)
+
+
+def test_a_listed_name_in_small_letters_is_the_company_where_the_model_sees_it_too() -> None:
+    text = "got my deposit out of credit suisse last week"
+    assert [] == keys(text)
+    assert ["company:CH:CSGN"] == keys(text, spans=[span_of(text, "credit suisse")])
+
+
+def test_a_part_of_a_name_counts_for_the_name_that_the_text_has_in_full() -> None:
+    text = "Rhys is shut. Tamber says no more, and Tamber & Rhys is out of cash, as is Norvane."
+    spans = [span_of(text, name) for name in ("Rhys", "Tamber", "Tamber & Rhys", "Norvane")]
+    assert [*["name:tamber & rhys"] * 3, "name:norvane"] == keys(text, spans=spans)
+    assert ["name:rhys"] == keys(text, spans=spans[:1])
+
+
+def test_a_symbol_of_no_list_is_one_company_with_and_without_its_dollar() -> None:
+    text = "worked at $TAMR treasury, TAMR is broke"
+    bare = Span(text.rindex("TAMR"), text.rindex("TAMR") + 4, "organisation", 0.9)
+    assert ["company:US:TAMR"] * 2 == keys(text, spans=[span_of(text, "$TAMR"), bare])
+    assert ["company:US:TAMR"] * 2 == keys(text, spans=[bare], tickers=["TAMR"])
+    assert [] == keys(text)
+    alone = "TAMR is broke"
+    assert ["company:US:TAMR"] == keys(alone, spans=[span_of(alone, "TAMR")], tickers=["TAMR"])
+    assert ["name:tamr"] == keys(alone, spans=[span_of(alone, "TAMR")])
+    fund = "SPY is down"
+    assert ["name:spy"] == keys(fund, spans=[span_of(fund, "SPY")], tickers=["SPY"])
+
+
 def test_the_model_decides_about_an_everyday_word() -> None:
     text = "Block Adds Features"
     assert [] == keys(text)

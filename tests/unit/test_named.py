@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def test_a_story_is_as_big_as_the_voices_that_told_it(store: SqlStore) -> None:
 def test_too_few_voices_are_insufficient_evidence_and_no_share() -> None:
     few, many = KeySums("name:x", "x", 2, 2, 0, -9, 2), KeySums("watch:y", "y", 40, 10, 5, 90, 50)
     frame = named.companies([few, many])
-    assert ["unlisted", "watched"] == frame["sort"].tolist()
+    assert ["other name", "watched"] == frame["sort"].tolist()
     assert [True, False] == frame["share"].isna().tolist()
     assert ["insufficient evidence", "16 – 38 %"] == frame["interval"].tolist()
 
@@ -95,10 +96,18 @@ def test_too_few_voices_are_insufficient_evidence_and_no_share() -> None:
 def test_a_story_says_how_long_it_lasted() -> None:
     at = datetime(2026, 3, 2, tzinfo=UTC)
     row = StorySums("d1", "Orders fell", 4, 3, 1, at, at + timedelta(hours=3), 2)
-    (shown,) = named.stories([row]).to_dict("records")
-    assert (0.25, "Orders fell", "3 h") == (shown["share"], shown["title"], shown["lasted"])
+    shown = named.stories([row])
+    assert "<bdi>Orders fell</bdi>" in shown
+    assert "from 2026-03-02 00:00, for 3 h, 2 sources" in shown
+    assert ["3", "4", "25 %"] == re.findall(r'<td class="m-n">(.*?)</td>', shown)
 
 
-def test_an_empty_window_has_empty_tables() -> None:
+def test_the_title_of_a_story_is_text_whatever_it_holds() -> None:
+    at = datetime(2026, 3, 2, tzinfo=UTC)
+    shown = named.stories([StorySums("d1", "<b>x</b>", 1, 1, 0, at, at, 1)])
+    assert "<bdi>&lt;b&gt;x&lt;/b&gt;</bdi>" in shown
+    assert "for 0 s, 1 source<" in shown
+
+
+def test_an_empty_window_has_an_empty_table() -> None:
     assert named.companies([]).empty
-    assert named.stories([]).empty

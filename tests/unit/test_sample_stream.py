@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -26,7 +27,10 @@ from monitor.demo.corpus.grammar import (
     parse,
 )
 from monitor.demo.corpus.newsroom import SCRIPTS
+from monitor.demo.names import alias_file
 from monitor.demo.stream import FLAWS, MALFORMED, SampleMessage, crises, sample_stream
+from monitor.entity.gazetteer import load
+from monitor.entity.link import Linker
 from monitor.events import DeadLetter, Document, Kind, Origin, Reason, Record
 from monitor.source.contract import Limits
 from monitor.source.decode import Decoder
@@ -209,6 +213,19 @@ def test_many_sources_authors_and_companies_take_part() -> None:
     assert len({fields["source"] for fields in shown}) == len(sources()) >= 30
     assert len({f["author"] for f in shown if "title" not in f}) > 0.9 * len(authors()) > 250
     assert len({ticker for f in shown for ticker in f["tickers"]}) > 0.9 * len(companies())
+
+
+def test_a_company_of_the_stream_is_one_key_however_it_is_written(tmp_path: Path) -> None:
+    aliases = tmp_path / "aliases.toml"
+    aliases.write_text(alias_file(), "utf-8")
+    linker = Linker(load(aliases=aliases))
+    for each in companies():
+        key = f"company:US:{each.ticker}"
+        for name in (each.name, each.full_name, f"${each.ticker}"):
+            text = f"Customers of {name} waited in the rain."
+            assert [key] == [link.key for link in linker.link(text, (), (), START)], text
+    quoted = "Halden Ratings cut Carrowby Bank to junk, said Calloway & Pugh."
+    assert ["company:US:CRWB"] == [link.key for link in linker.link(quoted, (), (), START)]
 
 
 def test_copies_resemble_their_original_without_being_equal() -> None:
