@@ -23,6 +23,7 @@ def test_the_daemons_settings_of_kafka_are_the_brokers(tmp_path: Path) -> None:
         _options=SimpleNamespace(dashboard_port=8501, http_port=9108),
         _receiver=SimpleNamespace(url="http://127.0.0.1:9/"),
         _wall_origin=start,
+        _aliases=tmp_path / "aliases.toml",
     )
     path = tmp_path / "monitor.toml"
     secret = "whsec_" + "A" * 32
