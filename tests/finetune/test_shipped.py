@@ -10,9 +10,9 @@ from models.labels import LABELS, SENTIMENTS, TASKS, TOPICS, Task
 from models.predict import DEFAULT, Predictor
 
 CALIBRATION_ERROR = 0.03
-FLOOR = {"sentiment": (0.89, 0.855), "topic": (0.899, 0.88)}
-"""Accuracy and macro-F1; the topics had 0.902 and 0.882 before the third head."""
-NAMES = {"btc.test.conll": 0.56, "wikigold.test.conll": 0.57, "wnut17.test.conll": 0.39}
+FLOOR = {"sentiment": (0.889, 0.855), "topic": (0.90, 0.89)}
+"""Accuracy and macro-F1; before the third head 0.892 and 0.859, 0.902 and 0.882."""
+NAMES = {"btc.test.conll": 0.60, "wikigold.test.conll": 0.64, "wnut17.test.conll": 0.41}
 CONFLICTING = "SEntFiN-v1.1.csv, conflicting"
 MEGABYTE = 2**20
 
@@ -177,7 +177,7 @@ def test_opposed_companies_are_told_apart_far_better_than_by_the_sentiment_of_th
     found = spans.targets[CONFLICTING]
 
     assert found.as_text is not None
-    assert found.macro_f1.value >= 0.66
+    assert found.macro_f1.value >= 0.70
     assert found.macro_f1.value >= found.as_text.value + 0.08
     score = found.macro_f1
     assert f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})" in card
