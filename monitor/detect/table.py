@@ -31,6 +31,12 @@ NAMED = _CODE["company"]
 """The sorts from here on are those of which there may be any number."""
 
 
+def decay_of(half_life: float) -> float:
+    """What a bucket leaves of what is halved in so many days."""
+    decay: float = 0.5 ** (1.0 / (half_life * DAY_BUCKETS))
+    return decay
+
+
 def code_of(key: str) -> int:
     """Index into ``SORTS``, or ``POOL``."""
     if key.startswith("@"):

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from harness.alerts import an_alert
+
 from monitor.events import (
     TOPICS,
     About,
@@ -22,7 +24,6 @@ from monitor.events import (
     Partition,
     Reason,
     Scored,
-    Severity,
     SourceState,
     Subject,
     Term,
@@ -88,26 +89,19 @@ def scored(
 
 
 def alert(identifier: str, status: AlertStatus, minutes: int = 0) -> Alert:
-    return Alert(
-        id=identifier,
-        key="topic:Macro",
-        detector="share",
-        detector_version="share-1",
+    return an_alert(
+        identifier,
+        "topic:Macro",
         status=status,
-        severity=Severity.WARNING,
         started_at=T0 + timedelta(minutes=minutes),
         fired_at=None if status is AlertStatus.PENDING else T0 + timedelta(minutes=minutes + 5),
         resolved_at=T0 + timedelta(hours=3) if status is AlertStatus.RESOLVED else None,
-        value=0.6,
-        baseline=0.2,
         evalue=1234.5,
-        threshold=1000.0,
         documents=20,
         negative=12,
         window_start=T0,
         window_end=T0 + timedelta(minutes=30),
         summary="Macro: 60 % negative, expected 20 %",
-        model_version="m1",
         appended_at=T0 + timedelta(minutes=31),
         updated_at=T0 + timedelta(minutes=32),
         evidence=(

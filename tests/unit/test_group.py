@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
+from harness.alerts import NOW, START, an_alert
 
 from monitor.alert import group as grouping
 from monitor.alert.group import (
@@ -18,38 +19,20 @@ from monitor.alert.group import (
 )
 from monitor.events import Alert, AlertStatus, Evidence, Severity
 
-START = datetime(2023, 3, 10, 8, tzinfo=UTC)
-NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 TIMING = GroupTiming()
 
 
-def alert(name: str = "a", status: AlertStatus = AlertStatus.FIRING, **changes: object) -> Alert:
-    resolved = START + timedelta(hours=1) if status is AlertStatus.RESOLVED else None
-    made = Alert(
-        id=name,
-        key="topic:Financials",
-        detector="share",
-        detector_version="share-1",
-        status=status,
-        severity=Severity.WARNING,
-        started_at=START,
-        fired_at=None if status is AlertStatus.PENDING else START + timedelta(minutes=10),
-        resolved_at=resolved,
-        value=0.6,
-        baseline=0.2,
-        evalue=1200.0,
-        threshold=1000.0,
-        documents=40,
-        negative=24,
-        window_start=START,
-        window_end=START + timedelta(minutes=10),
-        summary="Financials turned negative",
-        model_version="m1",
-        appended_at=NOW,
-        updated_at=NOW,
-        evidence=(Evidence("d", START, "wire", "Bank halts withdrawals", None, 0.97),),
-    )
-    return replace(made, **changes)  # type: ignore[arg-type]
+def alert(name: str = "a", status: AlertStatus = AlertStatus.FIRING, **changes: Any) -> Alert:
+    said: dict[str, Any] = {
+        "status": status,
+        "summary": "Financials turned negative",
+        "evidence": (Evidence("d", START, "wire", "Bank halts withdrawals", None, 0.97),),
+    }
+    if status is AlertStatus.PENDING:
+        said["fired_at"] = None
+    if status is AlertStatus.RESOLVED:
+        said["resolved_at"] = START + timedelta(hours=1)
+    return an_alert(name, **{**said, **changes})
 
 
 def of(*alerts: Alert, at: datetime = NOW) -> Group:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from monitor.detect.table import DAY_BUCKETS
+from monitor.detect.table import decay_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,5 +35,4 @@ class ShareSettings:
     @property
     def decay(self) -> float:
         """What a bucket leaves of a baseline."""
-        decay: float = 0.5 ** (1.0 / (self.half_life * DAY_BUCKETS))
-        return decay
+        return decay_of(self.half_life)
