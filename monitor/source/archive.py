@@ -20,8 +20,8 @@ from monitor.source.client import (
     require_reachable,
     source_error,
 )
+from monitor.source.fetched import discard_fetched
 from monitor.source.settings import KafkaSettings
-from monitor.source.unreadable import discard_fetched
 
 _SLICE = 0.5
 _APART = 1_000

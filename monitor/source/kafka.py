@@ -1,7 +1,7 @@
 """The Kafka source, on kafka-python.
 
 Positions live in the database: Kafka's committed offsets are written for lag tools and never read
-back. Six of the client's habits shape this module:
+back. Seven of the client's habits shape this module:
 
 - ``auto_offset_reset`` hides loss, so it is off. An offset out of range arrives as an exception and
   leaves as a `Gap`; a partition without a committed offset arrives as one too, and starts at the
@@ -15,6 +15,8 @@ back. Six of the client's habits shape this module:
 - A fetch that asks for empty partitions alone waits ``fetch_max_wait`` at the broker, and every
   request behind it on the connection waits too. So while one partition has a backlog those that are
   read to their ends are parked: paused, their ends asked for all the same.
+- A partition that was read to its end just as a poll's limit was reached, and is then parked, would
+  not be fetched from again, or much later (`monitor.source.fetched.free_line`).
 - A batch that can't be unpacked (`monitor.source.unreadable`) raises, and stays in the way of all
   partitions. Its own is held, and the others go on.
 - A position that it wants confirmed (KIP-320) is not fetched from until a broker has, which may be
@@ -50,13 +52,9 @@ from monitor.source.client import (
     require_reachable,
     source_error,
 )
+from monitor.source.fetched import discard_failed, discard_fetched, free_line
 from monitor.source.settings import KafkaSettings
-from monitor.source.unreadable import (
-    Unreadable,
-    discard_failed,
-    discard_fetched,
-    is_unreadable,
-)
+from monitor.source.unreadable import Unreadable, is_unreadable
 
 log = logging.getLogger(__name__)
 
@@ -256,6 +254,7 @@ class KafkaSource:
         patience = timeout
         while True:
             left = max(0.0, patience - (time.monotonic() - start))
+            free_line(self._consumer)
             fetched: Mapping[TopicPartition, Sequence[Any]] = self._consumer.poll(
                 milliseconds(min(left, _SLICE)), max_records=limit
             )

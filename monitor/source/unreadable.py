@@ -1,8 +1,8 @@
 """Records that can't be read: a checksum that does not fit, a codec that gives up.
 
 kafka-python raises and keeps what is left of the fetch. Asked again at the same offset, it takes
-nothing from that for ever: ``poll`` never returns. So it is thrown away, and fetched anew when it
-is to be tried again.
+nothing from that for ever: ``poll`` never returns. So it is thrown away
+(`monitor.source.fetched`), and fetched anew when it is to be tried again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from kafka import TopicPartition
 from kafka import errors as kafka_errors
@@ -26,26 +25,6 @@ def is_unreadable(error: Exception) -> bool:
     """Whether bytes that came could not be understood; a codec raises whatever it likes."""
     ours = (kafka_errors.CorruptRecordError, kafka_errors.UnsupportedCodecError)
     return isinstance(error, ours) or not isinstance(error, kafka_errors.KafkaError)
-
-
-def discard_fetched(consumer: Any) -> TopicPartition | None:
-    """Throw away what the client was unpacking; of which partition, None: of none. After an
-    exception that `is_unreadable` it is the partition that can't be read. What is thrown away is
-    fetched again from the consumer's position."""
-    fetcher = consumer._fetcher  # noqa: SLF001 - nothing public lets go of it
-    fetcher._next_in_line_exception_metadata = None  # noqa: SLF001 - raised at most once
-    part = fetcher._next_partition_records  # noqa: SLF001
-    if not part:
-        return None
-    part.drain()
-    return TopicPartition(*part.topic_partition)
-
-
-def discard_failed(consumer: Any) -> None:
-    """Throw away what failed behind records that were handed out, before its partition is paused:
-    the client would forget the exception and keep the rest."""
-    if consumer._fetcher._next_in_line_exception_metadata is not None:  # noqa: SLF001
-        discard_fetched(consumer)
 
 
 @dataclass(slots=True)

@@ -162,6 +162,21 @@ def test_what_comes_into_a_finished_partition_during_anothers_backlog_is_read_to
     assert {record.origin.partition for record in records} == set(range(PARTITIONS))
 
 
+@pytest.mark.parametrize("limit", [1, 5])
+def test_what_was_read_to_its_end_just_as_the_limit_was_reached_is_read_on_later(
+    world: World, limit: int
+) -> None:
+    publisher = world.publisher()
+    publisher.publish(world.topic, numbered(40))
+    source = world.source()
+    joined(source)
+    records = read(source, 40, limit=limit)
+    publisher.publish(world.topic, numbered(40))
+    records += read(source, 40, limit=limit)
+
+    assert len(places(records)) == 80
+
+
 def test_what_retention_deleted_is_reported_as_a_gap_and_reading_goes_on(world: World) -> None:
     world.publisher().publish(world.topic, numbered(30, key=b"one"))
     source = world.source()
