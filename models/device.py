@@ -45,8 +45,8 @@ def has_native_bfloat16(device: str) -> bool:
 
 
 def has_native_int8(device: str) -> bool:
-    """Return whether 8-bit matrix products run in hardware; elsewhere they are ten times slower
-    than those of float32."""
+    """Return whether 8-bit matrix products run in hardware; elsewhere they are far slower than
+    those of float32."""
     if device != "cpu":
         return True
     cpu = torch.cpu.get_capabilities()

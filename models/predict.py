@@ -5,7 +5,6 @@ threads inside one forward pass starve each other. `encode` may run in a second 
 `predict` and `begin` (the tokeniser is immutable after loading).
 """
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,7 +38,6 @@ from models.windows import Reader, pool_all
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-log = logging.getLogger(__name__)
 
 PAD_MULTIPLE: Final = 16
 """Rows are padded to a multiple of this many tokens. oneDNN compiles and keeps a kernel for each
@@ -222,13 +220,7 @@ class Predictor:
             )
         if manifest.compression is not None and manifest.compression.precision == "int8":
             kind = torch.float32  # of what is not int8
-            if not has_native_int8(chosen):
-                log.warning(
-                    "%s computes in 8 bits, which this processor does slowly; the model that it was"
-                    " made from is faster here",
-                    directory,
-                )
-            quantise(network.encoder)
+            quantise(network.encoder, integers=has_native_int8(chosen))
         torch.nn.Module.to(network.encoder, dtype=kind)
         return cls(
             network.to(chosen),

@@ -133,9 +133,10 @@ def _table(
     as_json: bool,
 ) -> None:
     from models.compression import table as tables
-    from models.compression.pack import pack, size_on_disk
+    from models.compression.pack import Storage, pack, size_on_disk
     from models.dataset.read import read, texts_of
     from models.dataset.split import without_twins
+    from models.device import choose_device, has_native_bfloat16, has_native_int8
     from models.evaluation.document import make, put
     from models.labels import TASKS
     from models.predict import Predictor
@@ -146,6 +147,7 @@ def _table(
         raise ModelError("--table measures on labelled texts: add --sentiment FILE, --topic FILE")
     if out is not None:
         make(out)
+    device = choose_device(device)
     known = [text for path in training for text in texts_of(path)]
     corpora = [
         tables.sample(without_twins(read(file, task), known), limit)
@@ -159,19 +161,24 @@ def _table(
 
     with tempfile.TemporaryDirectory() as folder, track() as advance:
         candidates = {"float32": candidate(source, "float32")}
-        for kind, dtype in (("bf16", "bfloat16"), ("int8", "float32")):
+        native = has_native_bfloat16(device)
+        storages: tuple[tuple[Storage, str], ...] = (("bf16", "auto"), ("int8", "float32"))
+        for kind, dtype in storages:
             small = Path(folder) / kind
-            pack(source, small, "bf16" if kind == "bf16" else "int8")
+            pack(source, small, kind)
             candidates[kind] = candidate(small, dtype)
         for path in against:
             candidates[path.name] = candidate(path, "float32")
-            candidates[f"{path.name}, bf16"] = candidate(path, "bfloat16")
+            if native:
+                candidates[f"{path.name}, bf16"] = candidate(path, "bfloat16")
         rows = tables.compare(candidates, corpora, rounds=rounds, advance=advance("measuring"))
     about = (
         f"Model {rows[0].version}, {device}, {threads} thread(s); {rounds} interleaved rounds;"
         " speed is that of float32 in the same round, median with extremes; texts: "
         + ", ".join(f"{len(corpus):,} of {corpus.path.name}" for corpus in corpora)
         + "."
+        + ("" if native else " bf16 is computed in float32, which this processor does faster.")
+        + ("" if has_native_int8(device) else " So are the whole numbers of int8.")
     )
     if as_json:
         typer.echo(tables.as_json(rows, about))

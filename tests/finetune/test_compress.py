@@ -45,12 +45,23 @@ def test_an_int8_layer_is_close_to_the_layer_that_it_replaces() -> None:
     assert float(error[1].max()) < 0.02
 
 
-def test_an_int8_layer_takes_one_token_and_no_bias() -> None:
+@pytest.mark.parametrize("inputs", [16, 384, 3072])
+def test_whole_numbers_multiplied_in_float32_give_what_integers_give(inputs: int) -> None:
+    torch.manual_seed(0)
+    linear = nn.Linear(inputs, 32)
+    states = torch.randn(7, inputs) * torch.logspace(-3, 3, 7)[:, None]
+    with torch.inference_mode():
+        integers, floats = (Int8Linear(linear, kind)(states) for kind in (True, False))
+    assert torch.equal(integers, floats)
+
+
+@pytest.mark.parametrize("integers", [True, False])
+def test_an_int8_layer_takes_one_token_and_no_bias(integers: bool) -> None:
     torch.manual_seed(0)
     linear = nn.Linear(16, 8, bias=False)
     states = torch.randn(1, 1, 16)
     with torch.inference_mode():
-        found = Int8Linear(linear)(states)
+        found = Int8Linear(linear, integers)(states)
         assert found.numpy() == pytest.approx(linear(states).numpy(), abs=0.03)
 
 
@@ -233,17 +244,17 @@ def test_the_command_writes_a_model_or_one_clear_error(
 
 
 @pytest.mark.parametrize("flag", ["avx512_vnni", "avx_vnni", "amx_int8", "none"])
-def test_integers_on_a_processor_without_products_of_them_are_warned_of(
-    trained: tuple[Path, Manifest],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    flag: str,
+def test_a_processor_without_products_of_integers_takes_whole_numbers_in_float32(
+    trained: tuple[Path, Manifest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flag: str
 ) -> None:
     pack(trained[0], tmp_path / "int8", "int8")
-    caplog.clear()
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {flag: True})
 
-    _load(tmp_path / "int8")
+    layers = [
+        module
+        for module in _load(tmp_path / "int8").network.encoder.modules()
+        if isinstance(module, Int8Linear)
+    ]
 
-    assert ("does slowly" in caplog.text) == (flag == "none")
+    kind = torch.float32 if flag == "none" else torch.int8
+    assert {kind} == {layer.weight.dtype for layer in layers}
