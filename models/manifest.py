@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from models.directory import FILE as FILE
 from models.directory import read_record, verify, write_record
 from models.labels import LABELS, SENTIMENTS, Task
-from models.recipe import Recipe, SpanRecipe
+from models.recipe import NamesRecipe, Recipe, SpanRecipe
 from models.tokens.tags import TAGS
 from models.windows import Pooling
 
@@ -127,15 +127,27 @@ class SpanTraining(Strict):
     data: tuple[SpanFile, ...]
 
 
+class NamesTraining(Strict):
+    """How what tells names was trained, on the frozen states of a model's encoder."""
+
+    of: str  # version of that model; encoder and other heads are its own
+    recipe: NamesRecipe
+    chosen: SpanCandidate
+    history: tuple[SpanCandidate, ...]
+    data: tuple[SpanFile, ...]
+
+
 class SpanRecord(Strict):
     """The head over tokens: names, and the sentiment towards each; reports by set of texts."""
 
     tags: tuple[str, ...]
     sentiments: tuple[str, ...]
     temperature: Annotated[float, Field(gt=0)]  # of the sentiment
+    tag_temperature: Annotated[float, Field(gt=0)] = 1.0
     names: dict[str, NameReport] = {}
     targets: dict[str, TargetReport] = {}
     training: SpanTraining | None = None
+    names_training: NamesTraining | None = None
 
 
 class BackboneRecord(Strict):

@@ -134,6 +134,7 @@ class Begun:
             np.concatenate([row.data for row in rows], axis=1),
             np.fromiter(map(len, rows), np.int64, len(rows)),
             1.0 if record is None else record.temperature,
+            1.0 if record is None else record.tag_temperature,
         )
 
 
@@ -214,6 +215,14 @@ class Predictor:
             torch.set_num_threads(threads)
         weights = directory / manifest.weights
         network = assemble(backbone, read(weights), str(weights))
+        tokenizer = load_tokenizer(backbone)
+        nearby = network.spans is not None and network.spans.names is not None
+        if nearby and not all(specials_around(tokenizer)):
+            raise ModelError(
+                f"{directory}: reads names from neighbouring tokens, for which the tokeniser must"
+                f" put special ones at both ends of a text; that of {backbone.name} does not, so"
+                " choose another backbone"
+            )
         if manifest.spans is not None and network.spans is None:
             raise ModelError(
                 f"{weights}: has no head over tokens, of which the manifest tells; train again"
@@ -224,7 +233,7 @@ class Predictor:
         torch.nn.Module.to(network.encoder, dtype=kind)
         return cls(
             network.to(chosen),
-            load_tokenizer(backbone),
+            tokenizer,
             manifest,
             device=chosen,
             dtype=kind,

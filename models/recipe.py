@@ -123,3 +123,21 @@ class SpanRecipe(Recipe):
     """What the one cashtag of a tweet counts as an entity with the tweet's own sentiment."""
     word_dropout: Share = 0.05
     """Share of the tokens of tagged texts that are masked: what is left are context and writing."""
+
+
+class NamesRecipe(BaseModel):
+    """Hyper-parameters of the part of the token head that tells names, on an encoder that stays."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: Count = 4
+    learning_rate: Positive = 1e-3
+    weight_decay: Weight = 0.01
+    batch_size: Count = 32
+    warmup: Share = 0.06
+    schedule: Literal["linear", "cosine"] = "cosine"
+    clip_norm: Positive = 1.0
+    dropout: Share = 0.2
+    average_decay: Share = 0.998
+    max_length: Annotated[int, Field(ge=8)] = 128
+    seed: Annotated[int, Field(ge=0)] = 1

@@ -102,7 +102,9 @@ def assemble(backbone: Backbone, tensors: Weights, origin: str = "weights") -> N
     """
     heads = _below("head.", tensors)
     encoder = adapted(backbone, tensors, origin)
-    spans = TokenHead(int(encoder.config.hidden_size)) if _below(f"{SPANS}.", heads) else None
+    spans = None
+    if own := _below(f"{SPANS}.", heads):
+        spans = TokenHead(int(encoder.config.hidden_size), names=bool(_below("names.", own)))
     network = Network(encoder, spans=spans)
     try:
         network.heads.load_state_dict(heads)

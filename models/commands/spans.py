@@ -1,4 +1,4 @@
-"""`python -m models spans train|evaluate|divide`."""
+"""`python -m models spans train|names|evaluate|divide`."""
 
 import json
 from pathlib import Path
@@ -123,6 +123,67 @@ def spans_train_command(
         fresh=fresh,
         checkpoint_every=checkpoint_every,
         tensorboard=tensorboard,
+        console=Console(stderr=True),
+    )
+
+
+@spans_app.command(name="names")
+def spans_names_command(
+    tagged: Annotated[
+        list[Path], typer.Option(help="File of tagged words to train on; repeatable.")
+    ],
+    tagged_held_out: Annotated[
+        list[Path], typer.Option(help="File of tagged words to choose on; repeatable.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write weights and manifest into.")],
+    model: MODEL = None,
+    corpus: Annotated[
+        list[Path] | None,
+        typer.Option(help="Corpus of the written kind, read for its names; repeatable."),
+    ] = None,
+    tagged_test: Annotated[
+        list[Path] | None,
+        typer.Option(help="File of tagged words for the manifest's report alone; repeatable."),
+    ] = None,
+    licence: Annotated[
+        list[str] | None,
+        typer.Option(help="Licence of the files whose names begin so: BEGINNING=LICENCE."),
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of start and order.")] = None,
+    set_: SET = None,
+    threads: THREADS = None,
+    force: FORCE = False,
+) -> None:
+    """Train what tells names in a token head; all other verdicts of the model stay as they are.
+
+    The encoder is read once, so that a run takes minutes on a CPU.
+
+    Example:
+
+        python -m models spans names --tagged btc.train.conll --tagged-held-out btc.held-out.conll
+        --corpus corpus.jsonl --licence "btc=CC BY 4.0" --out runs/names
+    """
+    from models.marking.names import NameFiles, train_names
+    from models.predict import DEFAULT
+    from models.recipe import NamesRecipe
+    from models.training.settings import checked
+
+    settings = given(learning_rate=learning_rate, epochs=epochs, seed=seed) | pairs(set_)
+    train_names(
+        model or DEFAULT,
+        NameFiles(
+            tagged=tuple(tagged),
+            held_out=tuple(tagged_held_out),
+            corpora=tuple(corpus or ()),
+            test=tuple(tagged_test or ()),
+        ),
+        checked(settings, NamesRecipe),
+        out=out,
+        licences=pairs(licence, "--licence"),
+        threads=threads,
+        force=force,
         console=Console(stderr=True),
     )
 

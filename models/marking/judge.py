@@ -38,7 +38,7 @@ def by_network(network: Network, tokenizer: "Tokenizer", device: str = "cpu") ->
             shapes = on(device, torch.from_numpy(data[3].astype(np.int64)))
             heads, tokens = network.with_tokens(ids, mask, shapes)
             counts = np.array([len(rows[i]) for i in batch], dtype=np.int64)
-            found = decode.verdicts(tokens.float().cpu().numpy(), data, counts, 1.0)
+            found = decode.verdicts(tokens.float().cpu().numpy(), data, counts)
             parts.append((batch, range(len(batch)), found))
             sentiments[batch] = heads["sentiment"].double().cpu().numpy()
         return TokenVerdicts.gathered(len(rows), parts), sentiments

@@ -150,6 +150,21 @@ def _record(candidate: Candidate) -> SpanCandidate:
     )
 
 
+def file_record(role: str, path: Path, texts: int, licences: Mapping[str, str]) -> SpanFile:
+    """Return the manifest's record of a file; its licence is that of the first beginning of its
+    name among the `licences`."""
+    licence = next((text for start, text in licences.items() if path.name.startswith(start)), None)
+    return SpanFile.model_validate(
+        {
+            "role": role,
+            "file": path.name,
+            "sha256": file_sha256(path),
+            "texts": texts,
+            "licence": licence or "not stated",
+        }
+    )
+
+
 def record(directory: Path, reports: SpanReports) -> Manifest:
     """Add reports to the manifest of a model that has a token head; those of the same name go.
 

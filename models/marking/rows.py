@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.marking.examples import Example
+from models.marking.examples import UNSAID, Example
 from models.network import on, pad
 from models.spans.shapes import Case, Shapes, shapes_of_all
 from models.tokens.tags import OUTSIDE, TAGS, TYPES
@@ -122,6 +122,9 @@ def _codes(example: Example, offsets: Integers, shapes: Shapes) -> Integers:
     for mark in example.marks:
         if mark.type is not None:
             inside = np.flatnonzero(_within(offsets, mark.start, mark.end))
+            if mark.type == UNSAID:
+                found[inside] = UNTAGGED
+                continue
             found[inside] = 1 + _NUMBER[f"I-{mark.type}"]
             found[inside[:1]] = 1 + _NUMBER[f"B-{mark.type}"]
     return found

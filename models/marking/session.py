@@ -10,7 +10,7 @@ from rich.console import Console
 
 from models import manifest as manifests
 from models import weights as weight_files
-from models.backbone import Backbone, file_sha256, find
+from models.backbone import Backbone, find
 from models.directory import demand_vacant
 from models.errors import ModelError
 from models.labels import TASKS
@@ -24,7 +24,7 @@ from models.marking.examples import (
     weak,
 )
 from models.marking.problem import SpanMaterial, Spans
-from models.marking.publish import publish
+from models.marking.publish import file_record, publish
 from models.marking.weights import with_head
 from models.progress import progress_bar
 from models.recipe import SpanRecipe
@@ -256,26 +256,11 @@ def _tests(files: SpanFiles) -> dict[str, list[Example]]:
 
 
 def _records(files: SpanFiles) -> list[SpanFile]:
-    def record(role: str, path: Path, texts: int) -> SpanFile:
-        licence = next(
-            (text for start, text in files.licences.items() if path.name.startswith(start)),
-            "not stated",
-        )
-        return SpanFile.model_validate(
-            {
-                "role": role,
-                "file": path.name,
-                "sha256": file_sha256(path),
-                "texts": texts,
-                "licence": licence,
-            }
-        )
-
     written = (*files.sentences.corpora, *files.targets)
     return [
-        *(record("targets", path, len(read_corpus(path))) for path in written),
+        *(file_record("targets", path, len(read_corpus(path)), files.licences) for path in written),
         *(
-            record(role, path, sum(map(len, read(path))))
+            file_record(role, path, sum(map(len, read(path))), files.licences)
             for role, paths in (
                 ("training", files.tagged),
                 ("held out", files.tagged_held_out),

@@ -16,7 +16,11 @@ _TYPES: Final = len(TAGS) // 2
 
 
 def verdicts(
-    logits: Floats, data: npt.NDArray[np.int32], counts: Integers, temperature: float
+    logits: Floats,
+    data: npt.NDArray[np.int32],
+    counts: Integers,
+    temperature: float = 1.0,
+    tag_temperature: float = 1.0,
 ) -> TokenVerdicts:
     """Return what the logits say of n texts.
 
@@ -25,6 +29,7 @@ def verdicts(
         data: int32 [4, T] of `models.spans.encoded`.
         counts: [n], tokens of each text, specials included.
         temperature: of the sentiment.
+        tag_temperature: of the tags; it changes how sure they are, and no tag.
     """
     real = data[3] != SPECIAL
     rows = np.repeat(np.arange(len(counts)), counts)[real]
@@ -36,7 +41,7 @@ def verdicts(
     opens = opens_sentence(shapes[words])
     opens[1:] |= rows[words[1:]] != rows[words[:-1]]
     opens[:1] = True
-    found, scores = decoded(own[words, : len(TAGS)], opens)
+    found, scores = decoded(own[words, : len(TAGS)] / np.float32(tag_temperature), opens)
     word = np.cumsum(first) - 1
     tags = found[word]
     tags += (tags % 2 == 1) & ~first  # the rest of the word that opens a name goes on with it

@@ -8,7 +8,7 @@ from typing import Final
 import torch
 from torch import nn
 
-from models.recipe import Recipe
+from models.recipe import NamesRecipe, Recipe
 
 _LAYER: Final = re.compile(r"\.(?:layer|layers|h|block|blocks)\.(\d+)\.")
 
@@ -52,7 +52,7 @@ def peak(name: str, recipe: Recipe, layers: int) -> float:
     return recipe.learning_rate * recipe.layer_decay**below
 
 
-def rate(step: int, steps: int, recipe: Recipe) -> float:
+def rate(step: int, steps: int, recipe: Recipe | NamesRecipe) -> float:
     """Return the share of the learning rate at a step: linear warm-up, then down to zero."""
     warm = max(1, round(recipe.warmup * steps))
     if step < warm:

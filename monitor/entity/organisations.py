@@ -28,6 +28,9 @@ _OPENERS: Final = word_list("openers")
 """Words that are not part of a name when they come first in it."""
 _SYMBOL: Final = re.compile(r"[A-Z]{2,5}")
 _BY_SPAN: Final = 0.8
+_NAME_FLOOR: Final = 0.95
+"""Score of the model below which a name of no list gets no key: set on 425 labelled texts, where
+precision with the model's own names rises from 0.80 to 0.97 and recall falls from 0.94 to 0.91."""
 _BY_RULE: Final = 0.65
 
 
@@ -52,11 +55,17 @@ def organisations(reading: Reading) -> None:
             confidence = round(_BY_SPAN * span.score, 2)
             if (known := _undecided(reading, span)) is not None:
                 reading.add(known, span.start, span.end, confidence)
-            else:
-                _add_name(reading, span.start, span.end, confidence)
+            elif not _is_user_name(reading, span):
+                sure = span.score >= _NAME_FLOOR
+                _add_name(reading, span.start, span.end, confidence, sure)
     for start, end in reading.cues:
         if reading.free(start, end):
             _named_by_cue(reading, start, end)
+
+
+def _is_user_name(reading: Reading, span: Span) -> bool:
+    """Whether it is an author's, written @name, or the sign alone."""
+    return "@" in reading.text[max(0, span.start - 1) : span.start + 1]
 
 
 def _undecided(reading: Reading, span: Span) -> str | None:
@@ -94,7 +103,11 @@ def _named_by_cue(reading: Reading, start: int, end: int) -> None:
         _add_name(reading, begin, end, _BY_RULE)
 
 
-def _add_name(reading: Reading, start: int, end: int, confidence: float) -> None:
+def _add_name(
+    reading: Reading, start: int, end: int, confidence: float, sure: bool = True
+) -> None:
+    """Add a listed symbol, a part of a name that the text has, or, where that is ``sure``, a name
+    of no list."""
     surface = reading.text[start:end]
     if len(surface) < 6 and _SYMBOL.fullmatch(surface):
         listed = company_key("US", surface)
@@ -112,7 +125,8 @@ def _add_name(reading: Reading, start: int, end: int, confidence: float) -> None
         for known in reading.keys
         if known.startswith(begin) or (known.endswith(last) and known.startswith(NAME))
     ]
-    reading.add(min(longer, default=key), start, end, confidence)
+    if longer or sure or key in reading.keys:
+        reading.add(min(longer, default=key), start, end, confidence)
 
 
 def short_forms(reading: Reading) -> None:

@@ -1,6 +1,7 @@
 """Precision and recall of linking on a labelled file, and the worst errors.
 
 Run: python tests/benchmarks/linking.py FILE [--split dev] [--no-products] [--errors 20]
+     python tests/benchmarks/linking.py FILE --model models/default    # with the names it sees
 
 The format of FILE: tests/harness/linking.py. tests/testdata/linking.jsonl is one.
 """
@@ -10,12 +11,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from harness.linking import DUE, interval, read, tally, total
+from harness.linking import DUE, Labelled, interval, read, tally, total
 
+from models.predict import Predictor
 from monitor.entity.gazetteer import load
 from monitor.entity.link import Linker
 
@@ -28,10 +31,13 @@ def main() -> None:
     parser.add_argument("--aliases", type=Path, help="a user's alias file")
     parser.add_argument("--errors", type=int, default=20)
     parser.add_argument("--no-products", action="store_true")
+    parser.add_argument("--model", type=Path, help="the names are those that this model sees")
     options = parser.parse_args()
 
     linker = Linker(load(aliases=options.aliases), products=not options.no_products)
     texts = [t for t in read(options.file) if options.split in ("", t.split)]
+    if options.model is not None:
+        texts = seen_by(options.model, texts)
     kinds = Counter(m.kind for t in texts for m in t.mentions)
     print(f"{len(texts)} texts; mentions: {', '.join(f'{n} {k}' for k, n in kinds.most_common())}")
     for name, due in (("listed companies", ("company",)), ("all that are due", DUE)):
@@ -50,6 +56,15 @@ def main() -> None:
         place = fault.text.find(fault.surface)
         around = fault.text[max(0, place - 45) : place + len(fault.surface) + 45]
         print(f"{fault.what:9} {fault.confidence:.2f} {fault.surface!r} {fault.key}  …{around}…")
+
+
+def seen_by(folder: Path, texts: Sequence[Labelled]) -> list[Labelled]:
+    """The texts with the spans of a model in place of their own."""
+    predictor = Predictor.load(folder, device="cpu", dtype="float32")
+    found = predictor.predict(predictor.encode([text.text for text in texts])).tokens
+    if found is None:
+        raise SystemExit(f"{folder}: has no head over tokens; give another --model")
+    return [text._replace(spans=found.spans(i)) for i, text in enumerate(texts)]
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from models.packed.forward import Heads
 from models.packed.graphs import GraphedForward, Line, _Recorded, _Slot
 from models.packed.logits import CLASSES
 from models.packed.rows import Row, pack
+from models.packed.verify import random_shapes
 from models.segments import Segments
 from models.spans.head import COLUMNS, TokenHead
-from models.spans.shapes import SHAPES
 
 VOCABULARY, LONGEST, MOST = 90, 80, 1_024
 
@@ -121,7 +121,7 @@ def test_rows_and_tokens_come_back_in_their_order_whatever_is_under_way(
     forward = WithoutGpu(network, encoder, "cpu", LONGEST, block=block, buckets=(96, 256, MOST))
     rng = np.random.default_rng(2)
     rows: list[Row] = [rng.integers(0, VOCABULARY, n, np.int32) for n in rng.integers(1, 80, 60)]
-    shapes: list[Row] = [rng.integers(0, SHAPES, len(row), np.int32) for row in rows]
+    shapes: list[Row] = [random_shapes(rng, len(row)) for row in rows]
 
     def begin(part: slice, budget: int) -> Any:
         told: Sequence[Row] | None = shapes[part] if tokens else None

@@ -381,11 +381,11 @@ def test_the_verdicts_on_texts_move_less_where_they_are_kept(
     before, moved = verdicts(trained[0]), {}
     for weight in (0.0, 20.0):
         folder = tmp_path / str(weight)
-        short = {**SETTINGS, "epochs": 4, "keep_weight": weight}
+        short = {**SETTINGS, "keep_weight": weight}
         run_training(material, short, out=folder, device="cpu")
         moved[weight] = float(np.abs(verdicts(folder) - before).mean())
 
-    assert moved[20.0] < 0.6 * moved[0.0]
+    assert moved[20.0] < 0.7 * moved[0.0]
 
 
 def test_a_run_that_goes_on_keeps_the_verdicts_of_the_model_that_it_is_told(

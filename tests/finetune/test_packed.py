@@ -34,11 +34,11 @@ from models.packed.linears import linear, prepacking_works
 from models.packed.load import packed_forward
 from models.packed.logits import CLASSES, Logits
 from models.packed.rows import Row, pack
+from models.packed.verify import random_shapes
 from models.predict import DEFAULT, Predictor
 from models.quantised import quantise
 from models.segments import Segments, attention, own_kernels, varlen_kernel
 from models.spans.head import COLUMNS, TokenHead
-from models.spans.shapes import SHAPES
 
 SIZES = (16, 32, 64, 128)
 VOCABULARY = 90
@@ -152,7 +152,7 @@ def test_packed_rows_get_the_logits_of_padded_rows(kind: str) -> None:
 
 def shapes_for(rows: Sequence[Row], seed: int = 1) -> list[Row]:
     rng = np.random.default_rng(seed)
-    return [rng.integers(0, SHAPES, len(row), np.int32) for row in rows]
+    return [random_shapes(rng, len(row)) for row in rows]
 
 
 @pytest.mark.parametrize("kind", BUILD)

@@ -41,7 +41,7 @@ def keys(text: str, **more: object) -> list[str]:
     return [link.key for link in links(text, **more)]  # type: ignore[arg-type]
 
 
-def span_of(text: str, surface: str, kind: str = "organisation", score: float = 0.95) -> Span:
+def span_of(text: str, surface: str, kind: str = "organisation", score: float = 0.99) -> Span:
     start = text.index(surface)
     return Span(start, start + len(surface), kind, score)  # type: ignore[arg-type]
 
@@ -90,6 +90,12 @@ def test_the_model_s_organisations_have_keys_of_their_own() -> None:
     assert [] == keys("Analysts at Norvane cut their view after a poor quarter.")
     spans = [span_of(text, "Norvane"), span_of(text, "Brightwell Foods plc")]
     assert ["name:norvane", "name:brightwell foods"] == keys(text, spans=spans)
+
+
+def test_a_user_name_that_no_list_knows_is_no_company() -> None:
+    text = "RT @harborwatch: Norvane is out of cash, says @NorvaneNews"
+    spans = [span_of(text, name) for name in ("harborwatch", "@NorvaneNews", "Norvane")]
+    assert ["name:norvane"] == keys(text, spans=spans)
 
 
 def test_a_shorter_form_of_an_organisation_counts_for_the_longer_one() -> None:
@@ -158,6 +164,14 @@ def test_a_longer_span_of_the_model_makes_another_organisation() -> None:
 def test_a_span_that_the_model_doubts_says_nothing() -> None:
     text = "Analysts at Norvane cut their view after a poor quarter."
     assert [] == keys(text, spans=[span_of(text, "Norvane", score=0.3)])
+    assert [] == keys(text, spans=[span_of(text, "Norvane", score=0.9)])
+
+
+def test_a_doubtful_span_counts_for_a_name_that_the_text_has_elsewhere() -> None:
+    text = "Norvane fell. Analysts left Norvane alone."
+    last = text.rindex("Norvane")
+    spans = [span_of(text, "Norvane"), Span(last, last + 7, "organisation", 0.7)]
+    assert ["name:norvane"] * 2 == keys(text, spans=spans)
 
 
 @pytest.mark.parametrize(
