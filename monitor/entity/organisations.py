@@ -103,9 +103,7 @@ def _named_by_cue(reading: Reading, start: int, end: int) -> None:
         _add_name(reading, begin, end, _BY_RULE)
 
 
-def _add_name(
-    reading: Reading, start: int, end: int, confidence: float, sure: bool = True
-) -> None:
+def _add_name(reading: Reading, start: int, end: int, confidence: float, sure: bool = True) -> None:
     """Add a listed symbol, a part of a name that the text has, or, where that is ``sure``, a name
     of no list."""
     surface = reading.text[start:end]

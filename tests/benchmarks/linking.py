@@ -21,6 +21,7 @@ from harness.linking import DUE, Labelled, interval, read, tally, total
 from models.predict import Predictor
 from monitor.entity.gazetteer import load
 from monitor.entity.link import Linker
+from monitor.entity.reading import Span
 
 
 def main() -> None:
@@ -64,7 +65,8 @@ def seen_by(folder: Path, texts: Sequence[Labelled]) -> list[Labelled]:
     found = predictor.predict(predictor.encode([text.text for text in texts])).tokens
     if found is None:
         raise SystemExit(f"{folder}: has no head over tokens; give another --model")
-    return [text._replace(spans=found.spans(i)) for i, text in enumerate(texts)]
+    spans = [tuple(Span(*span) for span in found.spans(i)) for i in range(len(texts))]
+    return [text._replace(spans=own) for text, own in zip(texts, spans, strict=True)]
 
 
 if __name__ == "__main__":
