@@ -19,7 +19,7 @@ from models.backbone import file_sha256, find, load_tokenizer
 from models.directory import demand_vacant, replacing
 from models.errors import ModelError
 from models.evaluation.calibrate import fit_temperature
-from models.manifest import Manifest, NamesTraining, SpanCandidate, SpanFile
+from models.manifest import Manifest, NamesTraining, SpanCandidate, SpanFile, SpanRecord
 from models.marking.evaluate import names_report
 from models.marking.examples import Example, of_sentences, read_corpus, runs_of
 from models.marking.judge import by_model, by_network
@@ -141,20 +141,30 @@ def train_names(
             bar.advance(line)
     chosen, values = max(found, key=lambda pair: pair[0].scores[_MEAN])
     weights = start | {_PREFIX + name: tensor for name, tensor in values.items()}
-    held_out = _of_tagged(files.held_out)
-    temperature = _temperature(assemble(backbone, weights, str(model)), tokenizer, held_out)
+    network = assemble(backbone, weights, str(model))
+    temperature = _temperature(network, tokenizer, _of_tagged(files.held_out))
+    training = NamesTraining(
+        of=before.version,
+        recipe=recipe,
+        chosen=chosen,
+        history=tuple(candidate for candidate, _ in found),
+        data=tuple(_records(files, licences or {})),
+    )
+    spans = before.spans.model_copy(
+        update={"names": {}, "names_training": training, "tag_temperature": temperature}
+    )
+    manifest = _publish(out, weights, before, spans, (*files.held_out, *files.test))
+    console.print(f"version {manifest.version} written to {out}")
+    return manifest
+
+
+def _publish(
+    out: Path, weights: Weights, before: Manifest, spans: SpanRecord, judged: Sequence[Path]
+) -> Manifest:
+    """Write weights and manifest, the names judged by the path of operation."""
     with replacing(out, (weight_files.FILE,)) as staging:
         weight_files.write(staging / weight_files.FILE, weights)
         digest = file_sha256(staging / weight_files.FILE)
-        training = NamesTraining(
-            of=before.version,
-            recipe=recipe,
-            chosen=chosen,
-            history=tuple(candidate for candidate, _ in found),
-            data=tuple(_records(files, licences or {})),
-        )
-        update = {"names": {}, "names_training": training, "tag_temperature": temperature}
-        spans = before.spans.model_copy(update=update)
         manifest = before.model_copy(
             update={
                 "version": manifests.version_of(digest),
@@ -165,13 +175,9 @@ def train_names(
         )
         manifests.write(manifest, staging)
         judge = by_model(Predictor.load(staging, device="cpu", dtype="float32"))
-        names = {
-            path.name: name_record(names_report(judge, *runs_of(path)))
-            for path in (*files.held_out, *files.test)
-        }
+        names = {path.name: name_record(names_report(judge, *runs_of(path))) for path in judged}
         manifest = manifest.model_copy(update={"spans": spans.model_copy(update={"names": names})})
         manifests.write(manifest, staging)
-    console.print(f"version {manifest.version} written to {out}")
     return manifest
 
 
