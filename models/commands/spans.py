@@ -33,6 +33,15 @@ Example:
 """,
 )
 
+TAGGED_TEST = Annotated[
+    list[Path] | None,
+    typer.Option(help="File of tagged words for the manifest's report alone; repeatable."),
+]
+LICENCES = Annotated[
+    list[str] | None,
+    typer.Option(help="Licence of the files whose names begin so: BEGINNING=LICENCE."),
+]
+
 
 @spans_app.command(name="train")
 def spans_train_command(
@@ -63,14 +72,8 @@ def spans_train_command(
     tagged_held_out: Annotated[
         list[Path] | None, typer.Option(help="File of tagged words to choose on; repeatable.")
     ] = None,
-    tagged_test: Annotated[
-        list[Path] | None,
-        typer.Option(help="File of tagged words for the manifest's report alone; repeatable."),
-    ] = None,
-    licence: Annotated[
-        list[str] | None,
-        typer.Option(help="Licence of the files whose names begin so: BEGINNING=LICENCE."),
-    ] = None,
+    tagged_test: TAGGED_TEST = None,
+    licence: LICENCES = None,
     name: Annotated[str | None, typer.Option(help="Name of the model; default: as before.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data.")] = None,
@@ -141,14 +144,8 @@ def spans_names_command(
         list[Path] | None,
         typer.Option(help="Corpus of the written kind, read for its names; repeatable."),
     ] = None,
-    tagged_test: Annotated[
-        list[Path] | None,
-        typer.Option(help="File of tagged words for the manifest's report alone; repeatable."),
-    ] = None,
-    licence: Annotated[
-        list[str] | None,
-        typer.Option(help="Licence of the files whose names begin so: BEGINNING=LICENCE."),
-    ] = None,
+    tagged_test: TAGGED_TEST = None,
+    licence: LICENCES = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of start and order.")] = None,

@@ -24,7 +24,7 @@ CORPUS_TAGGED: Final = frozenset({"ORG", "PER", "LOC"})
 PASSAGE: Final = 80
 """Words up to which the sentences of a document are read as one text."""
 UNSAID: Final = "unsaid"
-USER_NAME: Final = re.compile(r"@\w+")
+_USER_NAME: Final = re.compile(r"@\w+")
 
 
 class Mark(NamedTuple):
@@ -170,7 +170,7 @@ def of_sentences(sentences: Sequence[Sentence], tagged: frozenset[str]) -> Examp
 
 def _of_user_names(text: str, marks: Sequence[Mark]) -> Iterator[Mark]:
     types = {mark.start: mark.type for mark in marks}
-    for match in USER_NAME.finditer(text):
+    for match in _USER_NAME.finditer(text):
         sign, end = match.span()
         if sign in types:
             continue

@@ -27,7 +27,7 @@ from models.marking.publish import file_record
 from models.marking.report import name_record
 from models.marking.rows import POSSIBLE, collate
 from models.marking.weights import with_head
-from models.network import Network, by_length
+from models.network import Network, budget_of, by_length
 from models.predict import Predictor
 from models.progress import progress_bar
 from models.recipe import NamesRecipe
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _PREFIX: Final = f"head.{NAME}.names."
-_PASS: Final = 4_096
-"""Tokens of a pass of the encoder."""
 _MEAN: Final = "mean"
 
 
@@ -221,7 +219,7 @@ def _states(
     seen: Callable[[int], object] = lambda _: None,
 ) -> _States:
     lengths = [len(found.ids) for found in tokenizer.encode_batch_fast([e.text for e in examples])]
-    order = by_length([range(length) for length in lengths], _PASS)
+    order = by_length([range(length) for length in lengths], budget_of("cpu"))
     parts = []
     for rows in order:
         batch = collate([examples[row] for row in rows], tokenizer, network.pad_id)
