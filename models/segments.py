@@ -106,8 +106,9 @@ def attention(
         return kernels.attention(query, key, value, segments.blocks, scale)
     if segments.offsets is not None and prefix is None:
         return _varlen(query, key, value, segments, scale, window)
+    found = torch.empty_like(query)
     # Tokens beyond the last row belong to none, and must still be numbers.
-    found = torch.zeros_like(query)
+    found[segments.groups[-1].end :] = 0
     for group in segments.groups:
         block, shape = slice(group.start, group.end), (group.rows, group.length, *query.shape[1:])
         q, k, v = (part[block].view(shape).transpose(1, 2) for part in (query, key, value))

@@ -24,7 +24,7 @@ from models.differences import packed, unpacked
 from models.errors import ModelError
 from models.network import Network, merge_lora
 from models.spans.head import NAME as SPANS
-from models.spans.head import TokenHead
+from models.spans.head import TokenHead, names_width
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -103,8 +103,8 @@ def assemble(backbone: Backbone, tensors: Weights, origin: str = "weights") -> N
     heads = _below("head.", tensors)
     encoder = adapted(backbone, tensors, origin)
     spans = None
-    if own := _below(f"{SPANS}.", heads):
-        spans = TokenHead(int(encoder.config.hidden_size), names=bool(_below("names.", own)))
+    if _below(f"{SPANS}.", heads):
+        spans = TokenHead(int(encoder.config.hidden_size), names=names_width(tensors))
     network = Network(encoder, spans=spans)
     try:
         network.heads.load_state_dict(heads)

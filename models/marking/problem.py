@@ -21,7 +21,7 @@ from models.marking.judge import by_network
 from models.marking.rows import POSSIBLE, Batch, collate
 from models.network import Network, forward_all, on
 from models.recipe import SpanRecipe
-from models.spans.head import TokenHead
+from models.spans.head import NAMES, TokenHead
 from models.tokens.read import Sentence
 from models.tokens.tags import TAGS, TYPES
 from models.training.material import Integers, batches
@@ -59,11 +59,19 @@ class Spans:
     """Rows with a loss of up to three parts; the held-out scores of all three heads."""
 
     def __init__(
-        self, material: SpanMaterial, backbone: Backbone, recipe: SpanRecipe, device: str = "cpu"
+        self,
+        material: SpanMaterial,
+        backbone: Backbone,
+        recipe: SpanRecipe,
+        device: str = "cpu",
+        *,
+        names: int = NAMES,
     ) -> None:
+        """`names`: see `TokenHead`, which is built so."""
         self._backbone = backbone
         self._recipe = recipe
         self._device = device
+        self._names = names
         self._kind = autocast_type(recipe, device)
         self._tokenizer = load_tokenizer(backbone, recipe.max_length)
         self._whole = load_tokenizer(backbone, backbone.positions)
@@ -108,7 +116,9 @@ class Spans:
         return Network(
             encoder,
             dropout=self._recipe.dropout,
-            spans=TokenHead(int(encoder.config.hidden_size), dropout=self._recipe.dropout),
+            spans=TokenHead(
+                int(encoder.config.hidden_size), names=self._names, dropout=self._recipe.dropout
+            ),
         )
 
     def assemble(self, weights: Weights) -> Network:

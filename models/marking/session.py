@@ -28,6 +28,7 @@ from models.marking.publish import file_record, publish
 from models.marking.weights import with_head
 from models.progress import progress_bar
 from models.recipe import SpanRecipe
+from models.spans.head import names_width
 from models.text import normalise
 from models.tokens.read import read
 from models.training import checkpoint
@@ -133,7 +134,7 @@ def run_training(
         f" {len(material.sentences)} others; held out {len(material.held_out_marked)} and"
         f" {len(material.held_out_tagged)}"
     )
-    problem = Spans(material, backbone, recipe, chosen)
+    problem = Spans(material, backbone, recipe, chosen, names=names_width(start))
     with observed(console, board, _scores) as observer:
         trained = train_on(
             problem,

@@ -1,16 +1,15 @@
 """Encoders over a packed line of tokens: `models.bert`'s, and transformers'."""
 
 from collections.abc import Callable
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from models.backbone import OFFSET_POSITIONS
 from models.bert import Bert
-from models.packed.linears import Map, is_plain, linear
+from models.packed.linears import Join, Map, Plain, Products, is_plain
 from models.prefixes import prefix_of
 from models.segments import Segments, attention
 
@@ -29,14 +28,9 @@ class PackedEncoder(Protocol):
 class PackedBert:
     """`models.bert.Bert` over a line, its weights shared or laid out anew for faster products."""
 
-    def __init__(
-        self, bert: Bert, *, prepack: bool = False, kernels: ModuleType | None = None
-    ) -> None:
-        """`prepack` the weights for oneDNN; `kernels`: see `models.segments.own_kernels`."""
+    def __init__(self, bert: Bert, products: Products) -> None:
         self._embeddings = bert.embeddings
-        self._layers = [
-            _layer(layer, prepack=prepack, kernels=kernels) for layer in bert.encoder.layer
-        ]
+        self._layers = [_layer(layer, products) for layer in bert.encoder.layer]
 
     def __call__(self, ids: Tensor, positions: Tensor, segments: Segments) -> Tensor:
         own = self._embeddings
@@ -47,47 +41,46 @@ class PackedBert:
         return states
 
 
-def _layer(
-    layer: Any, *, prepack: bool, kernels: ModuleType | None
-) -> Callable[[Tensor, Segments], Tensor]:
+def _layer(layer: Any, products: Products) -> Callable[[Tensor, Segments], Tensor]:
     """Return one layer as a function of the states [T, hidden] and the rows."""
     inner, heads, prefix = layer.attention, layer.attention.heads, prefix_of(layer.attention.self)
-    project = _projections(inner.self, prepack=prepack)
-    mix, down = (_own(part.dense, prepack=prepack) for part in (inner.output, layer.output))
-    up = _own(layer.intermediate.dense, prepack=prepack, gelu=True)
-    first, last = (_add_norm(part.LayerNorm, kernels) for part in (inner.output, layer.output))
+    project = _projections(inner.self, products)
+    mix, down = (_residual(part, products) for part in (inner.output, layer.output))
+    up = _with_gelu(layer.intermediate.dense, products)
 
     def forward(states: Tensor, segments: Segments) -> Tensor:
         line = project(states).view(len(states), 3, heads, -1)
         found = attention(line[:, 0], line[:, 1], line[:, 2], segments, prefix=prefix)
-        states = first(mix(found.reshape(states.shape)), states)
-        return last(down(up(states)), states)
+        states = mix(found.reshape(states.shape), states)
+        return down(up(states), states)
 
     return forward
 
 
-def _add_norm(norm: nn.LayerNorm, kernels: ModuleType | None) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return LayerNorm(states + residual) as a function of both."""
-    if kernels is None:
-        return lambda states, residual: norm(states + residual)
-    weight, bias = norm.weight.detach(), norm.bias.detach()
-    return lambda states, residual: kernels.add_norm(states, residual, weight, bias, norm.eps)
-
-
-def _projections(own: Any, *, prepack: bool) -> Map:
+def _projections(own: Any, products: Products) -> Map:
     """Return query, key and value of the states in one product: [T, hidden] -> [T, 3 * hidden]."""
     parts = (own.query, own.key, own.value)
     if not all(is_plain(part) for part in parts):
         return lambda states: torch.cat([part(states) for part in parts], dim=-1)
     weight = torch.cat([part.weight.detach() for part in parts])
-    return linear(weight, torch.cat([part.bias.detach() for part in parts]), prepack=prepack)
+    return products.linear(weight, torch.cat([part.bias.detach() for part in parts]))
 
 
-def _own(layer: nn.Module, *, prepack: bool, gelu: bool = False) -> Map:
-    if isinstance(layer, nn.Linear) and is_plain(layer):
-        return linear(layer.weight.detach(), layer.bias.detach(), prepack=prepack, gelu=gelu)
-    # An adapter hangs on it, or it computes in integers.
-    return (lambda states: functional.gelu(layer(states))) if gelu else layer
+# What is not plain has an adapter hanging on it, or computes in integers.
+
+
+def _with_gelu(layer: Any, products: Products) -> Map:
+    if is_plain(layer):
+        return products.linear(layer.weight.detach(), layer.bias.detach(), gelu=True)
+    return lambda states: functional.gelu(layer(states))
+
+
+def _residual(part: Any, products: Products) -> Join:
+    dense, norm = part.dense, part.LayerNorm
+    if is_plain(dense):
+        return products.residual(dense.weight.detach(), dense.bias.detach(), norm)
+    joined = products.add_norm(norm)
+    return lambda inner, states: joined(dense(inner), states)
 
 
 class PackedTransformer:
@@ -123,13 +116,13 @@ class PackedTransformer:
 
 
 def packed_encoder(
-    encoder: "PreTrainedModel | Bert", *, prepack: bool = False, kernels: ModuleType | None = None
+    encoder: "PreTrainedModel | Bert", products: Products | None = None
 ) -> PackedEncoder:
-    """Return the encoder for packed lines.
+    """Return the encoder for packed lines; `products` are torch's by default.
 
     Raises:
         ValueError: the architecture cannot be packed.
     """
     if isinstance(encoder, Bert):
-        return PackedBert(encoder, prepack=prepack, kernels=kernels)
+        return PackedBert(encoder, products or Plain())
     return PackedTransformer(encoder)

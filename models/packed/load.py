@@ -9,7 +9,7 @@ from models.network import Network
 from models.packed.encoders import packed_encoder
 from models.packed.forward import Forward, PackedForward
 from models.packed.graphs import GraphedForward
-from models.packed.linears import should_prepack
+from models.packed.linears import products
 from models.packed.verify import TOLERANCE, difference
 from models.quantised import Int8Linear
 from models.segments import own_kernels
@@ -51,8 +51,7 @@ def packed_forward(
 
     try:
         kernels = own_kernels(device, kind, _head_size(network))
-        prepack = should_prepack(device, kind)
-        encoder = packed_encoder(network.encoder, prepack=prepack, kernels=kernels)
+        encoder = packed_encoder(network.encoder, products(device, kind, kernels))
         block = None if kernels is None else kernels.BLOCK
         forward = PackedForward(network, encoder, device, block=block, few_shapes=device == "cpu")
         if why := fault(forward):

@@ -1,5 +1,6 @@
 """The head over every sub-token: tags of names, and the sentiment towards what a token names."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import torch
@@ -15,6 +16,8 @@ NAME: Final = "spans"
 COLUMNS: Final = len(TAGS) + len(SENTIMENTS)
 """Logits of a token: of the tags, then of the sentiment towards what it names."""
 INNER: Final = 256
+NAMES: Final = 128
+"""Inner width of what tells names; at twice that it costs three times as much."""
 NEIGHBOURHOODS: Final = 2
 """Layers over neighbouring tokens: a tag depends on two tokens on either side."""
 
@@ -59,7 +62,7 @@ class Names(nn.Module):
     neighbourhood, so that no row sees another.
     """
 
-    def __init__(self, hidden: int, inner: int = INNER, dropout: float = 0.0) -> None:
+    def __init__(self, hidden: int, inner: int = NAMES, dropout: float = 0.0) -> None:
         super().__init__()
         self.written = Written(hidden, inner)
         self.near = nn.ModuleList(Neighbourhood(inner, dropout) for _ in range(NEIGHBOURHOODS))
@@ -76,20 +79,24 @@ class Names(nn.Module):
         return found
 
 
+def names_width(tensors: Mapping[str, Tensor]) -> int:
+    """Return the inner width of what tells names among the weights of a model; 0 without it."""
+    bias = tensors.get(f"head.{NAME}.names.written.states.bias")
+    return 0 if bias is None else len(bias)
+
+
 class TokenHead(Written):
     """What a token names from its state alone; its tag from those of its neighbours too.
 
     In float32. Heads without `names`, as the first ones were, read the tags from the state alone.
     """
 
-    def __init__(
-        self, hidden: int, *, inner: int = INNER, names: bool = True, dropout: float = 0.0
-    ) -> None:
-        """`hidden`: size of the encoder's states."""
-        super().__init__(hidden, inner)
+    def __init__(self, hidden: int, *, names: int = NAMES, dropout: float = 0.0) -> None:
+        """`hidden`: size of the states; `names`: inner width of what tells names, 0 without it."""
+        super().__init__(hidden, INNER)
         self.dropout = nn.Dropout(dropout)
-        self.names = Names(hidden, inner, dropout) if names else None
-        self.out = nn.Linear(inner, len(SENTIMENTS) if names else COLUMNS)
+        self.names = Names(hidden, names, dropout) if names else None
+        self.out = nn.Linear(INNER, len(SENTIMENTS) if names else COLUMNS)
 
     def forward(self, states: Tensor, shapes: Tensor) -> Tensor:
         """Return the logits of each token, float32 [T, COLUMNS].

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import torch
-from torch import Tensor
-from torch.nn import functional
 
+from models.packed.linears import Plain, Prepacked, Products, prepacking_works
 from monitor.bench.contestant import Precision
 
 _SHAPES: Final = ((1_024, 384, 1_536), (1_024, 1_024, 1_024))
@@ -51,35 +51,14 @@ def _rates(device: str, dtype: torch.dtype) -> list[tuple[str, float]]:
         x = torch.randn(rows, inner, dtype=dtype)
         weight = torch.randn(outer, inner, dtype=dtype)
         bias = torch.randn(outer, dtype=dtype)
-        kernels: dict[str, Callable[[], Any]] = {
-            "F.linear": lambda x=x, w=weight, b=bias: functional.linear(x, w, b)  # type: ignore[misc]
-        }
-        prepacked = _prepacked(x, weight, bias)
-        if prepacked is not None:
-            kernels["oneDNN prepacked"] = prepacked
-        found += [
-            (f"{name} {rows}x{inner}x{outer}", 2 * rows * inner * outer / _fastest(kernel, device))
-            for name, kernel in kernels.items()
-        ]
+        products: dict[str, Products] = {"F.linear": Plain()}
+        if prepacking_works(dtype):
+            products["oneDNN prepacked"] = Prepacked()
+        for name, kind in products.items():
+            product = partial(kind.linear(weight, bias), x)
+            rate = 2 * rows * inner * outer / _fastest(product, device)
+            found.append((f"{name} {rows}x{inner}x{outer}", rate))
     return found
-
-
-def _prepacked(x: Tensor, weight: Tensor, bias: Tensor) -> Callable[[], Any] | None:
-    """Return the product with weights in oneDNN's own order; None where torch has no such kernel.
-
-    Both operators are private: they are tried, never assumed.
-    """
-    try:
-        packed = torch.ops.mkldnn._reorder_linear_weight(weight.to_mkldnn(), x.shape[0])  # noqa: SLF001
-        run = torch.ops.mkldnn._linear_pointwise  # noqa: SLF001
-        close = torch.allclose(
-            run(x, packed, bias, "none", [], "").float(),
-            functional.linear(x.float(), weight.float(), bias.float()),
-            atol=0.02 * x.shape[1],
-        )
-    except (RuntimeError, AttributeError, NotImplementedError, TypeError):
-        return None
-    return (lambda: run(x, packed, bias, "none", [], "")) if close else None
 
 
 def _fastest(kernel: Callable[[], Any], device: str) -> float:

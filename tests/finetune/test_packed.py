@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from models.packed.forward import (
     row_means,
 )
 from models.packed.graphs import GraphedForward
-from models.packed.linears import linear, prepacking_works
+from models.packed.linears import InPlace, Plain, Prepacked, Products, prepacking_works
 from models.packed.load import packed_forward
 from models.packed.logits import CLASSES, Logits
 from models.packed.rows import Row, pack
@@ -331,8 +332,8 @@ def test_prepacked_weights_give_what_a_linear_layer_gives(dtype: torch.dtype, ge
     states = torch.randn(7, 24).to(dtype)
 
     with torch.inference_mode():
-        found = linear(layer.weight, layer.bias, prepack=True, gelu=gelu)(states)
-        expected = linear(layer.weight, layer.bias, prepack=False, gelu=gelu)(states)
+        found = Prepacked().linear(layer.weight, layer.bias, gelu=gelu)(states)
+        expected = Plain().linear(layer.weight, layer.bias, gelu=gelu)(states)
 
     torch.testing.assert_close(found, expected, atol=2e-2, rtol=1e-2)
     assert (gelu and found.min() > -0.2) != torch.equal(expected, layer(states))
@@ -457,3 +458,45 @@ print(*(compare("cpu", getattr(torch, d), n) for d in ("float32", "float16") for
 @pytest.mark.parametrize("size", SIZES)
 def test_our_own_kernels_give_what_torch_gives_on_cuda(size: int) -> None:
     assert own_kernels("cuda", torch.bfloat16, size) is not None
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=6))
+def test_products_in_kept_memory_are_those_of_torch_after_any_number_of_rows(
+    rows: list[int],
+) -> None:
+    torch.manual_seed(4)
+    up, down, norm = nn.Linear(8, 20), nn.Linear(20, 8), nn.LayerNorm(8)
+
+    def layer(products: Products) -> Callable[[torch.Tensor], torch.Tensor]:
+        widen = products.linear(up.weight.detach(), up.bias.detach(), gelu=True)
+        join = products.residual(down.weight.detach(), down.bias.detach(), norm)
+        return lambda states: join(widen(states), states)
+
+    found, expected = layer(InPlace()), layer(Plain())
+    with torch.inference_mode():
+        for count in rows:
+            states = torch.randn(count, 8)
+            torch.testing.assert_close(found(found(states)), expected(expected(states)))
+
+
+def test_threads_that_read_at_once_do_not_share_kept_memory() -> None:
+    layer = nn.Linear(8, 20).requires_grad_(False)
+    product = InPlace().linear(layer.weight, layer.bias)
+    mine = product(torch.ones(3, 8))
+    before = mine.clone()
+
+    with ThreadPoolExecutor(1) as other:
+        other.submit(product, torch.zeros(3, 8)).result()
+
+    assert torch.equal(before, mine)
+
+
+@pytest.mark.parametrize("products", [Plain(), InPlace()], ids=["plain", "in place"])
+def test_every_way_to_multiply_gives_the_padded_pass_its_logits(
+    tiny_encoder: Path, products: Products
+) -> None:
+    network = network_of(lambda: load_inference_encoder(find(str(tiny_encoder))))
+    forward = PackedForward(network, packed_encoder(network.encoder, products), "cpu")
+
+    for rows in (ROWS, ROWS[:2], ROWS):
+        np.testing.assert_allclose(judged(forward, rows), judged(padded(network), rows), atol=1e-5)
