@@ -71,7 +71,7 @@ class Spans:
         self._backbone = backbone
         self._recipe = recipe
         self._device = device
-        self._names = names
+        self._names_width = names
         self._kind = autocast_type(recipe, device)
         self._tokenizer = load_tokenizer(backbone, recipe.max_length)
         self._whole = load_tokenizer(backbone, backbone.positions)
@@ -117,7 +117,9 @@ class Spans:
             encoder,
             dropout=self._recipe.dropout,
             spans=TokenHead(
-                int(encoder.config.hidden_size), names=self._names, dropout=self._recipe.dropout
+                int(encoder.config.hidden_size),
+                names=self._names_width,
+                dropout=self._recipe.dropout,
             ),
         )
 

@@ -76,7 +76,7 @@ class Prepacked(Plain):
         # torch's inductor calls the same operators; there is no public name for them.
         laid = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _ROWS)  # noqa: SLF001
         product = torch.ops.mkldnn._linear_pointwise  # noqa: SLF001
-        after = ("gelu", [], "none") if gelu else ("none", [], "")
+        after: tuple[str, list[float], str] = ("gelu", [], "none") if gelu else ("none", [], "")
         return lambda states: product(states, laid, bias, *after)
 
 
