@@ -11,6 +11,7 @@ import torch
 
 from models.backbone import OWN, Backbone, encode, load_tokenizer
 from models.network import pad
+from models.packed.linears import prepacking_works
 from models.predict import Predictor
 from monitor.bench import checkpoint
 from monitor.bench.contestant import Labels, Setting
@@ -116,6 +117,14 @@ def test_the_peak_is_the_fastest_kernel_and_never_falls() -> None:
     peak.measure()
     assert peak.of("fp32") >= first
     assert 0 == peak.of("bf16")
+
+
+def test_the_peak_is_sought_among_onednns_products_too_where_torch_has_them() -> None:
+    peak = Peak("cpu", ("fp32",))
+    peak.measure()
+
+    seen = {name.rpartition(" ")[0] for name in peak.kernels["fp32"]}
+    assert {"F.linear", *["oneDNN prepacked"] * prepacking_works(torch.float32)} == seen
 
 
 def test_the_scorer_is_taken_apart_into_tokeniser_device_and_both(
