@@ -11,8 +11,10 @@ from monitor.events import Document, Mention, Scored
 from monitor.score.base import Verdicts
 from monitor.store.base import NO_CHANGES, Snapshot
 from monitor.story.base import Changes, Told, ToldRow
+from monitor.tuples import maker
 
 _STORY: Final = Scored._fields.index("story")
+_scored = maker(Scored)
 
 
 class Stories(Protocol):
@@ -75,7 +77,7 @@ class Annotator:
         changes = self._stories.changes()
         # What comes before the story is taken over: `_replace` would take four times as long.
         found = [
-            Scored._make((*s[:_STORY], t.story, t.copy_of, m, s.counted))
+            _scored((*s[:_STORY], t.story, t.copy_of, m, s.counted))
             for s, t, m in zip(scored, told, named, strict=True)
         ]
         return Annotated(found, changes)

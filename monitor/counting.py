@@ -57,13 +57,14 @@ class Counting:
         old: list[Heard] = []
         late = 0
         since = self.since(now)
+        closed = self._window.late_before  # no bucket is closed while a batch is counted
         for scored in batch:
             document, heard = scored.document, heard_of(scored)
             start = bucket_start(heard.at)
             if document.history and start < since:
                 old.append(heard)
                 marked.append(scored._replace(counted=False))
-            elif document.undated or self.is_late(start):
+            elif document.undated or start < closed:
                 late += not document.undated
                 marked.append(scored._replace(counted=False))
             else:

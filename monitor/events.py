@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from models.labels import SENTIMENTS, TOPICS
+from monitor.tuples import maker
 
 __all__ = [
     "BUCKET_SECONDS",
@@ -281,17 +282,22 @@ def heard_of(scored: Scored) -> Heard:
         views = tuple(
             [View(m.key, most_probable(m.sentiment), scaled(m.sentiment)) for m in scored.mentions]
         )
-    return Heard(
-        document.id,
-        document.published_at.timestamp(),
-        document.author,
-        document.kind,
-        scored.topic,
-        most_probable(sentiment),
-        scaled(sentiment),
-        scored.copy_of is not None,
-        views,
+    return _heard(
+        (
+            document.id,
+            document.published_at.timestamp(),
+            document.author,
+            document.kind,
+            scored.topic,
+            most_probable(sentiment),
+            scaled(sentiment),
+            scored.copy_of is not None,
+            views,
+        )
     )
+
+
+_heard = maker(Heard)
 
 
 @dataclass(frozen=True, slots=True)

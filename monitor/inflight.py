@@ -35,6 +35,8 @@ class Flight:
     """Those whose event times count, duplicates among them."""
     documents: list[Document] = field(default_factory=list)
     """Those that are to be judged …"""
+    ids: frozenset[str] = frozenset()
+    """… with their ids …"""
     drills: list[Document] = field(default_factory=list)
     """… and those of drills, which are judged beside them."""
     dead_letters: list[DeadLetter] = field(default_factory=list)
@@ -114,12 +116,12 @@ class InFlight:
         if self._flights and flight.bare and self._flights[-1].bare:
             self._flights.pop()
         self._flights.append(flight)
-        self.ids.update(document.id for document in flight.documents)
+        self.ids.update(flight.ids)
 
     def landed(self) -> None:
         """The oldest is in the database."""
         flight = self._flights.popleft()
-        self.ids.difference_update(document.id for document in flight.documents)
+        self.ids.difference_update(flight.ids)
 
     def restart(self, stored: Mapping[Partition, int]) -> None:
         """Forget everything; reading goes on at these offsets."""

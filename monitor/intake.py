@@ -120,7 +120,11 @@ class Intake:
         flight.decoded = decoded
         if not decoded:
             return
-        known = self._store.known({document.id for document in decoded})
+        ids = frozenset([document.id for document in decoded])
+        known = self._store.known(ids)
+        if not known and len(ids) == len(decoded) and ids.isdisjoint(self._flights.ids):
+            flight.documents, flight.ids = list(decoded), ids  # as good as always
+            return
         for document in decoded:
             if document.id in known or document.id in self._flights.ids:
                 detail = f"the id {document.id!r} has been read before; ids must be unique"
@@ -128,3 +132,4 @@ class Intake:
             else:
                 known.add(document.id)
                 flight.documents.append(document)
+        flight.ids = frozenset([document.id for document in flight.documents])

@@ -7,6 +7,11 @@ from datetime import datetime
 
 from monitor.events import Document, Scored
 from monitor.score.base import Verdicts
+from monitor.tuples import maker
+
+_scored = maker(Scored)
+_UNTOLD = tuple(Scored._field_defaults.values())
+"""What is not known yet: story, copy, names."""
 
 
 def judged(
@@ -39,6 +44,8 @@ def judged(
             failed.append((document, next(errors)))
         else:
             sentiment = (negative, neutral, positive)
-            scored.append(Scored(document, sentiment, topic, confidence, version, scored_at))
+            scored.append(
+                _scored((document, sentiment, topic, confidence, version, scored_at, *_UNTOLD))
+            )
             places.append(place)
     return scored, places, failed

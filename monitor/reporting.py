@@ -35,7 +35,7 @@ def report(flight: Flight, firing: int, metrics: Metrics, now: datetime, done: d
             log.warning("alert %s: %s", alert.status, alert.summary)
     metrics.firing.set(firing)
     if flight.scored:
-        newest = max(s.document.published_at for s in flight.scored)
+        newest = max([s.document.published_at for s in flight.scored])
         metrics.event_lag.set((now - newest).total_seconds())
     ends = flight.batch.ends
     behind = [max(ends[p] - o, 0) for p, o in flight.batch.positions.items() if p in ends]

@@ -90,14 +90,15 @@ class Sources:
         blind = set(np.flatnonzero(self._roster.rows["state"] == _BLIND).tolist())
         back: dict[int, int] = {}  # bucket in which one that was blind speaks again
         closed = int(self._roster.rows["closed"][0])
+        slots, kinds, open_ = self._roster.slots, self._roster.kinds, self._roster.open
         for document in documents:
             if document.history or document.undated:
                 continue
             at = document.published_at.timestamp()
-            slot = self._roster.slots.get(document.source)
+            slot = slots.get(document.source)
             if slot is None:
                 slot = self._roster.admit(document.source, at)
-            self._roster.kinds[slot] = document.kind
+            kinds[slot] = document.kind
             if at > heard.get(slot, -1.0):
                 heard[slot] = at
             start = int(at // BUCKET_SECONDS) * BUCKET_SECONDS
@@ -106,7 +107,9 @@ class Sources:
                     back[again] = min(start, back.get(again, start))
             if start < closed:
                 continue
-            cells = self._roster.open.setdefault(start, {})
+            cells = open_.get(start)
+            if cells is None:
+                cells = open_[start] = {}
             cell = cells.get(slot)
             if cell is None:
                 cells[slot] = [1, at, at]

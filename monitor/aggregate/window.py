@@ -69,7 +69,12 @@ class Window:
 
     def is_late(self, start: int) -> bool:
         """Whether a document of the bucket that starts here comes too late for any correction."""
-        return self.closed_until is not None and start < self.closed_until - self._lateness
+        return start < self.late_before
+
+    @property
+    def late_before(self) -> float:
+        """Documents of buckets that start before this come too late; seconds since the epoch."""
+        return -inf if self.closed_until is None else self.closed_until - self._lateness
 
     def add(self, deltas: Mapping[tuple[str, int], Sums]) -> None:
         """Add the sums of a batch; the late ones must have been left out by the caller."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from itertools import accumulate, repeat
 from sys import intern
 from typing import Any, NamedTuple
@@ -36,6 +36,7 @@ from monitor.lab.ledger import Outcome, reason
 from monitor.lab.reading import Rows, in_order_of_insertion, in_order_of_polls
 from monitor.store import rows, schema
 from monitor.store.faults import connected
+from monitor.tuples import maker
 
 _PAGE = 4_096  # rows fetched at once
 
@@ -311,10 +312,7 @@ _COLUMNS: list[ColumnElement[Any]] = [
 ]  # fmt: skip
 _TEXTS: list[ColumnElement[Any]] = [_OF.title, _OF.text]
 _partition = cache(Partition)
-# As _make() of each, which is a function in Python.
-_view: Callable[[Iterable[Any]], View] = partial(tuple.__new__, View)
-_heard: Callable[[Iterable[Any]], Heard] = partial(tuple.__new__, Heard)
-_known: Callable[[Iterable[Any]], Known] = partial(tuple.__new__, Known)
+_view, _heard, _known = maker(View), maker(Heard), maker(Known)
 _CAME = func.coalesce(_OF.ingested_ms, _OF.appended_ms)
 _WAITED = (
     select(_OF.kafka_topic, _OF.kafka_partition, _CAME, _OF.appended_ms)

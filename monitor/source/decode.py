@@ -18,6 +18,7 @@ import orjson
 
 from monitor.events import DeadLetter, Document, Kind, Reason, Record
 from monitor.source.contract import DRILL, FIELDS, LANG, PUBLISHED_AT, URL, Limits, unclean
+from monitor.tuples import maker
 
 _is_published_at = re.compile(PUBLISHED_AT, re.ASCII).fullmatch
 _is_lang = re.compile(LANG).fullmatch
@@ -26,6 +27,7 @@ _is_url = re.compile(URL).fullmatch
 _KINDS = {kind.value: kind for kind in Kind}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHOWN = 80
+_made = maker(Document)
 _FIRST_SURROGATE = 0xD800
 
 _ESCAPES = (b"\\u", b"\\b", b"\\f")
@@ -136,23 +138,25 @@ class Decoder:
                     f"lang must be a BCP 47 tag such as en-US, not {_shown(lang)}",
                 )
         # By position: names would cost half as much again as the document.
-        return Document(
-            _text(get("id"), "id", limits.id)
-            or document_id(source, url or "", title, text, published_at),
-            self._kind(get("kind"), record.origin.topic),
-            source,
-            published_at,
-            title,
-            text,
-            url or None,
-            self._pseudonymise(author) if author else None,
-            lang or None,
-            () if (value := get("tickers")) is None else self._tickers(value),
-            record.origin,
-            record.appended_at,
-            False if (value := get("history")) is None else _flag(value, "history"),
-            False if (value := get("undated")) is None else _flag(value, "undated"),
-            None if (value := get("drill")) is None else _drill(value),
+        return _made(
+            (
+                _text(get("id"), "id", limits.id)
+                or document_id(source, url or "", title, text, published_at),
+                self._kind(get("kind"), record.origin.topic),
+                source,
+                published_at,
+                title,
+                text,
+                url or None,
+                self._pseudonymise(author) if author else None,
+                lang or None,
+                () if (value := get("tickers")) is None else self._tickers(value),
+                record.origin,
+                record.appended_at,
+                False if (value := get("history")) is None else _flag(value, "history"),
+                False if (value := get("undated")) is None else _flag(value, "undated"),
+                None if (value := get("drill")) is None else _drill(value),
+            )
         )
 
     def _message(self, value: bytes | None) -> dict[str, Any]:

@@ -55,6 +55,7 @@ from monitor.source.client import (
 from monitor.source.fetched import discard_failed, discard_fetched, free_line
 from monitor.source.settings import KafkaSettings
 from monitor.source.unreadable import Unreadable, is_unreadable
+from monitor.tuples import maker
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,8 @@ _CONFIRM_INTERVAL = 1.0  # seconds between two looks at the log's ends while not
 _CONFIRM_TIMEOUT = 2.0
 _JOIN_PATIENCE = 5.0
 _STALLED = 30.0
+
+_origin, _record = maker(Origin), maker(Record)
 
 
 class _Notes(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no types
@@ -376,8 +379,8 @@ class KafkaSource:
                 if message.timestamp != at:  # a producer's batch often has one for all
                     at = message.timestamp
                     appended = appended_at(at) or self._wall()
-                origin = Origin(topic, number, message.offset)
-                records.append(Record(origin, message.value, message.key, appended))
+                origin = _origin((topic, number, message.offset))
+                records.append(_record((origin, message.value, message.key, appended)))
         return records
 
     def _advance(self, fetched: Mapping[TopicPartition, Sequence[Any]]) -> None:

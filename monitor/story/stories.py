@@ -15,12 +15,14 @@ from monitor.story.base import Changes, Flip, Rename, Told, ToldRow
 from monitor.story.fingerprint import WIDTH, Forms, Prints, packed, prints, unpacked
 from monitor.story.index import MOST, Index, Keys, enough, keys_of
 from monitor.story.likeness import LEAST, copies
+from monitor.tuples import maker
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _CHUNK = 1_024  # documents looked up together
 _SWEEPS = 48  # of expired rows in one window
 _ROOM = 16  # a full table loses this part of its rows, the oldest
+_as_told, _as_row = maker(Told), maker(ToldRow)
 
 _First = tuple[int, str]
 """A document's place in time: milliseconds and, between those of one moment, its id."""
@@ -238,7 +240,7 @@ class Stories:
         for left, right in self._edges(asked, keys[asking]):
             self._link(left, right)
         told = [
-            Told(document.id, None)
+            _as_told((document.id, None))
             if row < 0 or self._is_alone(row, at, document.id)
             else self._told(row, (at, document.id))
             for document, at, row in zip(documents, times, rows, strict=True)
@@ -409,17 +411,19 @@ class Stories:
             story_ms, story_id = first if several is None else several.first
             origin_ms, origin_id = self._origins.get(row, (None, None))
             drained.append(
-                ToldRow(
-                    number,
-                    words,
-                    first[1],
-                    first_ms,
-                    last_ms,
-                    origin_id,
-                    origin_ms,
-                    story,
-                    story_id,
-                    story_ms,
+                _as_row(
+                    (
+                        number,
+                        words,
+                        first[1],
+                        first_ms,
+                        last_ms,
+                        origin_id,
+                        origin_ms,
+                        story,
+                        story_id,
+                        story_ms,
+                    )
                 )
             )
         return drained
