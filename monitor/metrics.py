@@ -26,6 +26,7 @@ from monitor.events import (
     Reason,
     Scored,
     SourceState,
+    most_probable,
 )
 
 WAIT_BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
@@ -249,7 +250,7 @@ class Metrics:
     ) -> None:
         """One batch whose transaction went through at ``done`` (wall time)."""
         self.records.inc(records)
-        sorts = collections.Counter((s.document.kind, s.sentiment_index) for s in scored)
+        sorts = collections.Counter([(s.document.kind, most_probable(s.sentiment)) for s in scored])
         for (kind, sentiment), count in sorts.items():
             self.scored.labels(kind, SENTIMENTS[sentiment]).inc(count)
         self.ingest_lag.observe([(done - s.document.appended_at) / _SECOND for s in scored])

@@ -90,12 +90,12 @@ class Sources:
         blind = set(np.flatnonzero(self._roster.rows["state"] == _BLIND).tolist())
         back: dict[int, int] = {}  # bucket in which one that was blind speaks again
         closed = int(self._roster.rows["closed"][0])
-        slots, kinds, open_ = self._roster.slots, self._roster.kinds, self._roster.open
+        places, kinds, open_ = self._roster.slots, self._roster.kinds, self._roster.open
         for document in documents:
             if document.history or document.undated:
                 continue
             at = document.published_at.timestamp()
-            slot = slots.get(document.source)
+            slot = places.get(document.source)
             if slot is None:
                 slot = self._roster.admit(document.source, at)
             kinds[slot] = document.kind

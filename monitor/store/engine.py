@@ -16,8 +16,7 @@ from monitor.store.faults import place
 
 _WRITES = "monitor_writes"
 _WAL_KEPT = 64 << 20  # bytes the write-ahead log is cut back to after a large transaction
-_PAGE = 8192  # bytes; with 4,096 a document costs a tenth more, with 16,384 a tenth less again, but
-# what a quiet hour writes to the log is whole pages
+_PAGE = 8192  # bytes, of a new file: with 4,096 the documents' table costs a tenth more
 _CHECKPOINT_PAGES = 4000  # random ids touch many pages: writing them back less often gives a third
 _CACHE_KIB = 16 << 10  # the ids are random, so their index profits from staying in memory
 _READ_CACHE_KIB = 64 << 10
@@ -38,7 +37,7 @@ def open_engine(url: str, *, busy_timeout: float = 10.0) -> Engine:
     @event.listens_for(engine, "connect")
     def _configure(connection: DBAPIConnection, _record: object) -> None:
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA page_size = {_PAGE}")  # of a new file; must come first
+        cursor.execute(f"PRAGMA page_size = {_PAGE}")  # comes too late after the next
         cursor.execute("PRAGMA journal_mode = WAL")
         row = cursor.fetchone()
         if row is None or row[0] != "wal":

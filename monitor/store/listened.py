@@ -22,8 +22,8 @@ class SourceTable:
 
     def __init__(self, engine: Engine) -> None:
         dialect = Dialect(engine.dialect.name)
-        self._put = Bulk(dialect.upsert(schema.sources), schema.sources, engine)
-        self._put_rhythm = Bulk(dialect.upsert(schema.rhythms), schema.rhythms, engine)
+        self._put = Bulk(dialect.upsert(schema.sources), engine)
+        self._put_rhythm = Bulk(dialect.upsert(schema.rhythms), engine)
         self._delete = [
             delete(table).where(table.c.name == bindparam("gone"))
             for table in (schema.sources, schema.rhythms)

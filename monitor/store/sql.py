@@ -81,24 +81,19 @@ class SqlStore:
             )
         )
         self._put_progress = dialect.upsert(schema.progress)
-        self._put_documents = Bulk(
-            dialect.insert_or_ignore(schema.documents), schema.documents, engine
-        )
-        self._put_mentions = Bulk(
-            dialect.insert_or_ignore(schema.mentions), schema.mentions, engine
-        )
-        self._put_names = Bulk(dialect.insert_or_ignore(schema.names), schema.names, engine)
+        self._put_documents = Bulk(dialect.insert_or_ignore(schema.documents), engine)
+        self._put_mentions = Bulk(dialect.insert_or_ignore(schema.mentions), engine)
+        self._put_names = Bulk(dialect.insert_or_ignore(schema.names), engine)
         self._add_buckets = Bulk(
             dialect.accumulate(
                 schema.buckets, ("n", "negative", "positive", "score_sum", "posts"), "revision"
             ),
-            schema.buckets,
             engine,
         )
         self._put_dead_letter = dialect.insert_or_ignore(schema.dead_letters)
         self._put_gap = dialect.insert_or_ignore(schema.gaps)
-        self._put_buckets = Bulk(dialect.upsert(schema.buckets), schema.buckets, engine)
-        self._told = ToldTable()
+        self._put_buckets = Bulk(dialect.upsert(schema.buckets), engine)
+        self._told = ToldTable(engine)
         self._sources = SourceTable(engine)
         self._put_key_state = dialect.upsert(schema.key_states)
         states = schema.key_states.c

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Engine,
     Table,
     Text,
+    Update,
     bindparam,
     func,
     literal_column,
@@ -70,20 +71,23 @@ class Dialect:
 
 
 class Bulk:
-    """One statement for many rows, each a tuple in the order of the table's columns.
+    """One statement for many rows, each a tuple: an insert's in the order of the table's columns,
+    another's in the order of its text.
 
     SQLAlchemy makes a dictionary of every row, and a tuple of that again, which costs as much as
     the database does; so it renders the statement here, once, and the rows go to the driver as
     they are.
     """
 
-    def __init__(self, statement: Insert, table: Table, engine: Engine) -> None:
+    def __init__(self, statement: Insert | Update, engine: Engine) -> None:
         native: Any = type(engine.dialect)
         # By position: psycopg's own style is by name.
         style = "qmark" if engine.dialect.name == "sqlite" else "format"
         compiled = statement.compile(
             dialect=native(paramstyle=style),
-            column_keys=[column.name for column in table.columns],
+            column_keys=(
+                None if statement.is_update else [column.name for column in statement.table.columns]
+            ),
         )
         self._sql = str(compiled)
 

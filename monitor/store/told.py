@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, bindparam, delete, or_, select, update
+from sqlalchemy import Connection, Engine, and_, bindparam, delete, or_, select, update
 
 from monitor.store import schema
 from monitor.store.rows import milliseconds
+from monitor.store.statements import Bulk
 from monitor.store.wordings import pack, unpack
 from monitor.story.base import Changes, ToldRow
 
@@ -16,16 +17,17 @@ from monitor.story.base import Changes, ToldRow
 class ToldTable:
     """The statements, made once."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: Engine) -> None:
         table = schema.stories.c
         self._put = schema.stories.insert().inline()
         self._forget = delete(schema.stories).where(table.newest_ms < bindparam("before"))
         self._all = select(table.forget_ms, table.wordings).order_by(table.id.desc())
         documents = schema.documents.c
-        self._flip = (
+        self._flip = Bulk(
             update(schema.documents)
             .where(documents.id == bindparam("of_id"))
-            .values(story=bindparam("to_story"), copy_of=bindparam("of_copy"))
+            .values(story=bindparam("to_story"), copy_of=bindparam("of_copy")),
+            engine,
         )
         of_old = documents.story == bindparam("old")
         self._rename = (
@@ -56,14 +58,11 @@ class ToldTable:
 
     def change(self, connection: Connection, changes: Changes) -> None:
         """What stored documents have turned out to be."""
-        flips = [
-            {"of_id": f.document, "to_story": f.told.story, "of_copy": f.told.copy_of}
-            for f in changes.flipped
-        ]
-        renames = [{"old": r.old, "new": r.new} for r in changes.renamed]
-        for statement, values in ((self._flip, flips), (self._rename, renames)):
-            if values:
-                connection.execute(statement, values)
+        self._flip.execute(
+            connection, [(f.told.story, f.told.copy_of, f.document) for f in changes.flipped]
+        )
+        if renames := [{"old": r.old, "new": r.new} for r in changes.renamed]:
+            connection.execute(self._rename, renames)
 
     def read(self, connection: Connection) -> list[ToldRow]:
         """All rows, by number."""
