@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from harness.weights import tokens_told, variant
 from typer.testing import CliRunner
 
 from models import manifest as manifests
@@ -38,6 +39,7 @@ from models.marking.report import against, report
 from models.marking.rows import POSSIBLE, collate
 from models.marking.session import SpanFiles, run_training
 from models.predict import Predictor
+from models.spans.head import names_width
 from models.spans.shapes import SPECIAL, starts_word
 from models.tokens.read import read
 from models.tokens.tags import TAGS
@@ -404,6 +406,19 @@ def test_a_run_that_goes_on_keeps_the_verdicts_of_the_model_that_it_is_told(
     assert found.spans.training.of == marked[1].version
     assert found.spans.training.kept == trained[1].version
     assert found.spans.names["names.conll"].all.f1 > 0.9  # the head was not drawn anew
+
+
+def test_a_run_goes_on_from_names_of_another_width(
+    trained: tuple[Path, Manifest], material: SpanFiles, tmp_path: Path
+) -> None:
+    variant(trained[0], tmp_path / "wide", tokens_told(names=48))
+    files = replace(material, sentences=replace(material.sentences, start=tmp_path / "wide"))
+
+    found = run_training(files, {**SETTINGS, "epochs": 1}, out=tmp_path / "further", device="cpu")
+
+    weights = weight_files.read(tmp_path / "further" / found.weights)
+    assert 48 == names_width(weights)
+    Predictor.load(tmp_path / "further", device="cpu").predict([[2, 5, 3]])
 
 
 def test_a_training_of_the_sentence_heads_goes_on_without_the_head_over_tokens(

@@ -14,7 +14,7 @@ from torch import nn
 from models import manifest as manifests
 from models import weights as weight_files
 from models.backbone import file_sha256
-from models.spans.head import NAME, TokenHead
+from models.spans.head import NAME, NAMES, TokenHead
 from models.weights import Weights
 
 
@@ -45,14 +45,14 @@ def shifted(by: float) -> Callable[[Weights], object]:
     return change
 
 
-def tokens_told(seed: int = 5) -> Callable[[Weights], object]:
+def tokens_told(seed: int = 5, names: int = NAMES) -> Callable[[Weights], object]:
     """A change that adds a random head over tokens; its tags and sentiments are of every kind."""
 
     def change(tensors: Weights) -> None:
         hidden = tensors["head.sentiment.weight"].shape[1]
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            head = TokenHead(hidden)
+            head = TokenHead(hidden, names=names)
             nn.init.normal_(head.shapes.weight)
             nn.init.normal_(head.out.weight, std=0.5)
         tensors.update({f"head.{NAME}.{name}": t for name, t in head.state_dict().items()})
