@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -206,6 +206,19 @@ def runs_of(path: Path) -> tuple[list[tuple[Sentence, ...]], frozenset[str]]:
     """
     documents = read(path)
     return [run for document in documents for run in passages(document)], types_in(documents)
+
+
+def tagged_examples(paths: Iterable[Path]) -> list[Example]:
+    """Return the texts of files of tagged words, the empty ones left out.
+
+    Raises:
+        DataError: see `models.tokens.read`.
+    """
+    found = []
+    for path in paths:
+        runs, types = runs_of(path)
+        found += [of_sentences(run, types) for run in runs]
+    return [example for example in found if example.text]
 
 
 def weak(text: str, sentiment: tuple[float, float, float], weight: float) -> Example | None:

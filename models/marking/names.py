@@ -1,16 +1,15 @@
 """Training of what tells names, on an encoder that stays as it is: no other verdict changes."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from rich.console import Console
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from models import manifest as manifests
@@ -18,23 +17,21 @@ from models import weights as weight_files
 from models.backbone import file_sha256, find, load_tokenizer
 from models.directory import demand_vacant, replacing
 from models.errors import ModelError
-from models.evaluation.calibrate import fit_temperature
 from models.manifest import Manifest, NamesTraining, SpanCandidate, SpanFile, SpanRecord
 from models.marking.evaluate import names_report
-from models.marking.examples import Example, of_sentences, read_corpus, runs_of
+from models.marking.examples import Example, read_corpus, runs_of, tagged_examples
 from models.marking.judge import by_model, by_network
 from models.marking.publish import file_record
 from models.marking.report import name_record
-from models.marking.rows import POSSIBLE, collate
+from models.marking.rows import POSSIBLE
+from models.marking.states import States, states_of, tag_temperature
 from models.marking.weights import with_head
-from models.network import Network, budget_of, by_length
+from models.network import Network
 from models.predict import Predictor
 from models.progress import progress_bar
 from models.recipe import NamesRecipe
 from models.spans.head import NAME, Names
-from models.spans.shapes import starts_word
 from models.tokens.read import Sentence, read
-from models.tokens.tags import TAGS
 from models.training.average import Average, Swapped
 from models.training.material import batches
 from models.training.optimiser import rate
@@ -58,26 +55,6 @@ class NameFiles:
     """Of the written kind; their rows of the part `train` are read for the names in them."""
     test: tuple[Path, ...] = ()
     """Files that the manifest reports on; nothing is chosen on them."""
-
-
-@dataclass(frozen=True, slots=True)
-class _States:
-    """What the encoder makes of texts, T tokens end to end, and what is known of each token."""
-
-    states: npt.NDArray[np.float32]  # [T, hidden]
-    shapes: npt.NDArray[np.int64]  # [T]
-    codes: npt.NDArray[np.int64]  # [T], row of POSSIBLE
-    counts: npt.NDArray[np.int64]  # [n]
-
-    def take(self, rows: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return states, shapes and codes of texts, end to end."""
-        ends = np.cumsum(self.counts)
-        places = np.concatenate([np.arange(ends[r] - self.counts[r], ends[r]) for r in rows])
-        return (
-            torch.from_numpy(self.states[places]),
-            torch.from_numpy(self.shapes[places]),
-            torch.from_numpy(self.codes[places]),
-        )
 
 
 def train_names(
@@ -129,7 +106,7 @@ def train_names(
     examples = _examples(files)
     with progress_bar(console) as bar:
         line = bar.add_task("states of the encoder", total=len(examples))
-        states = _states(network, tokenizer, examples, lambda n: bar.advance(line, n))
+        states = states_of(network, tokenizer, examples, lambda n: bar.advance(line, n))
         line = bar.add_task("epochs", total=recipe.epochs)
         found = []
         for candidate, values in _fit(network, states, _judged(files), tokenizer, recipe):
@@ -140,7 +117,7 @@ def train_names(
     chosen, values = max(found, key=lambda pair: pair[0].scores[_MEAN])
     weights = start | {_PREFIX + name: tensor for name, tensor in values.items()}
     network = assemble(backbone, weights, str(model))
-    temperature = _temperature(network, tokenizer, _of_tagged(files.held_out))
+    temperature = tag_temperature(network, tokenizer, tagged_examples(files.held_out))
     training = NamesTraining(
         of=before.version,
         recipe=recipe,
@@ -186,48 +163,7 @@ def _examples(files: NameFiles) -> list[Example]:
         for row in read_corpus(path)
         if row.split == "train" and row.example.text
     ]
-    return [*_of_tagged(files.tagged), *written]
-
-
-def _of_tagged(paths: Sequence[Path]) -> list[Example]:
-    found = [
-        of_sentences(run, types)
-        for path in paths
-        for runs, types in [runs_of(path)]
-        for run in runs
-    ]
-    return [example for example in found if example.text]
-
-
-def _temperature(network: Network, tokenizer: "Tokenizer", examples: Sequence[Example]) -> float:
-    """Return the temperature of the tags, fitted on the words whose tag is known."""
-    found = _states(network, tokenizer, examples)
-    head = network.spans
-    assert head is not None  # noqa: S101 - `with_head` gave it one
-    with torch.inference_mode():
-        logits = head(torch.from_numpy(found.states), torch.from_numpy(found.shapes)).numpy()
-    known = (POSSIBLE[found.codes].sum(1) == 1) & starts_word(found.shapes)
-    truth = POSSIBLE[found.codes[known]].argmax(1)
-    return round(fit_temperature(logits[known, : len(TAGS)].astype(np.float64), truth), 4)
-
-
-@torch.inference_mode()
-def _states(
-    network: Network,
-    tokenizer: "Tokenizer",
-    examples: Sequence[Example],
-    seen: Callable[[int], object] = lambda _: None,
-) -> _States:
-    lengths = [len(found.ids) for found in tokenizer.encode_batch_fast([e.text for e in examples])]
-    order = by_length([range(length) for length in lengths], budget_of("cpu"))
-    parts = []
-    for rows in order:
-        batch = collate([examples[row] for row in rows], tokenizer, network.pad_id)
-        states = network.read(batch.ids, batch.mask)[batch.mask.bool()]
-        counts = batch.mask.sum(1)
-        parts.append([part.numpy() for part in (states, batch.shapes, batch.codes, counts)])
-        seen(len(rows))
-    return _States(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    return [*tagged_examples(files.tagged), *written]
 
 
 _Judged = Mapping[str, tuple[list[tuple[Sentence, ...]], frozenset[str]]]
@@ -239,7 +175,7 @@ def _judged(files: NameFiles) -> _Judged:
 
 def _fit(
     network: Network,
-    found: _States,
+    found: States,
     judged: _Judged,
     tokenizer: "Tokenizer",
     recipe: NamesRecipe,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from models import manifest as manifests
 from models import weights as weight_files
-from models.backbone import Backbone, file_sha256
+from models.backbone import Backbone, file_sha256, load_tokenizer
 from models.dataset.corpus import Corpus
 from models.directory import replacing
 from models.errors import ModelError
@@ -24,9 +24,10 @@ from models.manifest import (
     TargetReport,
 )
 from models.marking.evaluate import judged_targets, names_report
-from models.marking.examples import Example, runs_of
+from models.marking.examples import Example, runs_of, tagged_examples
 from models.marking.judge import Judge, by_model
 from models.marking.report import against, name_record
+from models.marking.states import tag_temperature
 from models.predict import Predictor
 from models.recipe import SpanRecipe
 from models.tokens.tags import TAGS
@@ -54,7 +55,8 @@ def publish(
     name: str | None,
     kept: str | None,
     data: Sequence[SpanFile],
-    tagged: Sequence[Path],
+    tagged_held_out: Sequence[Path],
+    tagged_test: Sequence[Path],
     targets: Mapping[str, Sequence[Example]],
     held_out: str,
     device: str = "cpu",
@@ -74,7 +76,8 @@ def publish(
         name: of the model; None keeps it.
         kept: version of the model whose verdicts were kept, where it is not `before`.
         data: the files of names and targets.
-        tagged: files of tagged words to report on.
+        tagged_held_out: files of tagged words that the temperature of the tags is fitted on.
+            They are reported on, as are those of `tagged_test`.
         targets: texts to report on, by name of the set.
         held_out: the set that the temperature of the targets is fitted on.
         device: auto, cpu, cuda or cuda:N.
@@ -120,7 +123,15 @@ def publish(
             tags=TAGS,
             sentiments=SENTIMENTS,
             temperature=temperature,
-            names={path.name: name_record(names_report(judge, *runs_of(path))) for path in tagged},
+            names={
+                path.name: name_record(names_report(judge, *runs_of(path)))
+                for path in (*tagged_held_out, *tagged_test)
+            },
+            tag_temperature=tag_temperature(
+                weight_files.assemble(backbone, weights),
+                load_tokenizer(backbone, recipe.max_length),
+                tagged_examples(tagged_held_out),
+            ),
             targets=reports,
             training=training,
         )

@@ -18,9 +18,9 @@ from models.manifest import Manifest, SpanFile
 from models.marking.examples import (
     Example,
     certain,
-    of_sentences,
     read_corpus,
     runs_of,
+    tagged_examples,
     weak,
 )
 from models.marking.problem import SpanMaterial, Spans
@@ -155,7 +155,8 @@ def run_training(
         name=name,
         kept=run.get("verdicts kept"),
         data=_records(files),
-        tagged=(*files.tagged_held_out, *files.tagged_test),
+        tagged_held_out=files.tagged_held_out,
+        tagged_test=files.tagged_test,
         targets={_HELD_OUT: material.held_out_marked, **_tests(files)},
         held_out=_HELD_OUT,
         device=chosen,
@@ -219,10 +220,6 @@ def _material(
         trained = [row.example for row in read_corpus(path) if row.split == "train"]
         marked += [e for i, e in enumerate(trained, 1) if i % _HELD_OUT_ROWS]
         held_marked += [e for i, e in enumerate(trained, 1) if not i % _HELD_OUT_ROWS]
-    tagged: list[Example] = []
-    for path in files.tagged:
-        runs, types = runs_of(path)
-        tagged += [of_sentences(run, types) for run in runs]
     held_tagged = [run for path in files.tagged_held_out for run in runs_of(path)[0]]
     sentences: list[Example] = []
     for place, row in enumerate(rows):
@@ -238,7 +235,7 @@ def _material(
         sentences.append(_with_verdict(found or Example(text, ()), place))
     return SpanMaterial(
         marked=tuple(marked),
-        tagged=tuple(e for e in tagged if e.text),
+        tagged=tuple(tagged_examples(files.tagged)),
         sentences=tuple(e for e in sentences if e.text),
         verdicts=verdicts,
         held_out_marked=tuple(held_marked),

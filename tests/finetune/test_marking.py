@@ -18,7 +18,7 @@ from models.__main__ import app, main
 from models.backbone import find, load_tokenizer
 from models.dataset.read import texts_of
 from models.errors import DataError, ModelError
-from models.labels import SENTIMENTS, TASKS
+from models.labels import SENTIMENTS, TASKS, Task
 from models.manifest import Manifest
 from models.marking import sentfin
 from models.marking.evaluate import judged_targets, names_report
@@ -31,20 +31,27 @@ from models.marking.examples import (
     read_corpus,
     renamed,
     runs_of,
+    tagged_examples,
     weak,
 )
 from models.marking.judge import by_model, by_network
 from models.marking.parts import divide
+from models.marking.problem import SpanMaterial, Spans
 from models.marking.report import against, report
 from models.marking.rows import POSSIBLE, collate
 from models.marking.session import SpanFiles, run_training
+from models.marking.states import tag_temperature
+from models.marking.weights import with_head
 from models.predict import Predictor
+from models.recipe import SpanRecipe
 from models.spans.head import names_width
 from models.spans.shapes import SPECIAL, starts_word
+from models.text import normalise
 from models.tokens.read import read
 from models.tokens.tags import TAGS
 from models.training.candidate import Progress
 from models.training.session import run_training as train_sentences
+from models.training.settings import checked
 from models.training.sources import Files
 
 RUNNER = CliRunner()
@@ -371,23 +378,47 @@ def test_the_record_says_what_the_head_was_trained_on_and_keeps_the_sentence_hea
         assert manifest.heads[task].held_out.texts == trained[1].heads[task].held_out.texts
 
 
-def test_the_verdicts_on_texts_move_less_where_they_are_kept(
-    material: SpanFiles, trained: tuple[Path, Manifest], sentiment_file: Path, tmp_path: Path
+def test_the_loss_grows_by_what_the_verdicts_on_texts_have_moved_times_its_weight(
+    trained: tuple[Path, Manifest], sentiment_file: Path
 ) -> None:
-    texts = texts_of(sentiment_file)
+    folder, manifest = trained
+    backbone = find(manifest.backbone.name, folder)
+    texts = [normalise(text) for text in texts_of(sentiment_file)[:6]]
+    model = Predictor.load(folder, device="cpu", dtype="float32")
+    own = {task: _softmax(z) for task, z in model.logits(model.encode(texts)).items()}
+    flat = {task: np.full_like(found, 1 / found.shape[1]) for task, found in own.items()}
+    start = with_head(weight_files.read(folder / manifest.weights), 1)
+    network = weight_files.assemble(backbone, start)
 
-    def verdicts(folder: Path) -> np.ndarray:
-        model = Predictor.load(folder, device="cpu", dtype="float32")
-        return model.predict(model.encode(texts)).sentiment
+    def loss(verdicts: dict[Task, np.ndarray], weight: float) -> float:
+        recipe = checked({**SETTINGS, "keep_weight": weight, "epochs": 1}, SpanRecipe)
+        problem = Spans(_to_keep(texts, verdicts), backbone, recipe)
+        with torch.inference_mode():
+            return float(problem.loss(network, np.arange(len(texts))))
 
-    before, moved = verdicts(trained[0]), {}
-    for weight in (0.0, 20.0):
-        folder = tmp_path / str(weight)
-        short = {**SETTINGS, "keep_weight": weight}
-        run_training(material, short, out=folder, device="cpu")
-        moved[weight] = float(np.abs(verdicts(folder) - before).mean())
+    moved = sum(float((p * np.log(p / own[task])).sum()) for task, p in flat.items())
+    assert moved > 0.1
+    assert loss(own, 20.0) == pytest.approx(loss(own, 0.0), abs=1e-3)
+    assert loss(flat, 20.0) - loss(flat, 0.0) == pytest.approx(20.0 * moved, rel=1e-3)
 
-    assert moved[20.0] < 0.7 * moved[0.0]
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    shares = np.exp(logits - logits.max(1, keepdims=True))
+    found: np.ndarray = shares / shares.sum(1, keepdims=True)
+    return found
+
+
+def _to_keep(texts: list[str], verdicts: dict[Task, np.ndarray]) -> SpanMaterial:
+    """Texts without marks, whose verdicts are to be kept."""
+    return SpanMaterial(
+        marked=(),
+        tagged=(),
+        sentences=tuple(Example(text, (), verdict=i) for i, text in enumerate(texts)),
+        verdicts={task: found.astype(np.float32) for task, found in verdicts.items()},
+        held_out_marked=(),
+        held_out_tagged=(),
+        held_out={},
+    )
 
 
 def test_a_run_that_goes_on_keeps_the_verdicts_of_the_model_that_it_is_told(
@@ -406,6 +437,20 @@ def test_a_run_that_goes_on_keeps_the_verdicts_of_the_model_that_it_is_told(
     assert found.spans.training.of == marked[1].version
     assert found.spans.training.kept == trained[1].version
     assert found.spans.names["names.conll"].all.f1 > 0.9  # the head was not drawn anew
+
+
+def test_how_sure_the_tags_are_is_fitted_on_the_held_out_words(
+    marked: tuple[Path, Manifest], material: SpanFiles
+) -> None:
+    spans = marked[1].spans
+    assert spans is not None
+    backbone = find(marked[1].backbone.name, marked[0])
+    network = weight_files.assemble(backbone, weight_files.read(marked[0] / marked[1].weights))
+    tokenizer = load_tokenizer(backbone, 64)
+    held_out = tagged_examples(material.tagged_held_out)
+
+    assert spans.tag_temperature == tag_temperature(network, tokenizer, held_out) != 1.0
+    assert 1.0 == tag_temperature(network, tokenizer, [])
 
 
 def test_a_run_goes_on_from_names_of_another_width(
