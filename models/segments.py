@@ -108,7 +108,7 @@ def attention(
         return _varlen(query, key, value, segments, scale, window)
     found = torch.empty_like(query)
     # Tokens beyond the last row belong to none, and must still be numbers.
-    found[segments.groups[-1].end :] = 0
+    found[max((group.end for group in segments.groups), default=0) :] = 0
     for group in segments.groups:
         block, shape = slice(group.start, group.end), (group.rows, group.length, *query.shape[1:])
         q, k, v = (part[block].view(shape).transpose(1, 2) for part in (query, key, value))

@@ -322,6 +322,18 @@ def test_attention_in_bfloat16_is_that_of_float32(window: int | None, scale: flo
     torch.testing.assert_close(found.float(), expected, atol=0.05, rtol=0)
 
 
+def test_tokens_of_no_row_attend_to_nothing_and_are_numbers() -> None:
+    # Where groups are missing (a prefix, on a device that is given offsets), the comparison with
+    # the padded pass must find wrong numbers, not an error.
+    q, k, v = (torch.full((9, 2, 8), torch.nan).index_fill_(0, torch.arange(6), 1.0) for _ in "qkv")
+
+    found = attention(q, k, v, Segments(pack([[0] * 2, [0] * 4]).groups))
+
+    assert torch.equal(found[:6], torch.ones(6, 2, 8))
+    assert torch.equal(found[6:], torch.zeros(3, 2, 8))
+    assert torch.equal(attention(q, k, v, Segments()), torch.zeros(9, 2, 8))
+
+
 @pytest.mark.parametrize("gelu", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_prepacked_weights_give_what_a_linear_layer_gives(dtype: torch.dtype, gelu: bool) -> None:
