@@ -34,7 +34,7 @@ from monitor.keys import ALL
 from monitor.lab.backlog import LAG, Backlog
 from monitor.lab.ledger import Outcome, reason
 from monitor.lab.reading import Rows, in_order_of_insertion, in_order_of_polls
-from monitor.store import rows, schema
+from monitor.store import alert_rows, schema
 from monitor.store.faults import connected
 from monitor.tuples import maker
 
@@ -153,7 +153,7 @@ class History:
             .order_by(table.started_ms, table.id)
         )
         with connected(self._engine, "reading the alerts") as connection:
-            found = [rows.alert_of(row) for row in connection.execute(query)]
+            found = [alert_rows.alert_of(row) for row in connection.execute(query)]
         return [Outcome(a, a.fired_at if a.sent else None, reason(a)) for a in found]
 
     def names(self) -> dict[str, str]:

@@ -17,7 +17,7 @@ import pandas as pd
 from sqlalchemy import BigInteger, Engine, Select, cast, func, select
 
 from monitor.events import SCORE_SCALE, Alert, AlertStatus
-from monitor.store import rows, schema
+from monitor.store import keyed, rows, schema
 from monitor.store.alerted import Alerted
 from monitor.store.base import NotificationStatus, SourceRow
 from monitor.store.faults import connected
@@ -174,7 +174,7 @@ class Reads:
         topic_confidence, sentiment, p_negative, p_neutral, p_positive, model_version, scored.
         ``key`` as in ``Store.evidence``.
         """
-        table, published = schema.documents.c, rows.published(key)
+        table, published = schema.documents.c, keyed.published(key)
         newest = published.desc(), table.id
         query = (
             select(
@@ -196,13 +196,13 @@ class Reads:
                 table.model_version,
                 table.scored_ms.label("scored"),
             )
-            .select_from(rows.among(key))
+            .select_from(keyed.among(key))
             .where(
-                rows.of_key(key),
+                keyed.of_key(key),
                 published >= rows.milliseconds(since),
                 published < rows.milliseconds(until),
             )
-            .order_by(*((rows.negativity(key).desc(), *newest) if order == "negative" else newest))
+            .order_by(*((keyed.negativity(key).desc(), *newest) if order == "negative" else newest))
             .limit(limit)
         )
         if sentiment is not None:

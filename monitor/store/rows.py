@@ -4,39 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, FromClause, Row, Select, select, true
+from sqlalchemy import Row
 
 from monitor.events import (
     SENTIMENTS,
     TOPICS,
-    About,
-    Alert,
-    AlertStatus,
     Bucket,
     DeadLetter,
-    Evidence,
-    Explained,
     Gap,
     Heard,
     Kind,
     Partition,
     Scored,
-    Setting,
-    Severity,
-    Subject,
-    Term,
     View,
-    Waterfall,
     most_probable,
     scaled,
 )
-from monitor.keys import is_named, pair_of, sort_of
-from monitor.store import schema
 from monitor.store.base import (
     GroupState,
     Journey,
@@ -246,94 +233,6 @@ def position_values(position: Position, now_ms: int) -> Values:
     }
 
 
-def alert_values(alert: Alert) -> Values:
-    return {
-        "id": alert.id,
-        "key": alert.key,
-        "detector": alert.detector,
-        "detector_version": alert.detector_version,
-        "status": alert.status.value,
-        "severity": alert.severity.value,
-        "started_ms": milliseconds(alert.started_at),
-        "fired_ms": optional_ms(alert.fired_at),
-        "resolved_ms": optional_ms(alert.resolved_at),
-        "value": float(alert.value),
-        "baseline": float(alert.baseline),
-        "evalue": float(alert.evalue),
-        "threshold": float(alert.threshold),
-        "documents": alert.documents,
-        "negative": alert.negative,
-        "window_start_ms": milliseconds(alert.window_start),
-        "window_end_ms": milliseconds(alert.window_end),
-        "summary": alert.summary,
-        "model_version": alert.model_version,
-        "appended_ms": milliseconds(alert.appended_at),
-        "updated_ms": milliseconds(alert.updated_at),
-        "evidence": evidence_text(alert.evidence),
-        "posts": alert.posts,
-        "stories": alert.stories,
-        "largest_story": alert.largest_story,
-        "setting": json.dumps(asdict(alert.setting)),
-        "waterfall": alert.waterfall and json.dumps(_waterfall_values(alert.waterfall)),
-        "receipt": alert.receipt,
-        "about": None if alert.about == About() else json.dumps(asdict(alert.about)),
-    }
-
-
-def alert_of(row: Row[Any]) -> Alert:
-    return Alert(
-        id=row.id,
-        key=row.key,
-        detector=row.detector,
-        detector_version=row.detector_version,
-        status=AlertStatus(row.status),
-        severity=Severity(row.severity),
-        started_at=moment(row.started_ms),
-        fired_at=optional_moment(row.fired_ms),
-        resolved_at=optional_moment(row.resolved_ms),
-        value=row.value,
-        baseline=row.baseline,
-        evalue=row.evalue,
-        threshold=row.threshold,
-        documents=row.documents,
-        negative=row.negative,
-        window_start=moment(row.window_start_ms),
-        window_end=moment(row.window_end_ms),
-        summary=row.summary,
-        model_version=row.model_version,
-        appended_at=moment(row.appended_ms),
-        updated_at=moment(row.updated_ms),
-        evidence=evidence_of_text(row.evidence),
-        posts=row.posts,
-        stories=row.stories,
-        largest_story=row.largest_story,
-        setting=_setting_of(json.loads(row.setting)),
-        waterfall=None if row.waterfall is None else _waterfall_of(json.loads(row.waterfall)),
-        receipt=row.receipt,
-        about=About() if row.about is None else _about_of(json.loads(row.about)),
-    )
-
-
-def _waterfall_values(waterfall: Waterfall) -> Values:
-    return {
-        "published_ms": milliseconds(waterfall.published_at),
-        "appended_ms": milliseconds(waterfall.appended_at),
-        "ingested_ms": optional_ms(waterfall.ingested_at),
-        "scored_ms": milliseconds(waterfall.scored_at),
-        "fired_ms": milliseconds(waterfall.fired_at),
-    }
-
-
-def _waterfall_of(values: Values) -> Waterfall:
-    return Waterfall(
-        published_at=moment(values["published_ms"]),
-        appended_at=moment(values["appended_ms"]),
-        ingested_at=optional_moment(values["ingested_ms"]),
-        scored_at=moment(values["scored_ms"]),
-        fired_at=moment(values["fired_ms"]),
-    )
-
-
 def journey_of(row: Any) -> Journey:
     """The times of a document."""
     return Journey(
@@ -341,68 +240,6 @@ def journey_of(row: Any) -> Journey:
         moment(row.appended_ms),
         optional_moment(row.ingested_ms),
         moment(row.scored_ms),
-    )
-
-
-def evidence_text(evidence: Iterable[Evidence]) -> str:
-    """Evidence as a JSON list."""
-    return json.dumps([_evidence_values(piece) for piece in evidence])
-
-
-def evidence_of_text(text: str) -> tuple[Evidence, ...]:
-    """The inverse of ``evidence_text``."""
-    return tuple(_evidence_of(values) for values in json.loads(text))
-
-
-def _evidence_values(piece: Evidence) -> Values:
-    return {
-        "document_id": piece.document_id,
-        "published_ms": milliseconds(piece.published_at),
-        "source": piece.source,
-        "title": piece.title,
-        "url": piece.url,
-        "negative": float(piece.negative),
-        "topic": piece.topic,
-        "excerpt": piece.excerpt,
-        "story": piece.story,
-        "copies": piece.copies,
-    }
-
-
-def _evidence_of(values: Values) -> Evidence:
-    return Evidence(
-        document_id=values["document_id"],
-        published_at=moment(values["published_ms"]),
-        source=values["source"],
-        title=values["title"],
-        url=values["url"],
-        negative=values["negative"],
-        topic=values["topic"],
-        excerpt=values["excerpt"],
-        # Earlier versions wrote neither.
-        story=values.get("story", ""),
-        copies=values.get("copies", 0),
-    )
-
-
-def _setting_of(values: Values) -> Setting:
-    corrected, rate = values.get("corrected"), values.get("rate")
-    return Setting(
-        **{
-            **values,
-            "explained": tuple(Explained(*pair) for pair in values.get("explained", ())),
-            "corrected": None if corrected is None else tuple(corrected),
-            "rate": None if rate is None else tuple(rate),
-        }
-    )
-
-
-def _about_of(values: Values) -> About:
-    return About(
-        values["voices"],
-        tuple(Term(*term) for term in values["terms"]),
-        tuple(Subject(*subject) for subject in values["named"]),
-        tuple(Subject(*subject) for subject in values["topics"]),
     )
 
 
@@ -451,78 +288,3 @@ def notification_of(row: Row[Any]) -> Notification:
         delivered_at=optional_moment(row.delivered_ms),
         last_error=row.last_error,
     )
-
-
-def of_key(key: str) -> ColumnElement[bool]:
-    """The documents of a key, as a condition; those that name it: joined with ``mentions``.
-
-    Raises ``ValueError`` for a key of an unknown sort.
-    """
-    sort, name = sort_of(key), key.partition(":")[2]
-    documents, mentions = schema.documents.c, schema.mentions.c
-    if sort == "all":
-        return true()
-    if sort == "pair":
-        topic, company = pair_of(key)
-        return (mentions.key == company) & (documents.topic == topic.partition(":")[2])
-    if sort == "other":
-        named = "company" if name == "pair" else name
-        return mentions.key.startswith(f"{named}:", autoescape=True)
-    if is_named(key):
-        return mentions.key == key
-    if sort == "source":
-        return documents.source == name
-    return (documents.topic if sort == "topic" else documents.kind) == name
-
-
-def among(key: str) -> FromClause:
-    """Where to look for the documents of a key."""
-    documents, mentions = schema.documents, schema.mentions
-    if is_named(key):
-        return mentions.join(documents, documents.c.id == mentions.c.document_id)
-    return documents
-
-
-def published(key: str) -> Column[int]:
-    """The column of event times that goes with the index of a key."""
-    return (schema.mentions if is_named(key) else schema.documents).c.published_ms
-
-
-def first_of_slice(key: str, begin: int, end: int, look: int) -> Select[tuple[str]]:
-    """Ids of the first ``look`` documents between two times (milliseconds) that an index finds for
-    a key; `beside_the_index` says which of them are the key's."""
-    documents, mentions = schema.documents.c, schema.mentions.c
-    sort, name = sort_of(key), key.partition(":")[2]
-    narrowed: list[ColumnElement[bool]] = []
-    if is_named(key):
-        identifier, at = mentions.document_id, mentions.published_ms
-        if sort != "other":
-            narrowed.append(mentions.key == (pair_of(key)[1] if sort == "pair" else key))
-    else:
-        identifier, at = documents.id, documents.published_ms
-        if sort == "topic":
-            narrowed.append(documents.topic == name)
-    return (
-        select(identifier)
-        .where(at >= begin, at < end, *narrowed)
-        .order_by(at, identifier)
-        .limit(look)
-    )
-
-
-def beside_the_index(key: str) -> ColumnElement[bool]:
-    """Whether a document of `first_of_slice` is the key's."""
-    documents, name = schema.documents.c, key.partition(":")[2]
-    match sort_of(key):
-        case "kind":
-            return documents.kind == name
-        case "source":
-            return documents.source == name
-        case "pair":
-            return documents.topic == pair_of(key)[0].partition(":")[2]
-    return true()
-
-
-def negativity(key: str) -> Column[float]:
-    """P(negative) towards what a key stands for."""
-    return (schema.mentions if is_named(key) else schema.documents).c.p_negative

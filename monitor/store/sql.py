@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from monitor.errors import FencedError, LeaseError
 from monitor.events import AlertStatus, Evidence, Heard, View
-from monitor.store import rows, schema
+from monitor.store import alert_rows, keyed, rows, schema
 from monitor.store.base import (
     Commit,
     DrillProgress,
@@ -129,12 +129,12 @@ class SqlStore:
     def evidence(self, key: str, since: datetime, until: datetime, limit: int) -> list[Evidence]:
         """See ``Store.evidence``."""
         table = schema.documents.c
-        published, negativity = rows.published(key), rows.negativity(key)
+        published, negativity = keyed.published(key), keyed.negativity(key)
         ranked = (
             select(table.id, table.story, table.title, func.substr(table.text, 1, HEAD))
-            .select_from(rows.among(key))
+            .select_from(keyed.among(key))
             .where(
-                rows.of_key(key),
+                keyed.of_key(key),
                 published >= rows.milliseconds(since),
                 published < rows.milliseconds(until),
             )
@@ -145,20 +145,20 @@ class SqlStore:
                 ids = first_of_each((tuple(row) for row in candidates), limit)
             chosen = (
                 select(*_shown(), negativity.label("negative"))
-                .select_from(rows.among(key))
-                .where(table.id.in_(ids), rows.of_key(key))
+                .select_from(keyed.among(key))
+                .where(table.id.in_(ids), keyed.of_key(key))
             )
             found = {row.id: _evidence_of(row) for row in connection.execute(chosen)}
         return [found[identifier] for identifier in ids]
 
     def stories(self, key: str, since: datetime, until: datetime) -> dict[str, int]:
         """See ``Store.stories``."""
-        published = rows.published(key)
+        published = keyed.published(key)
         query = (
             select(schema.documents.c.story, func.count())
-            .select_from(rows.among(key))
+            .select_from(keyed.among(key))
             .where(
-                rows.of_key(key),
+                keyed.of_key(key),
                 published >= rows.milliseconds(since),
                 published < rows.milliseconds(until),
             )
@@ -171,12 +171,12 @@ class SqlStore:
         self, key: str, since: datetime, until: datetime
     ) -> dict[tuple[str, str | None], int]:
         """See ``Store.speakers``."""
-        published, table = rows.published(key), schema.documents.c
+        published, table = keyed.published(key), schema.documents.c
         query = (
             select(table.source, table.author_hash, func.count(table.id.distinct()))
-            .select_from(rows.among(key))
+            .select_from(keyed.among(key))
             .where(
-                rows.of_key(key),
+                keyed.of_key(key),
                 published >= rows.milliseconds(since),
                 published < rows.milliseconds(until),
                 table.copy_of.is_(None),
@@ -194,7 +194,7 @@ class SqlStore:
 
     def voices(self, key: str, since: datetime, until: datetime, limit: int) -> list[Voice]:
         """See ``Store.voices``."""
-        published, table = rows.published(key), schema.documents.c
+        published, table = keyed.published(key), schema.documents.c
         query = (
             select(
                 table.id,
@@ -204,9 +204,9 @@ class SqlStore:
                 func.substr(table.text, 1, HEAD).label("head"),
                 published.label("at"),
             )
-            .select_from(rows.among(key))
+            .select_from(keyed.among(key))
             .where(
-                rows.of_key(key),
+                keyed.of_key(key),
                 published >= rows.milliseconds(since),
                 published < rows.milliseconds(until),
                 table.copy_of.is_(None),
@@ -255,7 +255,7 @@ class SqlStore:
         found: list[str] = []
         with connected(self._engine, "reading what is usual") as connection:
             for number in range(slices):
-                looked = rows.first_of_slice(
+                looked = keyed.first_of_slice(
                     key,
                     begin + (end - begin) * number // slices,
                     begin + (end - begin) * (number + 1) // slices,
@@ -267,7 +267,7 @@ class SqlStore:
                         table.title,
                         func.substr(table.text, 1, HEAD).label("head"),
                         table.copy_of,
-                        rows.beside_the_index(key).label("own"),
+                        keyed.beside_the_index(key).label("own"),
                     )
                     .where(table.id.in_(looked))
                     .order_by(table.published_ms, table.id)
@@ -344,7 +344,7 @@ class SqlStore:
                     [rows.key_state_values(s) for s in commit.key_states if s.state],
                 ),
                 (self._put_drill, [progress_values(drill) for drill in commit.drills]),
-                (self._put_alert, [rows.alert_values(a) for a in commit.alerts]),
+                (self._put_alert, [alert_rows.alert_values(a) for a in commit.alerts]),
                 (self._put_receipt, [receipt_values(r) for r in commit.receipts]),
                 (
                     self._put_outgoing,
@@ -437,7 +437,7 @@ class SqlStore:
             buckets=[rows.bucket_of(row) for row in connection.execute(recent)],
             recent=self._recent(connection, since),
             key_states=[rows.key_state_of(row) for row in connection.execute(states)],
-            alerts=[rows.alert_of(row) for row in connection.execute(live)],
+            alerts=[alert_rows.alert_of(row) for row in connection.execute(live)],
             told=self._told.read(connection),
             sources=sources,
             rhythms=rhythms,

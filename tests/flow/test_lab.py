@@ -37,7 +37,7 @@ from monitor.lab.rules import Rules, changed
 from monitor.score.base import Verdicts
 from monitor.score.memory import MemoryScorer
 from monitor.source.memory import MemoryLog
-from monitor.store import rows, schema
+from monitor.store import alert_rows, schema
 from monitor.store.engine import open_engine, open_reader
 from monitor.store.migrations import migrate
 from monitor.store.sql import SqlStore
@@ -175,7 +175,7 @@ def stored(folder: Path) -> dict[str, Alert]:
     """What the pipeline has written, but for alerts of blind sources."""
     engine = open_reader(url(folder))
     with engine.connect() as connection:
-        found = [rows.alert_of(row) for row in connection.execute(select(schema.alerts))]
+        found = [alert_rows.alert_of(row) for row in connection.execute(select(schema.alerts))]
     engine.dispose()
     return {a.id: bare(a) for a in found if a.detector != "blind"}
 

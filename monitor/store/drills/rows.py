@@ -6,12 +6,11 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from monitor.store.alert_rows import evidence_of_text, evidence_text
 from monitor.store.base import DrillProgress, Journey
 from monitor.store.drills.base import Drill, DrillOutcome, progressed
 from monitor.store.rows import (
     Values,
-    evidence_of_text,
-    evidence_text,
     milliseconds,
     moment,
     optional_moment,

@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 
 from monitor.events import Alert, AlertStatus
 from monitor.keys import DRILL_SCHEDULE, drill_key
-from monitor.store import rows, schema
+from monitor.store import alert_rows, rows, schema
 from monitor.store.base import NotificationStatus
 from monitor.store.drills.base import Drill, DrillOutcome, Sent, Told, ended
 from monitor.store.drills.rows import drill_of, drill_values
@@ -138,16 +138,16 @@ class SqlDrills:
         )
         with connected(self._engine, "reading the alert of the schedule") as connection:
             row = connection.execute(query).first()
-        return None if row is None else rows.alert_of(row)
+        return None if row is None else alert_rows.alert_of(row)
 
     def put_alarm(self, alert: Alert, at: datetime, told: Told) -> None:
         """See `Drills.put_alarm`."""
         with connected(self._writer, "writing the alert of the schedule") as connection:
-            connection.execute(self._put_alert, rows.alert_values(alert))
+            connection.execute(self._put_alert, alert_rows.alert_values(alert))
             self._tell(connection, [alert], at, told)
 
     def _sweep(self, connection: Connection, at: datetime, told: Told) -> int:
-        left = [rows.alert_of(row) for row in connection.execute(_left())]
+        left = [alert_rows.alert_of(row) for row in connection.execute(_left())]
         if left:
             table = schema.alerts
             connection.execute(delete(table).where(table.c.id.in_([alert.id for alert in left])))

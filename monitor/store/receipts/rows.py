@@ -11,7 +11,7 @@ from sqlalchemy import Row, Select, select
 
 from monitor.events import TOPICS, Kind, Origin, Scored, content_of
 from monitor.keys import is_named
-from monitor.store import rows, schema
+from monitor.store import keyed, rows, schema
 from monitor.store.base import KeptReceipt, Listed
 from monitor.story.shown import sentiment_towards
 
@@ -42,7 +42,7 @@ def listed_of(scored: Scored, key: str) -> Listed:
 
 def listing(key: str, since: datetime, until: datetime, limit: int) -> Select[Any]:
     """The query of `Store.listed`, the newest first."""
-    table, published = schema.documents.c, rows.published(key)
+    table, published = schema.documents.c, keyed.published(key)
     judged = (schema.mentions if is_named(key) else schema.documents).c
     return (
         select(
@@ -63,9 +63,9 @@ def listing(key: str, since: datetime, until: datetime, limit: int) -> Select[An
             table.title,
             table.text,
         )
-        .select_from(rows.among(key))
+        .select_from(keyed.among(key))
         .where(
-            rows.of_key(key),
+            keyed.of_key(key),
             published >= rows.milliseconds(since),
             published < rows.milliseconds(until),
             table.counted,

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Engine, func, select
 
 from monitor.events import Alert, content_of
-from monitor.store import rows, schema
+from monitor.store import alert_rows, rows, schema
 from monitor.store.base import KeptReceipt, Listed
 from monitor.store.faults import connected
 from monitor.store.receipts.base import JudgedText
@@ -41,7 +41,7 @@ class SqlReceipts:
         query = select(schema.alerts).where(schema.alerts.c.id == alert_id)
         with connected(self._engine, "reading an alert") as connection:
             row = connection.execute(query).first()
-        return None if row is None else rows.alert_of(row)
+        return None if row is None else alert_rows.alert_of(row)
 
     def listed(self, key: str, since: datetime, until: datetime, limit: int) -> list[Listed]:
         """See `Receipts.listed`."""
