@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from harness.marking import corpus_of, row_of
+from harness.marking import COMPANIES, corpus_of, row_of, tagged_of
 from harness.weights import tokens_told, variant
 from typer.testing import CliRunner
 
@@ -43,8 +43,6 @@ from models.training.settings import checked
 from models.training.sources import Files
 
 RUNNER = CliRunner()
-COMPANIES = ("Nordwind", "Kelvar", "Ostrea", "Brimstone")
-PLACES = ("Oslo", "Lima", "Turin", "Quito")
 SETTINGS: dict[str, object] = {
     "epochs": 12,
     "repeats": 4,
@@ -75,13 +73,7 @@ def material(
         for text in (f"{a} soars as {b} collapses", f"{b} collapses while {a} soars")
     ]
     records[7]["split"] = records[12]["split"] = "test"
-    tagged = folder / "names.conll"
-    tagged.write_text(
-        "".join(
-            f"{company}\tB-ORG\nopens\tO\nin\tO\n{place}\tB-LOC\n.\tO\n\n"
-            for company, place in product(COMPANIES, PLACES)
-        )
-    )
+    tagged = tagged_of(folder / "names.conll")
     return SpanFiles(
         sentences=replace(files, start=trained[0]),
         targets=(corpus_of(folder / "targets.jsonl", *records),),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from harness.marking import tagged_of
 from harness.weights import edited, tokens_told, variant
 from typer.testing import CliRunner
 
@@ -29,8 +29,6 @@ from models.spans.shapes import SPECIAL
 from models.tokens.read import Sentence
 from models.tokens.tags import TAGS, TYPES
 
-COMPANIES = ("Nordwind", "Kelvar", "Ostrea", "Brimstone")
-PLACES = ("Oslo", "Lima", "Turin", "Quito")
 RECIPE = NamesRecipe(epochs=30, batch_size=4, average_decay=0.0, dropout=0.0, learning_rate=5e-3)
 
 
@@ -121,13 +119,7 @@ def test_a_head_that_read_single_states_is_given_neighbours_and_keeps_its_sentim
 
 @pytest.fixture(scope="module")
 def named(tmp_path_factory: pytest.TempPathFactory) -> NameFiles:
-    path = tmp_path_factory.mktemp("names") / "names.conll"
-    path.write_text(
-        "".join(
-            f"{company}\tB-ORG\nopens\tO\nin\tO\n{place}\tB-LOC\n.\tO\n\n"
-            for company, place in product(COMPANIES, PLACES)
-        )
-    )
+    path = tagged_of(tmp_path_factory.mktemp("names") / "names.conll")
     return NameFiles(tagged=(path,), held_out=(path,), test=(path,))
 
 
